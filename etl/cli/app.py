@@ -1,0 +1,88 @@
+"""The `etl` command itself: its application, how it ends, and what all commands share."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import click
+import typer
+
+from etl.errors import EtlError, InterruptedRunError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+app = typer.Typer(
+    name="etl",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # its tracebacks show locals, and locals may hold keys
+    help="Keep the followers of Zalo Official Accounts (OAs) in a database, and prove that the whole list was read.",
+    epilog="First steps without keys: [bold]etl demo[/]. Everything else: README.md and docs/.",
+)
+
+Oaids = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--oaid", metavar="OAID", help="Only this OA; give it again for several. Default: all that are set up."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on stdout, one object a line.")]
+
+
+class TableFormat(StrEnum):
+    """What a listing can be shown as."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def stop_on_signals() -> None:
+    """Let SIGTERM end the program as Ctrl-C does: by an exception, so that leases are given back."""
+
+    def stop(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the handler's signature
+        # A second signal while we tidy up must not interrupt the tidying; SIGKILL remains.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise InterruptedRunError(signum)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def say(message: str) -> None:
+    """Tell the operator something: stderr, so that stdout stays data."""
+    typer.echo(message, err=True)
+
+
+def show_error(error: EtlError) -> None:
+    """What went wrong and what to do about it, on stderr."""
+    say(f"etl: {error}")
+    if error.hint:
+        say(f"     {error.hint}")
+
+
+def main() -> NoReturn:
+    """Run the command that the arguments name and exit with its code (DESIGN §6)."""
+    from etl.cli import care, data, play, run, watch  # noqa: F401, PLC0415 - they register their commands; imported once `app` exists
+
+    stop_on_signals()
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 128 + signal.SIGINT
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except EtlError as error:
+        show_error(error)
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone (`etl export | head`): nothing is wrong.
+        sys.stderr.close()
+        code = 128 + signal.SIGPIPE
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,3 @@
+"""`etl` doctor, undo, forget and db: looking after it."""
+
+from __future__ import annotations

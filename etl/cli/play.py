@@ -1,0 +1,62 @@
+"""`etl demo` and `simulate`: everything without keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from etl.cli.app import app, say
+
+
+@app.command(epilog="Example: etl simulate --port 8460 --followers 5000 --leaves 0.2 --arrivals 0.3")
+def simulate(  # noqa: PLR0913 - options of a command
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8460,
+    followers: Annotated[int, typer.Option("--followers", min=0)] = 1000,
+    oaid: Annotated[str, typer.Option("--oaid", metavar="OAID")] = "4097311281936189049",
+    order: Annotated[
+        str, typer.Option("--order", help="oldest, newest or activity: how the list is ordered.")
+    ] = "oldest",
+    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same world.")] = 1,
+    max_page: Annotated[int, typer.Option("--max-page", min=1, help="The most users an answer holds.")] = 50,
+    max_offset: Annotated[
+        int | None, typer.Option("--max-offset", min=0, help="A larger Offset is answered with 162.")
+    ] = None,
+    rate: Annotated[float, typer.Option("--rate", min=0, help="Requests a second before code 160; 0: no limit.")] = 0,
+    latency: Annotated[float, typer.Option("--latency", min=0, help="Seconds before each answer.")] = 0,
+    leaves: Annotated[float, typer.Option("--leaves", min=0, help="How many leave before a page, on average.")] = 0,
+    arrivals: Annotated[float, typer.Option("--arrivals", min=0, help="How many arrive before a page.")] = 0,
+    returns: Annotated[float, typer.Option("--returns", min=0, help="How many return before a page.")] = 0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="NAME=P", help="A fault and its probability, such as http_503=0.01."),
+    ] = None,
+) -> int:
+    """Serve a simulated eSMS on this machine until Ctrl-C: followers come and go while they are read."""
+    from etl.errors import InterruptedRunError, UsageError  # noqa: PLC0415 - a command pays only for what it needs
+    from etl.simulator import Simulator  # noqa: PLC0415 - as above
+
+    try:
+        simulator = Simulator(
+            followers, oaid=oaid, order=order, seed=seed, port=port, max_page=max_page, max_offset=max_offset, rate=rate,
+            latency=latency,
+        )  # fmt: skip
+        simulator.churn(leaves=leaves, arrivals=arrivals, returns=returns, seed=seed)
+        for each in fault or []:
+            name, _, probability = each.partition("=")
+            simulator.fault_rate(name, float(probability or 1), seed=seed)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    simulator.remember = False
+    try:
+        with simulator:
+            say("A simulated eSMS (its followers are made up) listens. Point etl to it from another terminal:\n")
+            for name, value in simulator.environment.items():
+                typer.echo(f"export {name}={value}")
+            say("\nCtrl-C ends it.")
+            simulator.stopped.wait()
+    except OSError as error:
+        raise UsageError(f"--port {port}: {error.strerror}") from None
+    except InterruptedRunError:
+        return 0
+    return 0

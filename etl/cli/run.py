@@ -1,0 +1,215 @@
+"""`etl sync` and `accounts`: the commands that ask eSMS."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from etl.cli.app import AsJson, Oaids, app, say, show_error
+from etl.cli.progress import progress
+from etl.errors import InterruptedRunError, SettingsError, UsageError, gravest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
+    from etl.esms.client import EsmsClient
+    from etl.esms.pace import Retry
+    from etl.settings import Settings
+    from etl.sync import Outcome, Run
+
+
+@app.command(
+    epilog="Examples:\n\n    etl sync                          (what a cron line runs)\n\n"
+    "    etl sync --oaid 4097311281936189049 --dry-run --json\n\n    etl sync --allow-mass-unfollow --oaid 4097311281936189049"
+)
+def sync(
+    oaid: Oaids = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Read the API and the database, write nothing at all, exit as the real run would."
+        ),
+    ] = False,
+    allow_mass_unfollow: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mass-unfollow",
+            help="Believe what the last run held: marks at most a tenth more users than it would have. "
+            "With --oaid where there are several.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Read the followers of every OA from eSMS and bring the database up to date."""
+    from etl.settings import sync_settings  # noqa: PLC0415 - here and below: a command pays only for what it needs
+
+    settings = sync_settings()
+    return run_sync(settings, oaid or [], dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow, as_json=as_json)
+
+
+def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass_unfollow: bool, as_json: bool) -> int:
+    """Sync the chosen OAs (or all that are set up) one after the other; give the gravest exit code."""
+    from etl.esms.client import EsmsClient  # noqa: PLC0415 - as above
+    from etl.observe.logs import closing_event, configure_logging, logger  # noqa: PLC0415 - as above
+
+    configure_logging(settings.etl_log_format, settings.etl_log_level)
+    chosen = _checked(chosen)
+    if not chosen and not settings.esms_oaids:
+        raise SettingsError(["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"])
+    log = logger()
+    engine = _engine(settings, dry_run=dry_run)
+    outcomes: list[Outcome] = []
+    deadline = time.monotonic() + settings.max_runtime_seconds
+    with (
+        progress() as on_page,
+        EsmsClient(settings, deadline=deadline, on_retry=partial(_told, log)) as esms,
+    ):
+        oaids = _oaids(settings, chosen, esms, engine, dry_run=dry_run)
+        if allow_mass_unfollow and not chosen and len(oaids) > 1:
+            raise UsageError("--allow-mass-unfollow needs --oaid where there are several OAs: name those you mean")
+        run = _run(settings, esms, engine, allow_mass_unfollow=allow_mass_unfollow, on_page=on_page)
+        for outcome in _each(run, oaids, esms, dry_run=dry_run):
+            outcomes.append(outcome)
+            closing_event(log, outcome.snapshot, duration_s=outcome.duration_s, exit_code=outcome.exit_code)
+            if as_json:
+                sys.stdout.write(json.dumps(as_line(outcome)) + "\n")
+                sys.stdout.flush()
+            if outcome.error is not None:
+                show_error(outcome.error)
+    return gravest([outcome.exit_code for outcome in outcomes])
+
+
+def _told(log: Any, retry: Retry) -> None:  # noqa: ANN401 - structlog's own proxy
+    from etl.observe.logs import retry_event  # noqa: PLC0415 - as above
+
+    retry_event(
+        log, oaid=retry.oaid, offset=retry.offset, attempt=retry.attempt, wait_s=retry.wait, reason=retry.reason
+    )
+
+
+def as_line(outcome: Outcome) -> dict[str, Any]:
+    """What `--json` prints of an OA: the snapshot's columns (`snapshot_id` for its id) and `duration_s`."""
+    columns = asdict(outcome.snapshot)
+    line = {"snapshot_id": columns.pop("id"), **columns, "duration_s": outcome.duration_s}
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in line.items()}
+
+
+def _checked(chosen: list[str]) -> list[str]:
+    """The OAs that were named, each once: one given twice is meant once."""
+    from etl.settings import check_oaid  # noqa: PLC0415 - as above
+
+    for oaid in chosen:
+        try:
+            check_oaid(oaid)
+        except ValueError as error:
+            raise UsageError(f"--oaid: {error}") from None
+    return list(dict.fromkeys(chosen))
+
+
+def _engine(settings: Settings, *, dry_run: bool) -> Engine | None:
+    """The database, created where it is empty; None for a dry run where there is none yet."""
+    from etl.db.engine import connect_engine  # noqa: PLC0415 - as above
+    from etl.db.schema import EMPTY, create_or_require_current, current_revision, require_current  # noqa: PLC0415 - as above
+    from etl.errors import NoDatabaseError  # noqa: PLC0415 - as above
+
+    if not dry_run:
+        engine = connect_engine(settings.database_url)
+        create_or_require_current(engine)
+        return engine
+    try:
+        engine = connect_engine(settings.database_url, create=False)
+    except NoDatabaseError:
+        return None
+    if current_revision(engine) == EMPTY:
+        return None
+    require_current(engine)
+    return engine
+
+
+def _oaids(
+    settings: Settings, chosen: list[str], esms: EsmsClient, engine: Engine | None, *, dry_run: bool
+) -> list[str]:
+    from etl.settings import ALL  # noqa: PLC0415 - as above
+
+    if chosen:
+        return chosen
+    if settings.esms_oaids != (ALL,):
+        return list(settings.esms_oaids)
+    accounts = esms.accounts()
+    if not accounts:
+        raise SettingsError(["ESMS_OAIDS is `all`, but eSMS names no OA for this account (see `etl accounts`)"])
+    if engine is not None and not dry_run:
+        from etl.db.accounts import name_accounts  # noqa: PLC0415 - as above
+
+        name_accounts(engine, accounts)
+    return list(dict.fromkeys(account.oaid for account in accounts))
+
+
+def _run(
+    settings: Settings,
+    esms: EsmsClient,
+    engine: Engine | None,
+    *,
+    allow_mass_unfollow: bool,
+    on_page: Callable[[str, int, int, int], None],
+) -> Run:
+    from etl.sweep import SweepLimits  # noqa: PLC0415 - as above
+    from etl.sync import Limits, Run  # noqa: PLC0415 - as above
+
+    limits = Limits(
+        SweepLimits(settings.esms_concurrency, settings.etl_max_looks, settings.etl_total_tolerance),
+        settings.etl_max_unfollow_share,
+        settings.etl_unfollow_floor,
+    )
+    return Run(esms, engine, limits, settings.timezone, allow_mass_unfollow=allow_mass_unfollow, on_page=on_page)
+
+
+def _each(run: Run, oaids: list[str], esms: EsmsClient, *, dry_run: bool) -> Iterator[Outcome]:
+    """One OA after the other; one that fails does not keep the others from being synced, a signal does."""
+    from etl.sync import preview_account, sync_account  # noqa: PLC0415 - as above
+
+    for oaid in oaids:
+        outcome = (preview_account if dry_run else sync_account)(run, oaid)
+        yield outcome
+        if isinstance(outcome.error, InterruptedRunError):
+            esms.stop()
+            return
+
+
+@app.command(epilog="Example: etl accounts")
+def accounts(as_json: AsJson = False) -> int:
+    """List the OAs of the eSMS account, with their names, as eSMS tells them now."""
+    from etl.cli.tables import show_table  # noqa: PLC0415 - as above
+    from etl.db.accounts import name_accounts  # noqa: PLC0415 - as above
+    from etl.db.engine import connect_engine  # noqa: PLC0415 - as above
+    from etl.db.schema import HEAD, current_revision  # noqa: PLC0415 - as above
+    from etl.esms.client import EsmsClient  # noqa: PLC0415 - as above
+    from etl.errors import DatabaseUnreachableError, NoDatabaseError  # noqa: PLC0415 - as above
+    from etl.settings import sync_settings  # noqa: PLC0415 - as above
+
+    settings = sync_settings()
+    with EsmsClient(settings, deadline=time.monotonic() + settings.max_runtime_seconds) as esms:
+        listed = esms.accounts()
+    if as_json:
+        for account in listed:
+            sys.stdout.write(json.dumps({"oaid": account.oaid, "name": account.name}, ensure_ascii=False) + "\n")
+    else:
+        show_table(("OAID", "name"), [(account.oaid, account.name) for account in listed])
+    try:
+        engine = connect_engine(settings.database_url, create=False)
+        if current_revision(engine) == HEAD:
+            # The OAs that are synced already get their names, so that reports can show them.
+            name_accounts(engine, listed, add=False)
+    except NoDatabaseError:
+        pass
+    except DatabaseUnreachableError as error:
+        say(f"etl: the names were not stored: {error}")
+    return 0

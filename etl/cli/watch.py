@@ -1,0 +1,142 @@
+"""`etl status`, `history` and `verify`: what the database says of the syncs themselves. They change nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from etl.cli.app import AsJson, Oaids, TableFormat, app, say
+from etl.errors import SettingsError, TornStoryError, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.settings import DatabaseSettings
+
+TOO_OLD = 75
+"""Exit code of `etl status --max-age`: no believable reading for too long; the next one may cure it."""
+
+HISTORY_COLUMNS = (
+    "snapshot_id", "oaid", "status", "taken_at", "taken_on", "finished_at", "total", "seen", "baseline", "followed",
+    "refollowed", "unfollowed", "following", "looks", "requests", "retries", "reason",
+)  # fmt: skip
+
+
+@app.command(
+    epilog="Examples:\n\n    etl status\n\n    etl status --max-age 26h --json    (for monitoring: exit 75 when too old)"
+)
+def status(
+    oaid: Oaids = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            "--max-age", metavar="AGE", help="Exit 75 where the last complete snapshot is older: 90m, 26h, 2d."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Tell for each OA when its list was last read whole, who follows, and what happened since."""
+    from etl.db.accounts import chosen_accounts  # noqa: PLC0415 - here and below: a command pays only for what it needs
+    from etl.status import account_status  # noqa: PLC0415 - as above
+
+    limit = _age(max_age) if max_age else None
+    settings, engine = _database()
+    accounts = chosen_accounts(engine, oaid or [])
+    if not accounts:
+        say("etl: no OA was synced yet: run `etl sync`")
+        return TOO_OLD if limit is not None else 0
+    states = [account_status(engine, account, now=datetime.now(UTC), max_age=limit) for account in accounts]
+    if as_json:
+        for state in states:
+            _write_line(asdict(state))
+    else:
+        from etl.cli.tables import show_table  # noqa: PLC0415 - as above
+
+        columns = ("OA", "name", "following", "last complete", "age", "7 days", "30 days", "since then")
+        show_table(columns, [state.row() for state in states])
+    old = [state for state in states if state.too_old]
+    for state in old:
+        say(f"etl: OA {state.oaid}: {state.verdict}")
+    return TOO_OLD if old else 0
+
+
+@app.command(epilog="Example: etl history --limit 14 --format csv > snapshots.csv")
+def history(
+    oaid: Oaids = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many snapshots of each OA.")] = 30,
+    output: Annotated[TableFormat, typer.Option("--format", help="How to show it.")] = TableFormat.TABLE,
+    as_json: AsJson = False,
+) -> int:
+    """List the snapshots: every run that was, whatever became of it, newest last."""
+    from etl.cli.tables import show_rows  # noqa: PLC0415 - as above
+    from etl.db.accounts import chosen_accounts  # noqa: PLC0415 - as above
+    from etl.db.engine import reading  # noqa: PLC0415 - as above
+    from etl.db.snapshots import latest  # noqa: PLC0415 - as above
+
+    _, engine = _database()
+    rows: list[dict[str, Any]] = []
+    for account in chosen_accounts(engine, oaid or []):
+        with reading(engine) as connection:
+            snapshots = reversed(latest(connection, account.oaid, limit=limit))
+            rows += [{"snapshot_id": snapshot.id, **asdict(snapshot)} for snapshot in snapshots]
+    show_rows(HISTORY_COLUMNS, rows, TableFormat.JSON if as_json else output)
+    return 0
+
+
+@app.command(epilog="Example: etl verify && echo the story is whole")
+def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
+    """Prove that the tables tell one story: followers, the change log and the snapshots' counts agree."""
+    from etl.db.engine import reading  # noqa: PLC0415 - as above
+    from etl.db.story import check, oaids  # noqa: PLC0415 - as above
+
+    _, engine = _database()
+    torn = 0
+    with reading(engine) as connection:
+        known = oaids(connection)
+        for unknown in set(oaid or []) - set(known):
+            raise UsageError(f"--oaid: OA {unknown!r} is not in the database (there: {', '.join(known) or 'none yet'})")
+        for each in known:
+            if oaid and each not in oaid:
+                continue
+            for finding in check(connection, each):
+                torn += finding.contradictions > 0
+                if as_json:
+                    _write_line({**asdict(finding), "ok": not finding.contradictions})
+                else:
+                    mark = "ok  " if not finding.contradictions else "TORN"
+                    count = f"  ({finding.contradictions} rows)" if finding.contradictions else ""
+                    typer.echo(f"{mark}  {finding.oaid}  {finding.check}{count}")
+    if torn:
+        raise TornStoryError(f"{torn} checks found rows that contradict each other")
+    return 0
+
+
+def _database() -> tuple[DatabaseSettings, Engine]:
+    from etl.db.engine import connect_engine  # noqa: PLC0415 - as above
+    from etl.db.schema import require_current  # noqa: PLC0415 - as above
+    from etl.settings import database_settings  # noqa: PLC0415 - as above
+
+    settings = database_settings()
+    engine = connect_engine(settings.database_url, create=False)
+    require_current(engine)
+    return settings, engine
+
+
+def _age(text: str) -> timedelta:
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    number, unit = text[:-1], units.get(text[-1:])
+    try:
+        if unit is None or not float(number) > 0:
+            raise ValueError
+        return timedelta(**{unit: float(number)})
+    except (ValueError, OverflowError):
+        raise UsageError(f"--max-age {text!r} is no age such as 90m, 26h or 2d") from None
+
+
+def _write_line(values: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(values, default=str, ensure_ascii=False) + "\n")

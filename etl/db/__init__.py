@@ -1,0 +1,1 @@
+"""Everything that knows SQL: tables, connections, staging, the lease and the snapshots."""

@@ -1,0 +1,65 @@
+"""The OAs that the database knows, and their names."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+
+from etl.db.engine import reading, writing
+from etl.db.tables import official_accounts
+from etl.errors import UsageError
+from etl.model import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Engine
+
+
+def known_accounts(engine: Engine) -> list[Account]:
+    """Every OA that was ever synced, by OAID; the name is empty where GetListZOA was never asked."""
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(official_accounts.c.oaid, official_accounts.c.name).order_by(official_accounts.c.oaid)
+        )
+        return [Account(row.oaid, row.name or "") for row in rows]
+
+
+def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:
+    """The OAs that were named on the command line, in their order and each once; all of them where none was.
+
+    Raises:
+        UsageError: one of them is not in the database.
+    """
+    known = {account.oaid: account for account in known_accounts(engine)}
+    if not chosen:
+        return list(known.values())
+    for oaid in chosen:
+        if oaid not in known:
+            there = ", ".join(known) or "none yet: run `etl sync` first"
+            raise UsageError(f"--oaid: OA {oaid!r} is not in the database (there: {there})")
+    return [known[oaid] for oaid in dict.fromkeys(chosen)]
+
+
+def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = True) -> None:
+    """Write the names that GetListZOA gives; `add` registers OAs that are not in the database yet. Writes only what changed."""
+    known = {account.oaid: account.name for account in known_accounts(engine)}
+    changed = [
+        account for account in accounts if known.get(account.oaid, None if add else account.name) != account.name
+    ]
+    if not changed:
+        return
+    with writing(engine) as connection:
+        for account in changed:
+            if account.oaid in known:
+                connection.execute(
+                    update(official_accounts).where(official_accounts.c.oaid == account.oaid).values(name=account.name)
+                )
+            else:
+                connection.execute(
+                    official_accounts.insert().values(
+                        oaid=account.oaid, name=account.name, created_at=datetime.now(UTC)
+                    )
+                )

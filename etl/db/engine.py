@@ -1,0 +1,154 @@
+"""Connections to SQLite and PostgreSQL, set up alike: no pool of ours, nothing that depends on a session.
+
+What differs between the two stays in `etl/db/`; elsewhere nobody asks which database it is.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from etl.errors import DatabaseUnreachableError, EtlError, NoDatabaseError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from sqlite3 import Connection as SqliteConnection
+
+    from pydantic import SecretStr
+
+SQLITE_BUSY_SECONDS = 30
+"""How long a writer waits for another one (a sync of another OA, a backup) before it gives up."""
+
+POSTGRESQL_CONNECT_SECONDS = 10
+
+_IMMEDIATE = "etl_begin_immediate"
+
+
+def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
+    """An engine for DATABASE_URL; connects only when used, and never pools.
+
+    Args:
+        url: `sqlite:///file` or `postgresql://…` (psycopg 3 is meant, whatever driver is named).
+        create: whether a missing SQLite file may come into being. False for commands that only read.
+
+    Raises:
+        SettingsError: the URL cannot be understood.
+        NoDatabaseError: `create` is False and the SQLite file is missing.
+    """
+    given = url if isinstance(url, str) else url.get_secret_value()
+    try:
+        parsed = make_url(given)
+    except (ArgumentError, ValueError):
+        # Without its cause: the text of a URL may hold a password.
+        raise SettingsError(["DATABASE_URL is no database URL such as sqlite:///followers.db"]) from None
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, create=create)
+    return _postgresql(parsed)
+
+
+def _postgresql(url: URL) -> Engine:
+    # prepare_threshold: server-side prepared statements do not survive a transaction-pooling pgbouncer.
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"prepare_threshold": None, "connect_timeout": POSTGRESQL_CONNECT_SECONDS},
+    )
+
+
+def _sqlite(url: URL, *, create: bool) -> Engine:
+    path = url.database
+    if not create and path and path != ":memory:":
+        if not Path(path).is_file():
+            raise NoDatabaseError(f"there is no database file {path}")
+        url = url.set(database=f"file:{quote(str(Path(path).absolute()))}", query={"mode": "rw", "uri": "true"})
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        poolclass=NullPool,
+        hide_parameters=True,
+        # isolation_level None: we begin transactions ourselves, below; the driver's guesses begin them too late.
+        connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: SqliteConnection, _: Any) -> None:  # noqa: ANN401 - sqlalchemy's pool record
+        # WAL: readers (analysts, backups) and the sync do not wait for each other. It stays with the file.
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("PRAGMA journal_mode=WAL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get(_IMMEDIATE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that writes: on SQLite it takes the write lock at once, so it cannot fail half-way for want of it.
+
+    Raises:
+        DatabaseUnreachableError: the database is gone, full, read-only or refuses us.
+    """
+    with translated(), engine.connect() as connection:
+        connection = connection.execution_options(**{_IMMEDIATE: True})
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One transaction that only reads: all its statements see the same moment.
+
+    Raises:
+        DatabaseUnreachableError: the database is gone or refuses us.
+    """
+    with translated(), engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Foreign errors become ours, here and nowhere else.
+
+    Raises:
+        DatabaseUnreachableError: for whatever SQLAlchemy or its driver raised.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        raise DatabaseUnreachableError(f"the database failed: {driver_words(error)}") from error
+    except SQLAlchemyError as error:
+        raise DatabaseUnreachableError(f"the database failed: {type(error).__name__}") from error
+
+
+def driver_words(error: DBAPIError) -> str:
+    """The driver's first line, without our SQL and its parameters (they may be User_Ids)."""
+    words = str(error.orig).strip() or type(error.orig).__name__
+    # PostgreSQL's DETAIL line of a constraint shows the row.
+    return re.split(r"\n", words, maxsplit=1)[0]
+
+
+_PASSING_STATES = ("40001", "40P01", "08", "57P")
+"""SQLSTATEs (and classes) of PostgreSQL that say nothing against our statement: serialization failure, deadlock, connection
+lost, server going down. https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
+
+def worth_another_try(error: EtlError) -> bool:
+    """Whether the database rolled us back through no fault of the statement: a deadlock, a lost connection."""
+    cause = error.__cause__
+    if not isinstance(cause, DBAPIError):
+        return False
+    state = getattr(cause.orig, "sqlstate", None)
+    return cause.connection_invalidated or (state is not None and state.startswith(_PASSING_STATES))

@@ -1,0 +1,156 @@
+"""One run per OA at a time, on any number of hosts: a row with a token and an expiry, by the database's own clock.
+
+No advisory locks: they vanish behind a pooler. The fence is what makes the lease safe: the first statement of every
+transaction that writes is conditional on the token, so that a process that was paused and wakes late can change nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from etl.db.engine import writing
+from etl.db.tables import official_accounts, snapshots
+from etl.errors import BusyError, DatabaseUnreachableError, LeaseLostError
+from etl.model import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Connection, Engine
+    from sqlalchemy.sql.elements import TextClause
+
+LEASE_SECONDS = 60
+"""How long a lease outlives its last renewal."""
+
+RENEW_SECONDS = 20
+
+ABANDONED = "abandoned"
+"""The reason of a `running` snapshot whose run died without a word."""
+
+
+def database_clock(dialect: str, *, seconds: int = 0) -> TextClause:
+    """The database's clock now, or so many seconds later: not the transaction's start, which may lie far back."""
+    if dialect == "sqlite":
+        return text(f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{seconds} seconds') || '000+00:00')")
+    return text(f"(clock_timestamp() + interval '{seconds} seconds')")
+
+
+class Lease:
+    """The right to write about one OA."""
+
+    def __init__(self, engine: Engine, oaid: str, token: str) -> None:
+        self.engine = engine
+        self.oaid = oaid
+        self._token = token
+        self._ended = threading.Event()
+        self._resting = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Lease({self.oaid!r})"
+
+    def fence(self, connection: Connection) -> None:
+        """The first statement of a transaction that writes: ours still, or nothing happens. Renews the lease, too.
+
+        Raises:
+            LeaseLostError: it ran out, or was taken over.
+        """
+        if not self._renew(connection):
+            raise LeaseLostError(f"the lease of OA {self.oaid} was lost while we were away")
+
+    def release(self, connection: Connection) -> None:
+        """Give it back, in the same transaction as the last thing written under it."""
+        connection.execute(
+            update(official_accounts).where(self._ours()).values(lease_token=None, lease_expires_at=None)
+        )
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Keep the renewer still, while a transaction of ours holds the row."""
+        with self._resting:
+            yield
+
+    def renew_until_ended(self) -> None:
+        """Renew now and then; the body of the renewing thread. What cannot be renewed is noticed by the fence."""
+        while not self._ended.wait(RENEW_SECONDS):
+            with self._resting, suppress(DatabaseUnreachableError):
+                if self._ended.is_set():
+                    return
+                with writing(self.engine) as connection:
+                    self._renew(connection)
+
+    def end(self) -> None:
+        """Stop renewing, and give back what is still ours; where that fails, it ends by itself."""
+        self._ended.set()
+        with self._resting, suppress(DatabaseUnreachableError), writing(self.engine) as connection:
+            self.release(connection)
+
+    def _ours(self) -> ColumnElement[bool]:
+        return and_(official_accounts.c.oaid == self.oaid, official_accounts.c.lease_token == self._token)
+
+    def _renew(self, connection: Connection) -> bool:
+        dialect = connection.dialect.name
+        renewed = connection.execute(
+            update(official_accounts)
+            .where(self._ours(), official_accounts.c.lease_expires_at > database_clock(dialect))
+            .values(lease_expires_at=database_clock(dialect, seconds=LEASE_SECONDS))
+        )
+        return renewed.rowcount == 1
+
+
+@contextmanager
+def acquire(engine: Engine, oaid: str, *, now: datetime) -> Iterator[Lease]:
+    """Hold the lease of an OA; register the OA where it is new; close what a dead run left behind.
+
+    Raises:
+        BusyError: another run holds it.
+        DatabaseUnreachableError: the database cannot be written.
+    """
+    lease = Lease(engine, oaid, secrets.token_hex(16))
+    with writing(engine) as connection:
+        _take(connection, lease, now)
+    renewer = threading.Thread(target=lease.renew_until_ended, name="etl-lease", daemon=True)
+    renewer.start()
+    try:
+        yield lease
+    finally:
+        lease.end()
+
+
+def held(connection: Connection, oaid: str) -> bool:
+    """Whether some run holds the OA now."""
+    clock = database_clock(connection.dialect.name)
+    statement = select(official_accounts.c.oaid).where(
+        official_accounts.c.oaid == oaid, official_accounts.c.lease_expires_at > clock
+    )
+    return connection.execute(statement).first() is not None
+
+
+def _take(connection: Connection, lease: Lease, now: datetime) -> None:
+    dialect = connection.dialect.name
+    insert_ = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
+    connection.execute(insert_(official_accounts).values(oaid=lease.oaid, created_at=now).on_conflict_do_nothing())
+    taken = connection.execute(
+        update(official_accounts)
+        .where(
+            official_accounts.c.oaid == lease.oaid,
+            or_(
+                official_accounts.c.lease_token.is_(None),
+                official_accounts.c.lease_expires_at <= database_clock(dialect),
+            ),
+        )
+        .values(lease_token=lease._token, lease_expires_at=database_clock(dialect, seconds=LEASE_SECONDS))  # noqa: SLF001 - the same module
+    )
+    if taken.rowcount != 1:
+        raise BusyError(f"another run holds OA {lease.oaid}")
+    connection.execute(
+        update(snapshots)
+        .where(snapshots.c.oaid == lease.oaid, snapshots.c.status == Status.RUNNING)
+        .values(status=Status.FAILED, reason=ABANDONED, finished_at=now)
+    )

@@ -1,0 +1,208 @@
+"""Everything that can go wrong, sorted by what to do next. Only the CLI prints one and turns it into an exit code.
+
+    EtlError                        exit
+    ├── SettingsError               78   a setting is missing or wrong: its message names it
+    ├── UsageError                   2   an argument does not fit
+    ├── DatabaseBehindError         78   not upgraded, or newer than this program
+    ├── RefusedError                77   eSMS refuses keys, IP address or OA: a person must act, never retried
+    ├── FaultError                   1   eSMS says that our request is wrong: a fault of ours, never retried
+    ├── ImpossibleAnswerError       76   the API answered something that it does not document
+    │   └── MalformedAnswerError         … in its body: retried before it is believed
+    ├── OffsetRefusedError          78   code 162; the sweep takes it for the ceiling unless the offset is 0
+    ├── UnreachableError            69   after all retries
+    │   ├── EsmsUnavailableError         timeouts, lost connections, HTTP 5xx, unknown codes: retried
+    │   │   └── ThrottledError           code 160 and HTTP 429: retried, and all workers slow down
+    │   ├── DatabaseUnreachableError
+    │   │   └── NoDatabaseError          the SQLite file is not there
+    │   └── SpoolError                   the temporary directory is full or gone
+    ├── OutOfTimeError              75   ETL_MAX_RUNTIME is over
+    ├── BusyError                   75   another run holds the OA
+    ├── LeaseLostError              75   ours ran out, or was taken over: nothing may be written
+    ├── TornStoryError              65   `verify` found rows that contradict each other
+    └── InterruptedRunError   128+signal SIGTERM, Ctrl-C
+
+An error brings its own advice (`hint`), and its facts as attributes. None of them ever holds a secret.
+"""
+
+from __future__ import annotations
+
+import signal
+
+
+class EtlError(Exception):
+    """Base of all errors of ours."""
+
+    exit_code = 1
+    hint = ""
+    reason = "error"
+    """What `snapshots.reason` says of a run that failed by it, for programs to read."""
+
+
+class SettingsError(EtlError):
+    """One or more settings are missing or wrong; all of them are told together."""
+
+    exit_code = 78
+    reason = "settings"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class UsageError(EtlError):
+    """An argument does not fit what is in the database or in the settings."""
+
+    exit_code = 2
+    reason = "usage"
+
+
+class DatabaseBehindError(EtlError):
+    """The database's schema is not the one that this program was written for."""
+
+    exit_code = 78
+    hint = "Back it up, then run: etl db upgrade"
+    reason = "database_behind"
+
+
+class RefusedError(EtlError):
+    """eSMS refuses us, and will until a person acts (codes 101, 140, 143, 204, 799)."""
+
+    exit_code = 77
+    reason = "refused"
+
+    def __init__(self, message: str, *, code: str, hint: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.hint = hint
+
+
+class FaultError(EtlError):
+    """eSMS calls our request wrong (codes 110, 161): a fault of this program."""
+
+    reason = "fault"
+    hint = "This is a fault of etl: please report it with this message."
+
+
+class ImpossibleAnswerError(EtlError):
+    """The API answered something outside its documentation that trying again does not cure (HTTP 4xx, a redirect)."""
+
+    exit_code = 76
+    hint = "Check ESMS_BASE_URL; if it is right, ask eSMS what changed."
+    reason = "impossible_answer"
+
+
+class MalformedAnswerError(ImpossibleAnswerError):
+    """The body is not the documented JSON. The whole page is dropped; nothing is guessed."""
+
+    hint = "eSMS sent broken answers on every try: nothing was changed; run again later, then ask eSMS."
+    reason = "malformed"
+
+
+class OffsetRefusedError(EtlError):
+    """Code 162: the offset lies past the reachable end of the listing, or, at offset 0, Count is wrong."""
+
+    exit_code = 78
+    hint = "Lower ESMS_PAGE_SIZE (50 is the largest that eSMS documents)."
+    reason = "offset_refused"
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"eSMS refuses Offset {offset} or Count (code 162)")
+        self.offset = offset
+
+
+class UnreachableError(EtlError):
+    """The API or the database could not be reached, after all retries."""
+
+    exit_code = 69
+    reason = "unreachable"
+
+
+class EsmsUnavailableError(UnreachableError):
+    """A passing fault of eSMS or of the network: worth another try."""
+
+    hint = "Nothing was changed. Run again later; if it persists, see `etl doctor`."
+
+
+class ThrottledError(EsmsUnavailableError):
+    """Too fast for eSMS (code 160, HTTP 429). `retry_after` is what it asked us to wait, in seconds, if it did."""
+
+    hint = "Lower ESMS_RATE (requests a second)."
+    reason = "throttled"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DatabaseUnreachableError(UnreachableError):
+    """The database is gone, full, read-only or refuses us."""
+
+    hint = "Check DATABASE_URL, the server, the disk and the permissions."
+    reason = "database"
+
+
+class NoDatabaseError(DatabaseUnreachableError):
+    """The SQLite file is not there, and a command that only reads does not make one."""
+
+    hint = "The first `etl sync` creates it; check DATABASE_URL and the directory you are in."
+
+
+class SpoolError(UnreachableError):
+    """The temporary directory, where a sweep waits, is full or gone."""
+
+    hint = (
+        "Nothing was changed. Make room, or point TMPDIR to a directory with room (about 25 bytes a follower and look)."
+    )
+    reason = "temporary_disk"
+
+
+class OutOfTimeError(EtlError):
+    """The run reached ETL_MAX_RUNTIME."""
+
+    exit_code = 75
+    hint = "Raise ETL_MAX_RUNTIME (minutes), ESMS_CONCURRENCY or ESMS_RATE."
+    reason = "out_of_time"
+
+
+class BusyError(EtlError):
+    """Another run holds the OA's lease."""
+
+    exit_code = 75
+    hint = "Wait for the other run; a lease left behind by a dead one ends by itself after 60 s."
+    reason = "busy"
+
+
+class LeaseLostError(EtlError):
+    """Our lease ran out or was taken over while we were away; whatever we know is too old to be written."""
+
+    exit_code = 75
+    hint = "The machine may have slept. Run again."
+    reason = "lease_lost"
+
+
+class TornStoryError(EtlError):
+    """`followers`, `follower_changes` and `snapshots` contradict each other."""
+
+    exit_code = 65
+    hint = "Restore the last backup that `etl verify` accepts, or report this."
+    reason = "torn_story"
+
+
+class InterruptedRunError(EtlError):
+    """A signal asked us to stop; the lease was given back and no follower row was touched."""
+
+    reason = "interrupted"
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+        self.exit_code = 128 + signum
+
+
+GRAVITY = (78, 77, 1, 76, 65, 69, 75, 0)
+"""Exit codes of several OAs, gravest first (DESIGN §6)."""
+
+
+def gravest(codes: list[int]) -> int:
+    """The one exit code that speaks for several OAs. A signal (128 and above) outranks them all."""
+    return max(codes, key=lambda code: (code >= 128, -GRAVITY.index(code) if code in GRAVITY else 0), default=0)  # noqa: PLR2004 - 128+signal is the shell's convention

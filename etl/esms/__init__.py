@@ -1,0 +1,1 @@
+"""The eSMS API: one call, one value."""

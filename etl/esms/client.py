@@ -1,0 +1,271 @@
+"""One call of eSMS, one value. Patient (pace.py), strict (wire.py), and silent about what the body carries: the keys."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+
+from etl.errors import (
+    EsmsUnavailableError,
+    ImpossibleAnswerError,
+    InterruptedRunError,
+    MalformedAnswerError,
+    OutOfTimeError,
+    RefusedError,
+    ThrottledError,
+)
+from etl.esms import wire
+from etl.esms.pace import STOPPED, Pace, Retry, patiently
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from pydantic import SecretStr
+
+    from etl.model import Account, Page
+    from etl.settings import EsmsSettings
+
+T = TypeVar("T")
+
+LARGEST_BODY = 64 * 2**20
+"""Bytes, decompressed; a million identifiers are about 40 MB, and nobody documents more than 50 a page."""
+
+CHUNK = 2**18
+"""Bytes read at once; between two chunks the request's deadline is looked at."""
+
+
+class EsmsClient:
+    """Asks eSMS. One for all OAs of a run; called by several threads at once. A context manager: closes its connections.
+
+    Args:
+        settings: ESMS_….
+        deadline: of `time.monotonic()`; past it nothing is tried or waited for any more.
+        on_retry: told before every wait.
+    """
+
+    def __init__(
+        self,
+        settings: EsmsSettings,
+        *,
+        deadline: float | None = None,
+        on_retry: Callable[[Retry], None] = lambda retry: None,  # noqa: ARG005 - nobody wants to know
+    ) -> None:
+        self._settings = settings
+        self._deadline = deadline
+        self._on_retry = on_retry
+        self._pace = Pace(settings.esms_rate, deadline=deadline)
+        self._lock = threading.Lock()
+        self._requests: Counter[str] = Counter()
+        self._retries: Counter[str] = Counter()
+        # One session for all threads is safe here: nothing in it changes after this (no cookies, no redirects).
+        self._session = requests.Session()
+        self._session.auth = _no_auth  # else a .netrc would add a header
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=settings.esms_concurrency, pool_block=False)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._session.headers.update(
+            {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "follower-etl"}
+        )
+        self._session.cookies.set_policy(_NoCookies())
+        # Asked of the environment once, not at every request: proxies and the CA bundle.
+        merged = self._session.merge_environment_settings(
+            settings.esms_base_url, {}, stream=True, verify=None, cert=None
+        )
+        self._session.trust_env = False
+        self._session.proxies, self._session.verify = merged["proxies"], merged["verify"]
+        self._stopped = False
+
+    def __repr__(self) -> str:
+        return f"EsmsClient({self._settings.esms_base_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._session.close()
+
+    def stop(self) -> None:
+        """Let every waiting and every new call end at once: the run is over."""
+        self._stopped = True
+        self._pace.stop()
+
+    def requests_of(self, oaid: str) -> int:
+        """HTTP requests made for an OA, retries included."""
+        return self._requests[oaid]
+
+    def retries_of(self, oaid: str) -> int:
+        """How many of them were second or later tries."""
+        return self._retries[oaid]
+
+    def page(self, oaid: str, offset: int) -> Page:
+        """The followers of an OA from an offset on: as many as eSMS gives, at most ESMS_PAGE_SIZE.
+
+        Raises:
+            OffsetRefusedError: code 162.
+            RefusedError, FaultError, ImpossibleAnswerError: at once; no retry cures them.
+            EsmsUnavailableError, MalformedAnswerError: after ESMS_MAX_ATTEMPTS tries.
+            OutOfTimeError: the deadline is over.
+        """
+        size = self._settings.esms_page_size
+        return self.page_of(oaid, offset, count=size, limit=size)
+
+    def page_of(self, oaid: str, offset: int, *, count: int | None, limit: int | None) -> Page:
+        """As `page`, but with `Count` and `Limit` as given; None leaves the member out. Raises as `page` does."""
+        settings = self._settings
+        body = wire.followers_request(
+            api_key=settings.esms_api_key,
+            secret_key=settings.esms_secret_key,
+            oaid=oaid,
+            offset=offset,
+            count=count,
+            limit=limit,
+        )
+        return self._call(
+            "ZNS/GetFollowers/", body, oaid, offset, lambda answer: wire.page(answer, offset, secrets=self._secrets)
+        )
+
+    def accounts(self) -> list[Account]:
+        """The OAs of the eSMS account (GetListZOA). Raises as `page` does."""
+        body = wire.accounts_request(api_key=self._settings.esms_api_key, secret_key=self._settings.esms_secret_key)
+        return self._call(
+            "ZNS/GetListZOA/", body, "", None, lambda answer: wire.accounts(answer, secrets=self._secrets)
+        )
+
+    @property
+    def _secrets(self) -> tuple[SecretStr, SecretStr]:
+        return self._settings.esms_api_key, self._settings.esms_secret_key
+
+    def _call(self, path: str, body: bytes, oaid: str, offset: int | None, read: Callable[[bytes], T]) -> T:
+        tries = 0
+
+        def once() -> T:
+            nonlocal tries
+            self._pace.take()
+            tries += 1
+            with self._lock:
+                self._requests[oaid] += 1
+                self._retries[oaid] += tries > 1
+            return read(self._post(path, body))
+
+        def on_retry(attempt: int, wait: float, reason: str) -> None:
+            self._on_retry(Retry(oaid, offset, attempt, wait, reason))
+
+        try:
+            return patiently(
+                once,
+                attempts=self._settings.esms_max_attempts,
+                backoff_base=self._settings.esms_backoff_base,
+                pace=self._pace,
+                on_retry=on_retry,
+            )
+        except (EsmsUnavailableError, MalformedAnswerError) as error:
+            error.args = (f"{error} (tried {tries} times)",) if tries > 1 else error.args
+            raise
+
+    def _post(self, path: str, body: bytes) -> bytes:
+        """One request, its answer's body whole, within ESMS_TIMEOUT."""
+        if self._stopped:
+            raise InterruptedRunError(STOPPED)
+        ends = time.monotonic() + self._settings.esms_timeout
+        if self._deadline is not None:
+            ends = min(ends, self._deadline)
+        request = requests.Request("POST", f"{self._settings.esms_base_url}/{path}", data=body)
+        try:
+            with self._session.send(
+                self._session.prepare_request(request),
+                stream=True,
+                allow_redirects=False,
+                timeout=max(0.001, ends - time.monotonic()),
+                verify=self._session.verify,
+                proxies=self._session.proxies,
+            ) as response:
+                _check_http(response)
+                return self._body(response, ends)
+        # `from None`, all of them: their cause carries the request, and the request carries the keys.
+        except requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise ImpossibleAnswerError("the TLS certificate of eSMS could not be verified") from None
+            raise EsmsUnavailableError("the TLS connection to eSMS failed") from None
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
+            raise self._late() from None
+        except urllib3.exceptions.DecodeError:
+            raise MalformedAnswerError("the body's compression is broken") from None
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise EsmsUnavailableError(f"the connection to eSMS failed ({_words(error)})") from None
+
+    def _body(self, response: requests.Response, ends: float) -> bytes:
+        body = bytearray()
+        # read1-like: each read gives what has arrived, so that a dripping server meets the deadline.
+        while chunk := response.raw.read1(CHUNK, decode_content=True):
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise MalformedAnswerError(f"the body is larger than {LARGEST_BODY // 2**20} MB")
+            if time.monotonic() > ends:
+                raise self._late()
+        return bytes(body)
+
+    def _late(self) -> EsmsUnavailableError | OutOfTimeError:
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return OutOfTimeError("the run reached ETL_MAX_RUNTIME")
+        return EsmsUnavailableError(f"eSMS did not answer within ESMS_TIMEOUT ({self._settings.esms_timeout:g} s)")
+
+
+class _NoCookies(DefaultCookiePolicy):
+    """A shared session that keeps nothing of what the server sets."""
+
+    def set_ok(self, cookie: object, request: object) -> bool:  # noqa: ARG002 - the policy's signature
+        return False
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _check_http(response: requests.Response) -> None:
+    """HTTP's own verdict, before any body is read."""
+    status = response.status_code
+    if status == HTTPStatus.OK:
+        return
+    told = f"eSMS answered HTTP {status}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise ThrottledError(told, retry_after=_retry_after(response.headers.get("Retry-After")))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise EsmsUnavailableError(told)
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise RefusedError(
+            told, code=str(status), hint="A firewall refuses us: check the allow-list at eSMS and ESMS_BASE_URL."
+        )
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        raise ImpossibleAnswerError(f"{told}, a redirect; it is not followed, because the body carries the keys")
+    raise ImpossibleAnswerError(told)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds from a Retry-After header: a number or a date (RFC 9110, 10.2.3); None where it says nothing of use."""
+    if value is None:
+        return None
+    if value.strip().isascii() and value.strip().isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _words(error: Exception) -> str:
+    """What kind of trouble, without the URL, the body or an object's address."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return type(reason if isinstance(reason, Exception) else error).__name__

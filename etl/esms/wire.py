@@ -1,0 +1,174 @@
+"""eSMS on the wire: JSON <-> values, result codes -> errors. Pure: no socket, no clock (facts: shared/ESMS_API.md).
+
+Tolerant where the provider's pages contradict each other (numbers as strings, Count or Limit), strict where guessing would
+be believed later: one member of the wrong type and the whole page is malformed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import (
+    EsmsUnavailableError,
+    EtlError,
+    FaultError,
+    MalformedAnswerError,
+    OffsetRefusedError,
+    RefusedError,
+    ThrottledError,
+)
+from etl.model import Account, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import SecretStr
+
+SUCCESS = "100"
+LARGEST_TOTAL = 2**53
+LONGEST_IDENTIFIER = 128
+"""Characters; the longest that was ever seen has 19."""
+
+LONGEST_MESSAGE = 200
+
+REFUSALS = {
+    "101": "Check ESMS_API_KEY and ESMS_SECRET_KEY: eSMS does not know this pair.",
+    "140": "Ask eSMS to put this machine's public IP address on the allow-list of the account.",
+    "143": "The eSMS account is not activated, or locked: ask eSMS.",
+    "204": "Check ESMS_OAIDS: eSMS does not know this OAID (see `etl accounts`).",
+    "799": "Check ESMS_OAIDS: the OA is inactive, wrong, or not added to the eSMS account (see `etl accounts`).",
+}
+"""Codes after which a person must act, and what the person should do."""
+
+FAULTS = {"110", "161"}
+
+# Also what PostgreSQL's text cannot hold (U+0000, lone surrogates) and what would break a line: C0, DEL, C1, separators.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def followers_request(  # noqa: PLR0913 - the request's own members
+    *, api_key: SecretStr, secret_key: SecretStr, oaid: str, offset: int, count: int | None, limit: int | None
+) -> bytes:
+    """The body of GetFollowers. The documentation names both `Count` and `Limit`: send both, or leave one out with None."""
+    body: dict[str, Any] = _keys(api_key, secret_key) | {"OAID": oaid, "Offset": offset}
+    body |= {name: value for name, value in (("Count", count), ("Limit", limit)) if value is not None}
+    return json.dumps(body).encode()
+
+
+def accounts_request(*, api_key: SecretStr, secret_key: SecretStr) -> bytes:
+    """The body of GetListZOA."""
+    return json.dumps(_keys(api_key, secret_key)).encode()
+
+
+def page(body: bytes, offset: int, *, secrets: Iterable[SecretStr] = ()) -> Page:
+    """The page that an answer of GetFollowers holds.
+
+    Raises:
+        MalformedAnswerError: it is not the documented JSON, in any member.
+        RefusedError, FaultError, ThrottledError, OffsetRefusedError, EsmsUnavailableError: it holds a code other than 100.
+    """
+    answer = _answer(body, offset, secrets)
+    total = _whole_number(answer.get("Total"), "Total")
+    if total > LARGEST_TOTAL:
+        raise MalformedAnswerError("Total is absurdly large")
+    return Page(offset, _identifiers(answer.get("Followers")), total)
+
+
+def accounts(body: bytes, *, secrets: Iterable[SecretStr] = ()) -> list[Account]:
+    """The OAs that an answer of GetListZOA holds. Raises as `page` does."""
+    listed = _answer(body, None, secrets).get("ZOAList")
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        raise MalformedAnswerError("ZOAList is not a list of objects")
+    names = [each.get("OAName") or "" for each in listed]
+    if not all(isinstance(name, str) for name in names):
+        raise MalformedAnswerError("an OAName is not a string")
+    oaids = _checked([each.get("OAID") for each in listed], "OAID")
+    return [Account(oaid, _UNPRINTABLE.sub(" ", name).strip()) for oaid, name in zip(oaids, names, strict=True)]
+
+
+def _keys(api_key: SecretStr, secret_key: SecretStr) -> dict[str, Any]:
+    return {"ApiKey": api_key.get_secret_value(), "SecretKey": secret_key.get_secret_value()}
+
+
+def _answer(body: bytes, offset: int | None, secrets: Iterable[SecretStr]) -> dict[str, Any]:
+    """The answer as an object, if its code says success."""
+    try:
+        answer = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        # `from None`: the error quotes the body.
+        raise MalformedAnswerError(f"the body is no JSON ({type(error).__name__})") from None
+    if not isinstance(answer, dict):
+        raise MalformedAnswerError("the body is no JSON object")
+    code = answer.get("CodeResult")
+    if not isinstance(code, str | int) or isinstance(code, bool):
+        raise MalformedAnswerError("CodeResult is missing or of the wrong type")
+    code = _clean(str(code), secrets)
+    if code != SUCCESS:
+        raise _error(code, _clean(str(answer.get("ErrorMessage") or ""), secrets), offset)
+    return answer
+
+
+def _error(code: str, message: str, offset: int | None) -> EtlError:
+    told = f"eSMS answered code {code}" + (f": {message}" if message else "")
+    if code in REFUSALS:
+        return RefusedError(told, code=code, hint=REFUSALS[code])
+    if code in FAULTS:
+        return FaultError(told)
+    if code == "160":
+        return ThrottledError(told)
+    if code == "162" and offset is not None:
+        return OffsetRefusedError(offset)
+    return EsmsUnavailableError(told)
+
+
+def _identifiers(followers: object) -> tuple[str, ...]:
+    if not isinstance(followers, list):
+        raise MalformedAnswerError("Followers is missing or no list")
+    try:
+        users = [follower["User_Id"] for follower in followers]
+    except (TypeError, KeyError, IndexError):
+        raise MalformedAnswerError("a follower has no User_Id") from None
+    return tuple(_checked(users, "User_Id"))
+
+
+def _checked(identifiers: list[Any], name: str) -> list[str]:
+    """Identifiers as text: opaque, so an integer is taken as its digits; anything doubtful is refused, never repaired."""
+    # C speed for the page as a whole: a page of 5,000 takes a fraction of a millisecond.
+    if not set(map(type, identifiers)) <= {str}:
+        for identifier in identifiers:
+            if type(identifier) not in {str, int}:
+                raise MalformedAnswerError(f"a {name} is neither a string nor an integer")
+        if any(type(identifier) is int and identifier < 0 for identifier in identifiers):
+            raise MalformedAnswerError(f"a {name} is negative")
+        identifiers = [str(identifier) for identifier in identifiers]
+    if not all(identifiers):
+        raise MalformedAnswerError(f"a {name} is empty")
+    joined = "".join(identifiers)
+    if not (joined.isascii() and joined.isalnum()) and _UNPRINTABLE.search(joined):
+        raise MalformedAnswerError(f"a {name} holds a control character")
+    if identifiers and max(map(len, identifiers)) > LONGEST_IDENTIFIER:
+        raise MalformedAnswerError(f"a {name} is longer than {LONGEST_IDENTIFIER} characters")
+    return identifiers
+
+
+def _whole_number(value: object, name: str) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST_TOTAL)):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise MalformedAnswerError(f"{name} is missing or no whole number")
+    return value
+
+
+def _clean(text: str, secrets: Iterable[SecretStr]) -> str:
+    """A server's words, fit for a log: short, on one line, and never our keys, should it echo them."""
+    for secret in secrets:
+        value = secret.get_secret_value()
+        for form in {value, json.dumps(value)[1:-1]}:
+            text = text.replace(form, "…")
+    return _UNPRINTABLE.sub(" ", text)[:LONGEST_MESSAGE].strip()
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)

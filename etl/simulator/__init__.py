@@ -1,0 +1,6 @@
+"""A small world of followers and the HTTP face of eSMS in front of it; shares no code with the client."""
+
+from etl.simulator.followers import Followers
+from etl.simulator.server import API_KEY, DEFAULT_OAID, SECRET_KEY, Simulator
+
+__all__ = ["API_KEY", "DEFAULT_OAID", "SECRET_KEY", "Followers", "Simulator"]
