@@ -150,9 +150,7 @@ class NoDatabaseError(DatabaseUnreachableError):
 class SpoolError(UnreachableError):
     """The temporary directory, where a sweep waits, is full or gone."""
 
-    hint = (
-        "Nothing was changed. Make room, or point TMPDIR to a directory with room (about 25 bytes a follower and look)."
-    )
+    hint = "Nothing was changed. Make room, or point TMPDIR to a directory with room (about 25 bytes a follower and look)."
     reason = "temporary_disk"
 
 

@@ -62,9 +62,7 @@ def enough(looks: Sequence[Look], *, missing_from_last: int) -> bool:
     return len(looks) > 1 and last.closed and not last.new
 
 
-def doubt(
-    looks: Sequence[Look], *, missing: int, seen: int, tolerance: float, previous_gap: int | None
-) -> Reason | None:
+def doubt(looks: Sequence[Look], *, missing: int, seen: int, tolerance: float, previous_gap: int | None) -> Reason | None:
     """Why the sweep cannot be believed whole; None where it can (DESIGN §3).
 
     Args:

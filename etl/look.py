@@ -74,9 +74,7 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         # Not waited for: after an error or a signal, an answer that is still on its way interests nobody.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -161,7 +159,7 @@ class Reading:
         finally:
             self._plan.drop()
 
-    def _follow_chain(self) -> Look:
+    def _follow_chain(self) -> Look:  # noqa: C901, PLR0912 - the rules of DESIGN §3, a branch each, in the order they apply
         while True:
             link = self._links[-1]
             if self._short(link) and link.end == link.total:
@@ -242,12 +240,7 @@ class Reading:
         if not self._well_before(refused, self._last_total):
             # Perhaps it was not the ceiling but the end, come nearer while we read: then a shorter step reaches the tail.
             nearer = self._ask(max(link.offset + 1, link.end - len(link.users) // 2))
-            if (
-                isinstance(nearer, Page)
-                and seam_holds(link, nearer)
-                and self._short(nearer)
-                and nearer.end == nearer.total
-            ):
+            if isinstance(nearer, Page) and seam_holds(link, nearer) and self._short(nearer) and nearer.end == nearer.total:
                 return self._verdict(closed=True)
         if link.offset < LARGEST_DOCUMENTED_OFFSET < refused:
             last = self._ask(LARGEST_DOCUMENTED_OFFSET)

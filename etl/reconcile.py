@@ -89,7 +89,5 @@ def apply(connection: Connection, snapshot: Snapshot) -> None:
     )
     went = select(planned.c.user_id).where(planned.c.change == Change.UNFOLLOWED)
     connection.execute(
-        update(followers)
-        .where(followers.c.oaid == snapshot.oaid, followers.c.user_id.in_(went))
-        .values(unfollowed_at=at)
+        update(followers).where(followers.c.oaid == snapshot.oaid, followers.c.user_id.in_(went)).values(unfollowed_at=at)
     )

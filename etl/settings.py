@@ -90,9 +90,7 @@ class EsmsSettings(_Settings):
         if not parts.hostname or parts.scheme not in {"https", "http"}:
             raise ValueError("must be an https:// URL")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise ValueError(
-                "plain http would send the keys in clear text: use https:// (http only to a loopback address)"
-            )
+            raise ValueError("plain http would send the keys in clear text: use https:// (http only to a loopback address)")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must be a plain URL without user, password, query or fragment")
         return url.rstrip("/")
@@ -113,9 +111,7 @@ class Settings(EsmsSettings, DatabaseSettings):
     """The OAs to sync, each once, in order; `("all",)` for every OA of the account."""
 
     etl_max_looks: Annotated[int, Field(ge=1, le=100)] = 4  # readings of the list a sweep may take
-    etl_total_tolerance: Annotated[float, Field(ge=0, lt=1)] = (
-        0.005  # share of Total that may stay unseen, at least 5 users
-    )
+    etl_total_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.005  # share of Total that may stay unseen, at least 5 users
     etl_max_unfollow_share: Annotated[float, Field(ge=0, le=1)] = 0.2  # of those who follow
     etl_unfollow_floor: Annotated[int, Field(ge=0)] = 20  # users
     etl_max_runtime: Annotated[float, Field(gt=0, le=24 * 60)] = 30  # minutes a run

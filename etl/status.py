@@ -57,7 +57,7 @@ def account_status(engine: Engine, account: Account, *, now: datetime, max_age: 
     Raises:
         DatabaseUnreachableError: the database cannot be read.
     """
-    from datetime import timedelta  # noqa: PLC0415 - used at run time here only
+    from datetime import timedelta
 
     oaid = account.oaid
     with reading(engine) as connection:
@@ -103,9 +103,7 @@ def _since(connection: Connection, oaid: str, last_complete: int | None) -> dict
 def _net(connection: Connection, oaid: str, since: datetime) -> int | None:
     """Wins less losses of the applied snapshots since then; the baseline is no win."""
     net = func.sum(snapshots.c.followed + snapshots.c.refollowed - snapshots.c.unfollowed)
-    statement = select(net).where(
-        snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED), snapshots.c.taken_at >= since
-    )
+    statement = select(net).where(snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED), snapshots.c.taken_at >= since)
     value = connection.execute(statement).scalar_one()
     return int(value) if value is not None else None
 

@@ -67,9 +67,7 @@ def sweep(
                 missing = missing_from_last = spool.missing()
             else:
                 missing = spool.missing() if tally.new else missing
-                missing_from_last = (
-                    spool.missing_from(number - 1) if verdict.closed and looks[-1].counts_up else missing
-                )
+                missing_from_last = spool.missing_from(number - 1) if verdict.closed and looks[-1].counts_up else missing
             if enough(looks, missing_from_last=missing_from_last):
                 break
     seen = spool.seen()

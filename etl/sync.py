@@ -166,37 +166,40 @@ def _read(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
 
 
 def _apply(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool) -> Snapshot:
-    """The one transaction, all of it or none of it; tried again where the database itself rolled it back."""
-    for last_try in (*[False] * (APPLY_TRIES - 1), True):
+    """The one transaction, tried again where the database itself rolled it back; a refusal of the guard is put on record."""
+    for tries_left in reversed(range(APPLY_TRIES)):
         try:
-            with lease.resting(), writing(lease.engine) as connection:
-                lease.fence(connection)
-                finished = replace(_planned(run, connection, read, swept, spool), finished_at=run.clock())
-                if finished.status == Status.HELD:
-                    raise _Held(finished)
-                apply(connection, finished)
-                if not snapshots.finish(connection, finished):
-                    raise LeaseLostError(f"the snapshot of OA {lease.oaid} was closed by another run")
-                lease.release(connection)
-            return finished
+            return _apply_once(run, lease, read, swept, spool)
         except _Held as held:
             _record(lease, held.snapshot, strict=True)
             return held.snapshot
         except (DatabaseUnreachableError, LeaseLostError) as failure:
             if (done := _committed(lease, read)) is not None:
                 return done
-            if last_try or not worth_another_try(failure):
+            if not tries_left or not worth_another_try(failure):
                 raise
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _apply_once(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool) -> Snapshot:
+    """All of it, or none of it."""
+    with lease.resting(), writing(lease.engine) as connection:
+        lease.fence(connection)
+        finished = replace(_planned(run, connection, read, swept, spool), finished_at=run.clock())
+        if finished.status == Status.HELD:
+            raise _Held(finished)
+        apply(connection, finished)
+        if not snapshots.finish(connection, finished):
+            raise LeaseLostError(f"the snapshot of OA {lease.oaid} was closed by another run")
+        lease.release(connection)
+    return finished
 
 
 def _planned(run: Run, connection: Connection, read: Snapshot, swept: Sweep, spool: Spool) -> Snapshot:
     """Stage, diff and guard: the snapshot as it would be on record. Writes temporary tables only."""
     stage.prepare(connection)
     stage.load(connection, spool.users())
-    diff = compare(
-        connection, read.oaid, baseline=snapshots.baseline_open(connection, read.oaid), mark_gone=swept.complete
-    )
+    diff = compare(connection, read.oaid, baseline=snapshots.baseline_open(connection, read.oaid), mark_gone=swept.complete)
     return _judged(run, connection, read, swept, diff)
 
 
@@ -289,9 +292,7 @@ def _effort(run: Run, oaid: str) -> dict[str, int]:
 
 def _failed(run: Run, snapshot: Snapshot, failure: EtlError) -> Snapshot:
     reason = f"{failure.reason}: {failure}"
-    return replace(
-        snapshot, status=Status.FAILED, finished_at=run.clock(), reason=reason, **_effort(run, snapshot.oaid)
-    )
+    return replace(snapshot, status=Status.FAILED, finished_at=run.clock(), reason=reason, **_effort(run, snapshot.oaid))
 
 
 def _outcome(snapshot: Snapshot, error: EtlError | None, started: float) -> Outcome:

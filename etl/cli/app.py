@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import click
 import typer
@@ -14,6 +15,10 @@ from etl.errors import EtlError, InterruptedRunError
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from sqlalchemy import Engine
+
+    from etl.settings import DatabaseSettings
 
 app = typer.Typer(
     name="etl",
@@ -26,9 +31,7 @@ app = typer.Typer(
 
 Oaids = Annotated[
     list[str] | None,
-    typer.Option(
-        "--oaid", metavar="OAID", help="Only this OA; give it again for several. Default: all that are set up."
-    ),
+    typer.Option("--oaid", metavar="OAID", help="Only this OA; give it again for several. Default: all that are set up."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on stdout, one object a line.")]
 
@@ -54,6 +57,32 @@ def stop_on_signals() -> None:
     signal.signal(signal.SIGINT, stop)
 
 
+def open_database() -> tuple[DatabaseSettings, Engine]:
+    """The settings and the database of a command that does without eSMS; never makes a database.
+
+    Raises:
+        SettingsError, NoDatabaseError, DatabaseBehindError: naming what to change.
+    """
+    from etl.db.engine import connect_engine
+    from etl.db.schema import require_current
+    from etl.settings import database_settings
+
+    settings = database_settings()
+    engine = connect_engine(settings.database_url, create=False)
+    require_current(engine)
+    return settings, engine
+
+
+def write_line(values: dict[str, Any]) -> None:
+    """One JSON object on a line of stdout."""
+    sys.stdout.write(json.dumps(values, default=plain, ensure_ascii=False) + "\n")
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any column
+    """A value as JSON and CSV show it: times in ISO 8601."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
 def say(message: str) -> None:
     """Tell the operator something: stderr, so that stdout stays data."""
     typer.echo(message, err=True)
@@ -68,7 +97,7 @@ def show_error(error: EtlError) -> None:
 
 def main() -> NoReturn:
     """Run the command that the arguments name and exit with its code (DESIGN §6)."""
-    from etl.cli import care, data, play, run, watch  # noqa: F401, PLC0415 - they register their commands; imported once `app` exists
+    from etl.cli import care, data, play, run, watch  # noqa: F401 - they register their commands; imported once `app` exists
 
     stop_on_signals()
     try:

@@ -10,18 +10,14 @@ from etl.cli.app import app, say
 
 
 @app.command(epilog="Example: etl simulate --port 8460 --followers 5000 --leaves 0.2 --arrivals 0.3")
-def simulate(  # noqa: PLR0913 - options of a command
+def simulate(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8460,
     followers: Annotated[int, typer.Option("--followers", min=0)] = 1000,
     oaid: Annotated[str, typer.Option("--oaid", metavar="OAID")] = "4097311281936189049",
-    order: Annotated[
-        str, typer.Option("--order", help="oldest, newest or activity: how the list is ordered.")
-    ] = "oldest",
+    order: Annotated[str, typer.Option("--order", help="oldest, newest or activity: how the list is ordered.")] = "oldest",
     seed: Annotated[int, typer.Option("--seed", help="The same seed, the same world.")] = 1,
     max_page: Annotated[int, typer.Option("--max-page", min=1, help="The most users an answer holds.")] = 50,
-    max_offset: Annotated[
-        int | None, typer.Option("--max-offset", min=0, help="A larger Offset is answered with 162.")
-    ] = None,
+    max_offset: Annotated[int | None, typer.Option("--max-offset", min=0, help="A larger Offset is answered with 162.")] = None,
     rate: Annotated[float, typer.Option("--rate", min=0, help="Requests a second before code 160; 0: no limit.")] = 0,
     latency: Annotated[float, typer.Option("--latency", min=0, help="Seconds before each answer.")] = 0,
     leaves: Annotated[float, typer.Option("--leaves", min=0, help="How many leave before a page, on average.")] = 0,
@@ -33,8 +29,8 @@ def simulate(  # noqa: PLR0913 - options of a command
     ] = None,
 ) -> int:
     """Serve a simulated eSMS on this machine until Ctrl-C: followers come and go while they are read."""
-    from etl.errors import InterruptedRunError, UsageError  # noqa: PLC0415 - a command pays only for what it needs
-    from etl.simulator import Simulator  # noqa: PLC0415 - as above
+    from etl.errors import InterruptedRunError, UsageError
+    from etl.simulator import Simulator
 
     try:
         simulator = Simulator(

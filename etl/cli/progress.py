@@ -16,8 +16,8 @@ def progress() -> Iterator[Callable[[str, int, int, int], None]]:
     if not sys.stderr.isatty():
         yield lambda oaid, look, end, total: None  # noqa: ARG005 - nobody watches
         return
-    from rich.console import Console  # noqa: PLC0415 - cron never pays for it
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as above
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("OA {task.fields[oaid]}, look {task.fields[look]}"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from etl.cli.app import AsJson, Oaids, app, say, show_error
+from etl.cli.app import AsJson, Oaids, app, say, show_error, write_line
 from etl.cli.progress import progress
 from etl.errors import InterruptedRunError, SettingsError, UsageError, gravest
 
@@ -34,9 +33,7 @@ def sync(
     oaid: Oaids = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="Read the API and the database, write nothing at all, exit as the real run would."
-        ),
+        typer.Option("--dry-run", help="Read the API and the database, write nothing at all, exit as the real run would."),
     ] = False,
     allow_mass_unfollow: Annotated[
         bool,
@@ -49,7 +46,7 @@ def sync(
     as_json: AsJson = False,
 ) -> int:
     """Read the followers of every OA from eSMS and bring the database up to date."""
-    from etl.settings import sync_settings  # noqa: PLC0415 - here and below: a command pays only for what it needs
+    from etl.settings import sync_settings
 
     settings = sync_settings()
     return run_sync(settings, oaid or [], dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow, as_json=as_json)
@@ -57,8 +54,8 @@ def sync(
 
 def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass_unfollow: bool, as_json: bool) -> int:
     """Sync the chosen OAs (or all that are set up) one after the other; give the gravest exit code."""
-    from etl.esms.client import EsmsClient  # noqa: PLC0415 - as above
-    from etl.observe.logs import closing_event, configure_logging, logger  # noqa: PLC0415 - as above
+    from etl.esms.client import EsmsClient
+    from etl.observe.logs import closing_event, configure_logging, logger
 
     configure_logging(settings.etl_log_format, settings.etl_log_level)
     chosen = _checked(chosen)
@@ -80,7 +77,7 @@ def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass
             outcomes.append(outcome)
             closing_event(log, outcome.snapshot, duration_s=outcome.duration_s, exit_code=outcome.exit_code)
             if as_json:
-                sys.stdout.write(json.dumps(as_line(outcome)) + "\n")
+                write_line(as_line(outcome))
                 sys.stdout.flush()
             if outcome.error is not None:
                 show_error(outcome.error)
@@ -88,23 +85,20 @@ def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass
 
 
 def _told(log: Any, retry: Retry) -> None:  # noqa: ANN401 - structlog's own proxy
-    from etl.observe.logs import retry_event  # noqa: PLC0415 - as above
+    from etl.observe.logs import retry_event
 
-    retry_event(
-        log, oaid=retry.oaid, offset=retry.offset, attempt=retry.attempt, wait_s=retry.wait, reason=retry.reason
-    )
+    retry_event(log, oaid=retry.oaid, offset=retry.offset, attempt=retry.attempt, wait_s=retry.wait, reason=retry.reason)
 
 
 def as_line(outcome: Outcome) -> dict[str, Any]:
     """What `--json` prints of an OA: the snapshot's columns (`snapshot_id` for its id) and `duration_s`."""
     columns = asdict(outcome.snapshot)
-    line = {"snapshot_id": columns.pop("id"), **columns, "duration_s": outcome.duration_s}
-    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in line.items()}
+    return {"snapshot_id": columns.pop("id"), **columns, "duration_s": outcome.duration_s}
 
 
 def _checked(chosen: list[str]) -> list[str]:
     """The OAs that were named, each once: one given twice is meant once."""
-    from etl.settings import check_oaid  # noqa: PLC0415 - as above
+    from etl.settings import check_oaid
 
     for oaid in chosen:
         try:
@@ -116,9 +110,9 @@ def _checked(chosen: list[str]) -> list[str]:
 
 def _engine(settings: Settings, *, dry_run: bool) -> Engine | None:
     """The database, created where it is empty; None for a dry run where there is none yet."""
-    from etl.db.engine import connect_engine  # noqa: PLC0415 - as above
-    from etl.db.schema import EMPTY, create_or_require_current, current_revision, require_current  # noqa: PLC0415 - as above
-    from etl.errors import NoDatabaseError  # noqa: PLC0415 - as above
+    from etl.db.engine import connect_engine
+    from etl.db.schema import EMPTY, create_or_require_current, current_revision, require_current
+    from etl.errors import NoDatabaseError
 
     if not dry_run:
         engine = connect_engine(settings.database_url)
@@ -134,10 +128,8 @@ def _engine(settings: Settings, *, dry_run: bool) -> Engine | None:
     return engine
 
 
-def _oaids(
-    settings: Settings, chosen: list[str], esms: EsmsClient, engine: Engine | None, *, dry_run: bool
-) -> list[str]:
-    from etl.settings import ALL  # noqa: PLC0415 - as above
+def _oaids(settings: Settings, chosen: list[str], esms: EsmsClient, engine: Engine | None, *, dry_run: bool) -> list[str]:
+    from etl.settings import ALL
 
     if chosen:
         return chosen
@@ -147,7 +139,7 @@ def _oaids(
     if not accounts:
         raise SettingsError(["ESMS_OAIDS is `all`, but eSMS names no OA for this account (see `etl accounts`)"])
     if engine is not None and not dry_run:
-        from etl.db.accounts import name_accounts  # noqa: PLC0415 - as above
+        from etl.db.accounts import name_accounts
 
         name_accounts(engine, accounts)
     return list(dict.fromkeys(account.oaid for account in accounts))
@@ -161,8 +153,8 @@ def _run(
     allow_mass_unfollow: bool,
     on_page: Callable[[str, int, int, int], None],
 ) -> Run:
-    from etl.sweep import SweepLimits  # noqa: PLC0415 - as above
-    from etl.sync import Limits, Run  # noqa: PLC0415 - as above
+    from etl.sweep import SweepLimits
+    from etl.sync import Limits, Run
 
     limits = Limits(
         SweepLimits(settings.esms_concurrency, settings.etl_max_looks, settings.etl_total_tolerance),
@@ -174,7 +166,7 @@ def _run(
 
 def _each(run: Run, oaids: list[str], esms: EsmsClient, *, dry_run: bool) -> Iterator[Outcome]:
     """One OA after the other; one that fails does not keep the others from being synced, a signal does."""
-    from etl.sync import preview_account, sync_account  # noqa: PLC0415 - as above
+    from etl.sync import preview_account, sync_account
 
     for oaid in oaids:
         outcome = (preview_account if dry_run else sync_account)(run, oaid)
@@ -187,20 +179,20 @@ def _each(run: Run, oaids: list[str], esms: EsmsClient, *, dry_run: bool) -> Ite
 @app.command(epilog="Example: etl accounts")
 def accounts(as_json: AsJson = False) -> int:
     """List the OAs of the eSMS account, with their names, as eSMS tells them now."""
-    from etl.cli.tables import show_table  # noqa: PLC0415 - as above
-    from etl.db.accounts import name_accounts  # noqa: PLC0415 - as above
-    from etl.db.engine import connect_engine  # noqa: PLC0415 - as above
-    from etl.db.schema import HEAD, current_revision  # noqa: PLC0415 - as above
-    from etl.esms.client import EsmsClient  # noqa: PLC0415 - as above
-    from etl.errors import DatabaseUnreachableError, NoDatabaseError  # noqa: PLC0415 - as above
-    from etl.settings import sync_settings  # noqa: PLC0415 - as above
+    from etl.cli.tables import show_table
+    from etl.db.accounts import name_accounts
+    from etl.db.engine import connect_engine
+    from etl.db.schema import HEAD, current_revision
+    from etl.errors import DatabaseUnreachableError, NoDatabaseError
+    from etl.esms.client import EsmsClient
+    from etl.settings import sync_settings
 
     settings = sync_settings()
     with EsmsClient(settings, deadline=time.monotonic() + settings.max_runtime_seconds) as esms:
         listed = esms.accounts()
     if as_json:
         for account in listed:
-            sys.stdout.write(json.dumps({"oaid": account.oaid, "name": account.name}, ensure_ascii=False) + "\n")
+            write_line({"oaid": account.oaid, "name": account.name})
     else:
         show_table(("OAID", "name"), [(account.oaid, account.name) for account in listed])
     try:

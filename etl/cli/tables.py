@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from etl.cli.app import TableFormat
+from etl.cli.app import TableFormat, plain, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,12 +17,11 @@ def show_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], output:
     """Show rows of named values in the form that was asked for."""
     if output is TableFormat.JSON:
         for row in rows:
-            values = {column: row[column] for column in columns}
-            sys.stdout.write(json.dumps(values, default=_plain, ensure_ascii=False) + "\n")
+            write_line({column: row[column] for column in columns})
     elif output is TableFormat.CSV:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([_plain(row[column]) for column in columns] for row in rows)
+        writer.writerows([plain(row[column]) for column in columns] for row in rows)
     else:
         show_table(columns, [[row[column] for column in columns] for row in rows])
 
@@ -34,24 +32,18 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         for row in (columns, *rows):
             sys.stdout.write("\t".join(_cell(value) for value in row) + "\n")
         return
-    from rich import box  # noqa: PLC0415 - a pipe never pays for it
-    from rich.console import Console  # noqa: PLC0415 - as above
-    from rich.table import Table  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415 - as above
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     for column in columns:
         table.add_column(column)
     for row in rows:
         # Text: an OA's name is data and may look like markup.
-        table.add_row(
-            *(Text(_cell(value), justify="right" if isinstance(value, int | float) else "left") for value in row)
-        )
+        table.add_row(*(Text(_cell(value), justify="right" if isinstance(value, int | float) else "left") for value in row))
     Console().print(table)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any column
-    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - any column

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from etl.cli.app import AsJson, Oaids, TableFormat, app, say
-from etl.errors import SettingsError, TornStoryError, UsageError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.settings import DatabaseSettings
+from etl.cli.app import AsJson, Oaids, TableFormat, app, open_database, say, write_line
+from etl.errors import TornStoryError, UsageError
 
 TOO_OLD = 75
 """Exit code of `etl status --max-age`: no believable reading for too long; the next one may cure it."""
@@ -34,18 +27,16 @@ def status(
     oaid: Oaids = None,
     max_age: Annotated[
         str | None,
-        typer.Option(
-            "--max-age", metavar="AGE", help="Exit 75 where the last complete snapshot is older: 90m, 26h, 2d."
-        ),
+        typer.Option("--max-age", metavar="AGE", help="Exit 75 where the last complete snapshot is older: 90m, 26h, 2d."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Tell for each OA when its list was last read whole, who follows, and what happened since."""
-    from etl.db.accounts import chosen_accounts  # noqa: PLC0415 - here and below: a command pays only for what it needs
-    from etl.status import account_status  # noqa: PLC0415 - as above
+    from etl.db.accounts import chosen_accounts
+    from etl.status import account_status
 
     limit = _age(max_age) if max_age else None
-    settings, engine = _database()
+    _, engine = open_database()
     accounts = chosen_accounts(engine, oaid or [])
     if not accounts:
         say("etl: no OA was synced yet: run `etl sync`")
@@ -53,9 +44,9 @@ def status(
     states = [account_status(engine, account, now=datetime.now(UTC), max_age=limit) for account in accounts]
     if as_json:
         for state in states:
-            _write_line(asdict(state))
+            write_line(asdict(state))
     else:
-        from etl.cli.tables import show_table  # noqa: PLC0415 - as above
+        from etl.cli.tables import show_table
 
         columns = ("OA", "name", "following", "last complete", "age", "7 days", "30 days", "since then")
         show_table(columns, [state.row() for state in states])
@@ -73,12 +64,12 @@ def history(
     as_json: AsJson = False,
 ) -> int:
     """List the snapshots: every run that was, whatever became of it, newest last."""
-    from etl.cli.tables import show_rows  # noqa: PLC0415 - as above
-    from etl.db.accounts import chosen_accounts  # noqa: PLC0415 - as above
-    from etl.db.engine import reading  # noqa: PLC0415 - as above
-    from etl.db.snapshots import latest  # noqa: PLC0415 - as above
+    from etl.cli.tables import show_rows
+    from etl.db.accounts import chosen_accounts
+    from etl.db.engine import reading
+    from etl.db.snapshots import latest
 
-    _, engine = _database()
+    _, engine = open_database()
     rows: list[dict[str, Any]] = []
     for account in chosen_accounts(engine, oaid or []):
         with reading(engine) as connection:
@@ -91,10 +82,10 @@ def history(
 @app.command(epilog="Example: etl verify && echo the story is whole")
 def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
     """Prove that the tables tell one story: followers, the change log and the snapshots' counts agree."""
-    from etl.db.engine import reading  # noqa: PLC0415 - as above
-    from etl.db.story import check, oaids  # noqa: PLC0415 - as above
+    from etl.db.engine import reading
+    from etl.db.story import check, oaids
 
-    _, engine = _database()
+    _, engine = open_database()
     torn = 0
     with reading(engine) as connection:
         known = oaids(connection)
@@ -106,7 +97,7 @@ def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
             for finding in check(connection, each):
                 torn += finding.contradictions > 0
                 if as_json:
-                    _write_line({**asdict(finding), "ok": not finding.contradictions})
+                    write_line({**asdict(finding), "ok": not finding.contradictions})
                 else:
                     mark = "ok  " if not finding.contradictions else "TORN"
                     count = f"  ({finding.contradictions} rows)" if finding.contradictions else ""
@@ -116,27 +107,14 @@ def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
     return 0
 
 
-def _database() -> tuple[DatabaseSettings, Engine]:
-    from etl.db.engine import connect_engine  # noqa: PLC0415 - as above
-    from etl.db.schema import require_current  # noqa: PLC0415 - as above
-    from etl.settings import database_settings  # noqa: PLC0415 - as above
-
-    settings = database_settings()
-    engine = connect_engine(settings.database_url, create=False)
-    require_current(engine)
-    return settings, engine
-
-
 def _age(text: str) -> timedelta:
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     number, unit = text[:-1], units.get(text[-1:])
+    refusal = UsageError(f"--max-age {text!r} is no age such as 90m, 26h or 2d")
     try:
-        if unit is None or not float(number) > 0:
-            raise ValueError
-        return timedelta(**{unit: float(number)})
-    except (ValueError, OverflowError):
-        raise UsageError(f"--max-age {text!r} is no age such as 90m, 26h or 2d") from None
-
-
-def _write_line(values: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(values, default=str, ensure_ascii=False) + "\n")
+        age = timedelta(**{unit or "": float(number)})
+    except (TypeError, ValueError, OverflowError):
+        raise refusal from None
+    if age <= timedelta():
+        raise refusal
+    return age

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 def known_accounts(engine: Engine) -> list[Account]:
     """Every OA that was ever synced, by OAID; the name is empty where GetListZOA was never asked."""
     with reading(engine) as connection:
-        rows = connection.execute(
-            select(official_accounts.c.oaid, official_accounts.c.name).order_by(official_accounts.c.oaid)
-        )
+        rows = connection.execute(select(official_accounts.c.oaid, official_accounts.c.name).order_by(official_accounts.c.oaid))
         return [Account(row.oaid, row.name or "") for row in rows]
 
 
@@ -46,9 +44,7 @@ def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:
 def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = True) -> None:
     """Write the names that GetListZOA gives; `add` registers OAs that are not in the database yet. Writes only what changed."""
     known = {account.oaid: account.name for account in known_accounts(engine)}
-    changed = [
-        account for account in accounts if known.get(account.oaid, None if add else account.name) != account.name
-    ]
+    changed = [account for account in accounts if known.get(account.oaid, None if add else account.name) != account.name]
     if not changed:
         return
     with writing(engine) as connection:
@@ -59,7 +55,5 @@ def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = Tr
                 )
             else:
                 connection.execute(
-                    official_accounts.insert().values(
-                        oaid=account.oaid, name=account.name, created_at=datetime.now(UTC)
-                    )
+                    official_accounts.insert().values(oaid=account.oaid, name=account.name, created_at=datetime.now(UTC))
                 )

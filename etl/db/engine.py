@@ -98,10 +98,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
     Raises:
         DatabaseUnreachableError: the database is gone, full, read-only or refuses us.
     """
-    with translated(), engine.connect() as connection:
-        connection = connection.execution_options(**{_IMMEDIATE: True})
-        with connection.begin():
-            yield connection
+    with translated(), engine.execution_options(**{_IMMEDIATE: True}).begin() as connection:
+        yield connection
 
 
 @contextmanager
@@ -111,11 +109,10 @@ def reading(engine: Engine) -> Iterator[Connection]:
     Raises:
         DatabaseUnreachableError: the database is gone or refuses us.
     """
-    with translated(), engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with connection.begin():
-            yield connection
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    with translated(), engine.begin() as connection:
+        yield connection
 
 
 @contextmanager

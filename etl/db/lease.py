@@ -66,9 +66,7 @@ class Lease:
 
     def release(self, connection: Connection) -> None:
         """Give it back, in the same transaction as the last thing written under it."""
-        connection.execute(
-            update(official_accounts).where(self._ours()).values(lease_token=None, lease_expires_at=None)
-        )
+        connection.execute(update(official_accounts).where(self._ours()).values(lease_token=None, lease_expires_at=None))
 
     @contextmanager
     def resting(self) -> Iterator[None]:

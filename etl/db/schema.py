@@ -87,7 +87,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         DatabaseBehindError: it is newer than this program.
         DatabaseUnreachableError: the database cannot be read or written.
     """
-    from alembic import command  # noqa: PLC0415 - half a second that only an upgrade pays for
+    from alembic import command
 
     current = current_revision(engine)
     if current.isdigit() and int(current) > int(HEAD):
@@ -104,7 +104,7 @@ def downgrade(engine: Engine, revision: str) -> None:
     Raises:
         DatabaseUnreachableError: the database cannot be read or written.
     """
-    from alembic import command  # noqa: PLC0415 - as above
+    from alembic import command
 
     with translated(), writing(engine) as connection:
         config = _config()
@@ -113,7 +113,7 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 
 def _config() -> Config:
-    from alembic.config import Config  # noqa: PLC0415 - as above
+    from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))

@@ -27,9 +27,7 @@ def begin(connection: Connection, snapshot: Snapshot) -> Snapshot:
 
 def finish(connection: Connection, snapshot: Snapshot) -> bool:
     """Say what became of a running one; False where it is not running any more."""
-    values = {
-        name: value for name, value in asdict(snapshot).items() if name not in {"id", "oaid", "taken_at", "taken_on"}
-    }
+    values = {name: value for name, value in asdict(snapshot).items() if name not in {"id", "oaid", "taken_at", "taken_on"}}
     done = connection.execute(
         update(snapshots).where(snapshots.c.id == snapshot.id, snapshots.c.status == Status.RUNNING).values(values)
     )
@@ -42,9 +40,7 @@ def get(connection: Connection, snapshot_id: int) -> Snapshot | None:
     return _snapshot(row) if row else None
 
 
-def latest(
-    connection: Connection, oaid: str, statuses: Sequence[Status] | None = None, *, limit: int = 1
-) -> list[Snapshot]:
+def latest(connection: Connection, oaid: str, statuses: Sequence[Status] | None = None, *, limit: int = 1) -> list[Snapshot]:
     """The newest snapshots of an OA, newest first, of some statuses or of any."""
     statement = select(*_COLUMNS).where(snapshots.c.oaid == oaid).order_by(snapshots.c.id.desc()).limit(limit)
     if statuses is not None:
@@ -78,9 +74,7 @@ def held_unfollowed(connection: Connection, oaid: str) -> int | None:
 
 def following(connection: Connection, oaid: str) -> int:
     """How many follow now, counted."""
-    statement = (
-        select(func.count()).select_from(followers).where(followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None))
-    )
+    statement = select(func.count()).select_from(followers).where(followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None))
     return int(connection.execute(statement).scalar_one())
 
 

@@ -50,9 +50,7 @@ def prepare(connection: Connection) -> None:
         # A connection is ours alone here: what an earlier try left behind goes first.
         for table in (staged, planned):
             connection.execute(text(f"DROP TABLE IF EXISTS temp.{table.name}"))
-        connection.execute(
-            text(f"CREATE TEMPORARY TABLE {staged.name} (user_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID")
-        )
+        connection.execute(text(f"CREATE TEMPORARY TABLE {staged.name} (user_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID"))
         connection.execute(text(f"CREATE TEMPORARY TABLE {planned.name} (user_id TEXT NOT NULL, change TEXT NOT NULL)"))
 
 
@@ -73,9 +71,7 @@ def load(connection: Connection, users: Iterable[list[str]]) -> None:
 def known(connection: Connection, oaid: str, *, following: bool = True) -> Iterator[list[str]]:
     """Who follows now by our tables (or followed once and left), streamed in chunks."""
     left = followers.c.unfollowed_at
-    statement = select(followers.c.user_id).where(
-        followers.c.oaid == oaid, left.is_(None) if following else left.is_not(None)
-    )
+    statement = select(followers.c.user_id).where(followers.c.oaid == oaid, left.is_(None) if following else left.is_not(None))
     rows = connection.execution_options(yield_per=CHUNK).execute(statement)
     for chunk in rows.partitions():
         yield [row[0] for row in chunk]

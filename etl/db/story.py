@@ -96,7 +96,4 @@ def oaids(connection: Connection) -> list[str]:
 
 def check(connection: Connection, oaid: str) -> list[Finding]:
     """Ask every question of one OA."""
-    return [
-        Finding(oaid, name, int(connection.execute(text(sql), {"oaid": oaid}).scalar_one()))
-        for name, sql in _CHECKS.items()
-    ]
+    return [Finding(oaid, name, int(connection.execute(text(sql), {"oaid": oaid}).scalar_one())) for name, sql in _CHECKS.items()]

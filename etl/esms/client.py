@@ -78,9 +78,7 @@ class EsmsClient:
         )
         self._session.cookies.set_policy(_NoCookies())
         # Asked of the environment once, not at every request: proxies and the CA bundle.
-        merged = self._session.merge_environment_settings(
-            settings.esms_base_url, {}, stream=True, verify=None, cert=None
-        )
+        merged = self._session.merge_environment_settings(settings.esms_base_url, {}, stream=True, verify=None, cert=None)
         self._session.trust_env = False
         self._session.proxies, self._session.verify = merged["proxies"], merged["verify"]
         self._stopped = False
@@ -91,9 +89,7 @@ class EsmsClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
         self._session.close()
 
@@ -140,9 +136,7 @@ class EsmsClient:
     def accounts(self) -> list[Account]:
         """The OAs of the eSMS account (GetListZOA). Raises as `page` does."""
         body = wire.accounts_request(api_key=self._settings.esms_api_key, secret_key=self._settings.esms_secret_key)
-        return self._call(
-            "ZNS/GetListZOA/", body, "", None, lambda answer: wire.accounts(answer, secrets=self._secrets)
-        )
+        return self._call("ZNS/GetListZOA/", body, "", None, lambda answer: wire.accounts(answer, secrets=self._secrets))
 
     @property
     def _secrets(self) -> tuple[SecretStr, SecretStr]:
@@ -245,9 +239,7 @@ def _check_http(response: requests.Response) -> None:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise EsmsUnavailableError(told)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise RefusedError(
-            told, code=str(status), hint="A firewall refuses us: check the allow-list at eSMS and ESMS_BASE_URL."
-        )
+        raise RefusedError(told, code=str(status), hint="A firewall refuses us: check the allow-list at eSMS and ESMS_BASE_URL.")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         raise ImpossibleAnswerError(f"{told}, a redirect; it is not followed, because the body carries the keys")
     raise ImpossibleAnswerError(told)

@@ -116,7 +116,7 @@ STOPPED = 15
 """SIGTERM: what a worker that was stopped says ended it; nobody but the main thread tells an operator."""
 
 
-def patiently(  # noqa: PLR0913 - the settings of one thing
+def patiently(
     call: Callable[[], T],
     *,
     attempts: int,

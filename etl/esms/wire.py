@@ -48,7 +48,7 @@ FAULTS = {"110", "161"}
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def followers_request(  # noqa: PLR0913 - the request's own members
+def followers_request(
     *, api_key: SecretStr, secret_key: SecretStr, oaid: str, offset: int, count: int | None, limit: int | None
 ) -> bytes:
     """The body of GetFollowers. The documentation names both `Count` and `Limit`: send both, or leave one out with None."""

@@ -55,13 +55,13 @@ def closing_event(log: Any, snapshot: Snapshot, *, duration_s: float, exit_code:
     getattr(log, _LEVEL_OF.get(snapshot.status, "error"))("sync", **told, duration_s=duration_s, exit_code=exit_code)
 
 
-def retry_event(log: Any, *, oaid: str, offset: int | None, attempt: int, wait_s: float, reason: str) -> None:  # noqa: ANN401, PLR0913 - as above; the fields of one line
+def retry_event(log: Any, *, oaid: str, offset: int | None, attempt: int, wait_s: float, reason: str) -> None:  # noqa: ANN401 - as above; the fields of one line
     """One more try is about to be waited for."""
     log.warning("retry", oaid=oaid, offset=offset, attempt=attempt, wait_s=round(wait_s, 3), reason=reason)
 
 
 def _json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
-    import json  # noqa: PLC0415 - the console never needs it
+    import json
 
     return json.dumps(
         event,

@@ -58,7 +58,7 @@ def _users(value: object) -> Callable[[Reply], Reply]:
 def _http(status: int, **headers: str) -> Callable[[Reply], Reply]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
-    def change(reply: Reply) -> Reply:
+    def change(_: Reply) -> Reply:
         return Reply(b"<html>trouble</html>", status, {"Content-Type": "text/html", **named})
 
     return change

@@ -57,7 +57,7 @@ class Simulator:
         total_as_text, integer_ids: the other documented forms.
     """
 
-    def __init__(  # noqa: PLR0913 - a world has many knobs, all of them named
+    def __init__(
         self,
         followers: int | Iterable[str] = 0,
         *,
@@ -100,9 +100,7 @@ class Simulator:
 
     # -- the world ----------------------------------------------------------------------------------------------------
 
-    def add_account(
-        self, oaid: str, name: str, followers: int | Iterable[str] = 0, *, order: str = "oldest"
-    ) -> Followers:
+    def add_account(self, oaid: str, name: str, followers: int | Iterable[str] = 0, *, order: str = "oldest") -> Followers:
         """One more OA of the simulated eSMS account."""
         self._accounts[oaid] = Followers(followers, order=order, seed=self._seed + len(self._accounts), name=name)
         return self._accounts[oaid]
@@ -164,9 +162,7 @@ class Simulator:
         with self.lock:
             self._before_each.append(verb)
 
-    def churn(
-        self, *, leaves: float = 0, arrivals: float = 0, returns: float = 0, touches: float = 0, seed: int = 1
-    ) -> None:
+    def churn(self, *, leaves: float = 0, arrivals: float = 0, returns: float = 0, touches: float = 0, seed: int = 1) -> None:
         """Let so many users leave, arrive, return and act, on average, before every page."""
         rng = random.Random(seed)
         rates = ((leaves, self.unfollow), (arrivals, self.follow), (returns, self.refollow), (touches, self.touch))
@@ -188,7 +184,7 @@ class Simulator:
             self._faults.clear()
 
     def fault_at(self, number: int | Callable[[int], bool], name: str, *, times: int = 1) -> None:
-        """Answer the n-th request (from now, counted from 1; or those a predicate chooses) with a fault, so many times in a row."""
+        """Answer the n-th request (from now, counted from 1; or those a predicate chooses) with a fault, so many times."""
         fault(name)
         with self.lock:
             first = self._pages + number if isinstance(number, int) else 0
@@ -305,9 +301,7 @@ class Simulator:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
@@ -340,13 +334,13 @@ class _Handler(BaseHTTPRequestHandler):
     def simulator(self) -> Simulator:
         return cast("_Server", self.server).simulator
 
-    def do_POST(self) -> None:  # noqa: N802 - the name http.server calls
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.simulator.latency and self.simulator.stopped.wait(self.simulator.latency):
             return
         self._send(self.simulator.answer(self.path, body))
 
-    def do_GET(self) -> None:  # noqa: N802 - as above
+    def do_GET(self) -> None:
         self._send(Reply(b"<html>POST only</html>", 405))
 
     def _send(self, reply: Reply) -> None:

@@ -41,9 +41,7 @@ def upgrade() -> None:
         sa.Column("finished_at", utc),
         sa.Column("total", sa.BigInteger(), comment="the API's last Total"),
         sa.Column("seen", sa.BigInteger(), comment="distinct users of all looks"),
-        sa.Column(
-            "baseline", sa.BigInteger(), comment="found before the first whole reading: they followed before we looked"
-        ),
+        sa.Column("baseline", sa.BigInteger(), comment="found before the first whole reading: they followed before we looked"),
         sa.Column("followed", sa.BigInteger()),
         sa.Column("refollowed", sa.BigInteger()),
         sa.Column("unfollowed", sa.BigInteger(), comment="of a held snapshot: how many it would have marked"),
