@@ -1,93 +1,112 @@
-"""The diff between what was seen and what is known, as SQL for sets; and applying it. The change log is the plan.
+"""What a sweep changes, as SQL for sets: counted, logged, and projected onto `followers`. The change log is the plan.
 
-Unchanged users are not touched: what is written grows with what changed, not with how many follow.
+Users whose state stays as it is are not touched: what is written grows with what changed, not with how many follow.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, case, exists, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, case, func, insert, literal, select, update
 
-from etl.db.snapshots import following
-from etl.db.stage import planned, staged
+from etl.db.engine import upserting
+from etl.db.stage import staged
 from etl.db.tables import follower_changes, followers
+from etl.errors import LeaseLostError
 from etl.model import Change, Diff
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Insert, Select
+    from sqlalchemy import BindParameter, ColumnElement, Connection, Insert, Select, Update
 
     from etl.model import Snapshot
 
 
-def arrived(oaid: str, *, first: Change) -> Select[tuple[str, str]]:
-    """Seen, but not known to follow: never known before (`first`: baseline or followed), or back again."""
-    ours = (followers.c.oaid == oaid) & (followers.c.user_id == staged.c.user_id)
-    change = case((followers.c.user_id.is_(None), literal(str(first))), else_=literal(str(Change.REFOLLOWED)))
-    return (
-        select(staged.c.user_id, change.label("change"))
-        .select_from(staged.outerjoin(followers, ours))
-        .where(followers.c.user_id.is_(None) | followers.c.unfollowed_at.is_not(None))
-    )
-
-
-def gone(oaid: str) -> Select[tuple[str, str]]:
-    """Known to follow, absent from the sweep: active minus staged."""
-    swept = exists().where(staged.c.user_id == followers.c.user_id)
-    return select(followers.c.user_id, literal(str(Change.UNFOLLOWED)).label("change")).where(
-        followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None), ~swept
-    )
-
-
-def compare(connection: Connection, oaid: str, *, baseline: bool, mark_gone: bool) -> Diff:
-    """Plan what applying the staged users would change, and count it. Writes only the temporary plan.
+def compare(connection: Connection, oaid: str, *, following: int, arrived: int, gone: int, baseline: bool) -> Diff:
+    """Count what applying the staged difference would change. Writes nothing.
 
     Args:
-        connection: in the one transaction, with everybody seen staged.
+        connection: in the one transaction, with the difference staged.
         oaid: whose followers.
+        following: how many follow before it.
+        arrived: users staged as seen, but not known to follow.
+        gone: users staged as known to follow, but not seen.
         baseline: whether whoever is new followed before we looked.
-        mark_gone: whether the sweep was complete; from a partial one nobody is marked as unfollowed.
     """
-    first = Change.BASELINE if baseline else Change.FOLLOWED
-    before = following(connection, oaid)
-    connection.execute(insert(planned).from_select(["user_id", "change"], arrived(oaid, first=first)))
-    if mark_gone:
-        connection.execute(insert(planned).from_select(["user_id", "change"], gone(oaid)))
-    counts = {
-        str(change): int(count)
-        for change, count in connection.execute(select(planned.c.change, func.count()).group_by(planned.c.change))
-    }
-    return Diff(following=before, **{change.value: counts.get(change, 0) for change in Change})
+    back = int(connection.execute(returned(oaid)).scalar_one()) if arrived else 0
+    new = arrived - back
+    return Diff(
+        following=following,
+        baseline=new if baseline else 0,
+        followed=0 if baseline else new,
+        refollowed=back,
+        unfollowed=gone,
+    )
 
 
-def log_changes(snapshot: Snapshot) -> Insert:
-    """The plan becomes the record: one row of the change log for each user who came or went."""
-    rows = select(
-        literal(snapshot.oaid), planned.c.user_id, literal(snapshot.id), planned.c.change,
-        bindparam("changed_at", snapshot.taken_at, type_=follower_changes.c.changed_at.type),
-    ).order_by(planned.c.user_id)  # fmt: skip
+def apply(connection: Connection, snapshot: Snapshot, diff: Diff) -> None:
+    """Write the staged difference into `follower_changes`, and project it onto `followers`.
+
+    Raises:
+        LeaseLostError: `followers` is not what the difference was made from: somebody writes who does not hold the lease.
+    """
+    came = diff.baseline + diff.followed + diff.refollowed
+    first = Change.BASELINE if diff.baseline else Change.FOLLOWED
+    written: list[tuple[Insert | Update, int]] = [
+        (log_changes(snapshot, first=first), came + diff.unfollowed),
+        (project_arrivals(connection, snapshot), came),
+        (project_leaves(snapshot), diff.unfollowed),
+    ]
+    for statement, rows in written:
+        if rows and connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount != rows:
+            raise LeaseLostError(f"the followers of OA {snapshot.oaid} were changed while they were read")
+
+
+def returned(oaid: str) -> Select[int]:
+    """Arrivals whom the table knows: they followed once, and left."""
+    return select(func.count()).select_from(staged.join(followers, _same_user(oaid))).where(staged.c.seen)
+
+
+def log_changes(snapshot: Snapshot, *, first: Change) -> Insert:
+    """One row of the change log for each user who came or went; `first`: what it is to be seen for the first time."""
+    change = case(
+        (~staged.c.seen, literal(str(Change.UNFOLLOWED))),
+        (followers.c.user_id.is_(None), literal(str(first))),
+        else_=literal(str(Change.REFOLLOWED)),
+    )
+    rows = (
+        select(literal(snapshot.oaid), staged.c.user_id, literal(snapshot.id), change, _at(snapshot))
+        .select_from(staged.outerjoin(followers, _same_user(snapshot.oaid)))
+        .order_by(staged.c.user_id)  # a primary key that is filled in its order is filled twice as fast
+    )
     return insert(follower_changes).from_select(["oaid", "user_id", "snapshot_id", "change", "changed_at"], rows)
 
 
-def apply(connection: Connection, snapshot: Snapshot) -> None:
-    """Write the planned diff into `follower_changes`, and project it onto `followers`."""
-    connection.execute(log_changes(snapshot))
-    at = bindparam("at", snapshot.taken_at, type_=followers.c.followed_at.type)
-    insert_ = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[connection.dialect.name]
-    came = (
-        select(literal(snapshot.oaid), planned.c.user_id, at, at)
-        .where(planned.c.change != Change.UNFOLLOWED)
-        .order_by(planned.c.user_id)
+def project_arrivals(connection: Connection, snapshot: Snapshot) -> Insert:
+    """Who came follows now: a new row, or one whose stay had ended."""
+    came = select(literal(snapshot.oaid), staged.c.user_id, _at(snapshot), _at(snapshot)).where(staged.c.seen)
+    upsert = upserting(connection, followers).from_select(
+        ["oaid", "user_id", "first_seen_at", "followed_at"], came.order_by(staged.c.user_id)
     )
-    upsert = insert_(followers).from_select(["oaid", "user_id", "first_seen_at", "followed_at"], came)
-    connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=[followers.c.oaid, followers.c.user_id],
-            set_={"followed_at": upsert.excluded.followed_at, "unfollowed_at": None},
-        )
+    return upsert.on_conflict_do_update(
+        index_elements=[followers.c.oaid, followers.c.user_id],
+        set_={"followed_at": upsert.excluded.followed_at, "unfollowed_at": None},
+        where=followers.c.unfollowed_at.is_not(None),
     )
-    went = select(planned.c.user_id).where(planned.c.change == Change.UNFOLLOWED)
-    connection.execute(
-        update(followers).where(followers.c.oaid == snapshot.oaid, followers.c.user_id.in_(went)).values(unfollowed_at=at)
+
+
+def project_leaves(snapshot: Snapshot) -> Update:
+    """Whose stay has ended."""
+    went = select(staged.c.user_id).where(~staged.c.seen)
+    return (
+        update(followers)
+        .where(followers.c.oaid == snapshot.oaid, followers.c.unfollowed_at.is_(None), followers.c.user_id.in_(went))
+        .values(unfollowed_at=snapshot.taken_at)
     )
+
+
+def _same_user(oaid: str) -> ColumnElement[bool]:
+    return (followers.c.oaid == oaid) & (followers.c.user_id == staged.c.user_id)
+
+
+def _at(snapshot: Snapshot) -> BindParameter[object]:
+    return bindparam("at", snapshot.taken_at, type_=followers.c.followed_at.type)

@@ -190,7 +190,7 @@ def _read(kind: type[S]) -> S:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     secrets = credentials if credentials and Path(credentials).is_dir() else None
     try:
-        return kind(_secrets_dir=secrets)
+        return kind(_secrets_dir=secrets)  # type: ignore[call-arg]  # an argument of BaseSettings that its typed signature hides
     except ValidationError as error:
         # `from None`: pydantic's own traceback would show inputs.
         raise SettingsError([_problem(each["loc"], each["type"], each["msg"]) for each in error.errors()]) from None

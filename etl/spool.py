@@ -2,7 +2,7 @@
 
 Pages are kept once each, by digest: in a quiet list the second look brings the very pages of the first and costs nothing
 here. When a look ends, its users are dealt by hash into partitions small enough for Python's own sets, and every question
-(how many distinct, who was missed before, who is missing now) is set algebra, one partition at a time. Measured beside a
+(how many distinct, who was missed before, who came, who is gone) is set algebra, one partition at a time. Measured beside a
 temporary SQLite database with a bit per look: a third of its CPU at 1,000,000 users (docs/decisions/0002).
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -19,15 +19,18 @@ from typing import TYPE_CHECKING, Self
 from etl.errors import SpoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from etl.model import Page
 
-PARTITION_USERS = 32_768
-"""About how many users a partition holds: some 3 MB as a Python set."""
+PARTITION_USERS = 16_384
+"""About how many users a partition holds: some 1.5 MB as a Python set, and a few of these are at work at once."""
 
 MAX_PARTITIONS = 512
+
+HAND_USERS = 65_536
+"""Users dealt before their hands are put down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +49,33 @@ class Spool:
     Not thread-safe: one thread reads pages and asks. Raises SpoolError where the temporary disk is full or gone.
     """
 
-    def __init__(self, directory: Path | None = None) -> None:
-        """`directory` is where the temporary one is made (default: TMPDIR)."""
+    def __init__(self, directory: Path | None = None, *, recognise: Callable[[str], str | None] | None = None) -> None:
+        """`directory` is where the temporary one is made (default: TMPDIR).
+
+        `recognise` gives the pseudonym by which our tables know a user who was seen, where it stands for one
+        (docs/decisions/0004). It is asked about users seen who are not known.
+        """
         with _disk():
             self._home = Path(tempfile.mkdtemp(prefix="etl-spool-", dir=directory))  # mode 0700
-        self._blobs: dict[bytes, tuple[int, int]] = {}
-        self._blob_end = 0
+            self._file = _File(self._home / "spool")
+        self._recognise = recognise
+        self._blobs: dict[bytes, _Span] = {}
         self._look: dict[bytes, None] = {}
         self._looks: list[frozenset[bytes]] = []
         self._tallies: list[LookTally] = []
+        self._look_piles: list[_Pile] = []
+        self._found_piles: list[_Pile] = []
         self._largest_total = 0
         self._partitions = 0
-        self._known = False
+        self._known: _Pile | None = None
+        self._left: _Pile | None = None
+        self._comparison: _Comparison | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def add(self, page: Page) -> None:
@@ -73,12 +86,8 @@ class Spool:
         blob = "\n".join(page.users).encode()
         digest = blake2b(blob, digest_size=16).digest()
         self._look[digest] = None
-        if digest in self._blobs:
-            return
-        with _disk(), (self._home / "pages").open("ab") as file:
-            file.write(blob)
-        self._blobs[digest] = (self._blob_end, len(blob))
-        self._blob_end += len(blob)
+        if digest not in self._blobs:
+            self._blobs[digest] = self._file.append(blob)
 
     def end_look(self) -> LookTally:
         """Count the look whose pages were added since the last one ended."""
@@ -86,119 +95,230 @@ class Spool:
         self._look = {}
         if not self._partitions:
             # Chosen once, when the size of the list is known; both numbers may lie, neither much.
-            users = max(self._largest_total, self._blob_end // 20)
+            users = max(self._largest_total, self._file.size // 20)
             self._partitions = min(MAX_PARTITIONS, users // PARTITION_USERS + 1)
         tally = self._tally_of_twin(digests) or self._count(digests)
         self._looks.append(digests)
         self._tallies.append(tally)
+        if tally.new:
+            self._comparison = None
         return tally
 
     def add_known(self, users: Iterable[Sequence[str]], *, following: bool = True) -> None:
         """Tell who is known to follow now, or (`following=False`) followed once and left; in chunks, after the first look."""
-        self._known = True
-        self._deal("known" if following else "gone", users)
+        if following:
+            self._known = self._dealt(users)
+            self._comparison = None
+        else:
+            self._left = self._dealt(users)
 
-    def missing(self) -> int:
-        """How many of those known to follow no look has seen."""
-        return sum(len(self._set("known", part) - self._set("seen", part)) for part in self._parts())
-
-    def missing_from(self, look: int) -> int:
-        """How many of those known to follow this look (by index) has not seen."""
-        return sum(len(self._set("known", part) - self._look_set(look, part)) for part in self._parts())
+    def following(self) -> int:
+        """How many are known to follow."""
+        return self._known.size if self._known else 0
 
     def seen(self) -> int:
         """The distinct users of all looks."""
         return sum(tally.new for tally in self._tallies)
 
-    def arrivals(self) -> tuple[int, int]:
-        """How many were seen who are not known to follow: never known before, and known once."""
-        new = returned = 0
-        for part in self._parts():
-            arrived = self._set("seen", part) - self._set("known", part)
-            back = len(arrived & self._set("gone", part))
-            new += len(arrived) - back
-            returned += back
-        return new, returned
+    def missing(self) -> int:
+        """How many of those known to follow no look has seen."""
+        return self._compared().gone.size
+
+    def missing_from(self, look: int) -> int:
+        """How many of those known to follow this look (by index) has not seen."""
+        if self._tallies[look].distinct == self.seen():
+            return self.missing()
+        pile = self._look_piles[look]
+        unseen = sum(len(_part(self._known, part) - pile.part(part)) for part in range(self._partitions))
+        names = self._compared().names
+        return unseen - sum(user in pile.part(self._part_of(user)) for user, name in names.items() if self._knows(name))
+
+    def arrivals(self) -> int:
+        """How many were seen who are not known to follow."""
+        return self._compared().arrived.size
+
+    def returned(self) -> int:
+        """How many of the arrivals followed once and left, by what was told of those who left."""
+        arrived = self._compared().arrived
+        return sum(len(arrived.part(part) & _part(self._left, part)) for part in range(self._partitions))
+
+    def arrived(self) -> Iterator[list[str]]:
+        """Who was seen and is not known to follow, each once, in chunks sorted by themselves."""
+        return self._compared().arrived.chunks()
+
+    def gone(self) -> Iterator[list[str]]:
+        """Who is known to follow and was not seen, each once, in chunks sorted by themselves."""
+        return self._compared().gone.chunks()
 
     def users(self) -> Iterator[list[str]]:
         """Everybody seen, each once, in chunks sorted by themselves."""
-        for part in self._parts():
-            if users := self._set("seen", part):
+        for part in range(self._partitions):
+            if users := self._seen(part):
                 yield sorted(users)
+
+    def _compared(self) -> _Comparison:
+        """The users seen beside those known; made once, and again after a look has found somebody new."""
+        if self._comparison is None:
+            self._comparison = self._compare()
+        return self._comparison
+
+    def _compare(self) -> _Comparison:
+        both = _Comparison(arrived=self._pile(), gone=self._pile())
+        for part in range(self._partitions):
+            seen, known = self._seen(part), _part(self._known, part)
+            both.arrived.put(part, seen - known)
+            both.gone.put(part, known - seen)
+        if self._recognise is None:
+            return both
+        for chunk in both.arrived.chunks():
+            both.names.update((user, name) for user in chunk if (name := self._recognise(user)))
+        for user, name in both.names.items():
+            # Seen under the User_Id and known by the pseudonym: neither came nor is gone. Known to have left: is back.
+            both.arrived.take(self._part_of(user), user)
+            if not both.gone.take(self._part_of(name), name):
+                both.arrived.put(self._part_of(name), {name})
+        return both
 
     def _tally_of_twin(self, digests: frozenset[bytes]) -> LookTally | None:
         twins = [index for index, earlier in enumerate(self._looks) if earlier == digests]
         if not twins:
             return None
+        self._look_piles.append(self._look_piles[twins[0]])
         same_as = {*twins, *(index for twin in twins for index in self._tallies[twin].same_as)}
         return LookTally(distinct=self._tallies[twins[0]].distinct, new=0, same_as=tuple(sorted(same_as)))
 
     def _count(self, digests: frozenset[bytes]) -> LookTally:
-        look = len(self._looks)
-        self._deal(f"look{look}", (self._blob(digest).split("\n") for digest in digests))
+        look = self._dealt(self._file.read(self._blobs[digest]).split("\n") for digest in digests)
+        found = self._pile()
         distinct = new = 0
-        same = set(range(look))
-        for part in self._parts():
-            users, seen = self._set(f"look{look}", part), self._set("seen", part)
-            found = users - seen
+        same = set(range(len(self._looks)))
+        for part in range(self._partitions):
+            users = look.part(part)
             distinct += len(users)
-            new += len(found)
-            same -= {earlier for earlier in same if self._look_set(earlier, part) != users}
-            if found:
-                self._append("seen", part, found)
-        return LookTally(distinct, new, tuple(sorted(same)))
+            if not self._looks:
+                continue
+            missed = users - self._seen(part)
+            new += len(missed)
+            found.put(part, missed)
+            same -= {earlier for earlier in same if self._look_piles[earlier].part(part) != users}
+        self._found_piles.append(found if self._looks else look)
+        self._look_piles.append(look)
+        return LookTally(distinct, new if self._looks else distinct, tuple(sorted(same)))
 
-    def _look_set(self, look: int, part: int) -> set[str]:
-        # A look that repeated an earlier one's pages has no partitions of its own.
-        first = self._looks.index(self._looks[look])
-        return self._set(f"look{first}", part)
+    def _seen(self, part: int) -> set[str]:
+        return set().union(*(pile.part(part) for pile in self._found_piles))
 
-    def _blob(self, digest: bytes) -> str:
-        start, size = self._blobs[digest]
-        with _disk(), (self._home / "pages").open("rb") as file:
-            file.seek(start)
-            return file.read(size).decode()
+    def _knows(self, name: str) -> bool:
+        return name in _part(self._known, self._part_of(name))
 
-    def _parts(self) -> range:
-        return range(self._partitions)
+    def _pile(self) -> _Pile:
+        return _Pile(self._file, [[] for _ in range(self._partitions)])
 
-    def _deal(self, name: str, chunks: Iterable[Sequence[str]]) -> None:
-        """Deal users into partitions; Python's own hash does it, which is the same throughout a process."""
-        count = self._partitions
+    def _part_of(self, user: str) -> int:
+        # Python's own hash is the same throughout a process, and no longer.
+        return hash(user) % self._partitions
+
+    def _dealt(self, chunks: Iterable[Sequence[str]]) -> _Pile:
+        """Deal users into partitions, as many at once as memory may hold."""
+        pile, count = self._pile(), self._partitions
         hands: list[list[str]] = [[] for _ in range(count)]
         held = 0
         for chunk in chunks:
-            if count == 1:
-                hands[0].extend(chunk)
-            else:
-                for user in chunk:
-                    hands[hash(user) % count].append(user)
+            for user in chunk:
+                hands[hash(user) % count].append(user)
             held += len(chunk)
-            if held >= PARTITION_USERS:
-                self._put_down(name, hands)
-                held = 0
-        self._put_down(name, hands)
+            if held >= HAND_USERS:
+                held = pile.put_down(hands)
+        pile.put_down(hands)
+        return pile
 
-    def _put_down(self, name: str, hands: list[list[str]]) -> None:
-        for part, hand in enumerate(hands):
-            if hand:
-                self._append(name, part, hand)
-                hand.clear()
 
-    def _append(self, name: str, part: int, users: Iterable[str]) -> None:
-        # Identifiers hold no control character (the wire refuses them), so a line each is unambiguous.
-        with _disk(), (self._home / f"{name}.{part}").open("a", encoding="utf-8", newline="\n") as file:
-            file.write("\n".join(users))
-            file.write("\n")
+_Span = tuple[int, int]
+"""Where something stands in the file: its first byte, and how many."""
 
-    def _set(self, name: str, part: int) -> set[str]:
-        path = self._home / f"{name}.{part}"
+
+class _File:
+    """The one temporary file: text is appended, and read back by its span."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+        self.size = 0
+
+    def append(self, text: bytes) -> _Span:
         with _disk():
-            if not path.exists():
-                return set()
-            users = set(path.read_bytes().decode().split("\n"))
-        users.discard("")
+            self._file.seek(self.size)
+            self._file.write(text)
+        span = (self.size, len(text))
+        self.size += len(text)
+        return span
+
+    def read(self, span: _Span) -> str:
+        with _disk():
+            self._file.seek(span[0])
+            return self._file.read(span[1]).decode()
+
+    def close(self) -> None:
+        with suppress(OSError):  # a full disk fails once more here, and says nothing new
+            self._file.close()
+
+
+@dataclass(slots=True)
+class _Pile:
+    """Users dealt into partitions, on disk. `size` counts what was put, so it is exact where everybody was put once."""
+
+    file: _File
+    spans: list[list[_Span]]
+    size: int = 0
+
+    def part(self, part: int) -> set[str]:
+        """The users of a partition."""
+        users: set[str] = set()
+        for span in self.spans[part]:
+            users.update(self.file.read(span).split("\n"))
         return users
+
+    def chunks(self) -> Iterator[list[str]]:
+        """Everybody, a partition at a time."""
+        for part in range(len(self.spans)):
+            if self.spans[part]:
+                yield sorted(self.part(part))
+
+    def put(self, part: int, users: set[str] | list[str]) -> None:
+        """Add users to a partition. Identifiers hold no control character (the wire refuses them): a line each is unambiguous."""
+        if users:
+            self.spans[part].append(self.file.append("\n".join(users).encode()))
+            self.size += len(users)
+
+    def put_down(self, hands: list[list[str]]) -> int:
+        """Add a hand to each partition, and empty the hands; gives how many are left in them: none."""
+        for part, hand in enumerate(hands):
+            self.put(part, hand)
+            hand.clear()
+        return 0
+
+    def take(self, part: int, user: str) -> bool:
+        """Take one user back out; False where they are not there."""
+        users = self.part(part)
+        if user not in users:
+            return False
+        users.discard(user)
+        self.size -= len(users) + 1
+        self.spans[part] = []
+        self.put(part, users)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Who was seen and is not known to follow, who is known to and was not seen; `names`: the recognised (user: pseudonym)."""
+
+    arrived: _Pile
+    gone: _Pile
+    names: dict[str, str] = field(default_factory=dict)
+
+
+def _part(pile: _Pile | None, part: int) -> set[str]:
+    return pile.part(part) if pile else set()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.guard import Look, doubt, enough
@@ -57,7 +58,7 @@ def sweep(
                 workers,
                 spool.add,
                 tolerance=limits.tolerance,
-                on_page=lambda end, total, look=number: on_page(look, end, total),
+                on_page=partial(on_page, number),
             )
             verdict = reading.read()
             tally = spool.end_look()

@@ -14,22 +14,24 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from etl.db import erase, snapshots, stage
 from etl.db import lease as leases
-from etl.db import snapshots, stage
 from etl.db.engine import reading, worth_another_try, writing
 from etl.errors import BusyError, DatabaseUnreachableError, EtlError, FaultError, LeaseLostError
 from etl.guard import GuardLimits, hold, let_through
 from etl.model import BUSY, Diff, Page, Snapshot, Status
+from etl.recognise import recogniser
 from etl.reconcile import apply, compare
 from etl.spool import Spool
 from etl.sweep import SweepLimits, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection, Engine
 
+    from etl.db.erase import StandIn
     from etl.db.lease import Lease
     from etl.model import Sweep
 
@@ -95,12 +97,9 @@ def sync_account(run: Run, oaid: str) -> Outcome:
     begun = run.begun(oaid)
     try:
         with leases.acquire(_database(run), oaid, now=begun.taken_at) as lease:
-            snapshot, error = _sync_leased(run, lease, begun)
-    except BusyError as busy:
-        snapshot, error = replace(begun, status=BUSY, reason=busy.reason), busy
+            return _outcome(*_sync_leased(run, lease, begun), started)
     except EtlError as failure:
-        snapshot, error = _failed(run, begun, failure), failure
-    return _outcome(snapshot, error, started)
+        return _outcome(_unrecorded(run, begun, failure), failure, started)
 
 
 def preview_account(run: Run, oaid: str) -> Outcome:
@@ -108,12 +107,9 @@ def preview_account(run: Run, oaid: str) -> Outcome:
     started = time.monotonic()
     begun = run.begun(oaid)
     try:
-        snapshot, error = _preview(run, begun), None
-    except BusyError as busy:
-        snapshot, error = replace(begun, status=BUSY, reason=busy.reason), busy
+        return _outcome(_preview(run, begun), None, started)
     except EtlError as failure:
-        snapshot, error = _failed(run, begun, failure), failure
-    return _outcome(snapshot, error, started)
+        return _outcome(_unrecorded(run, begun, failure), failure, started)
 
 
 def _sync_leased(run: Run, lease: Lease, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
@@ -121,10 +117,12 @@ def _sync_leased(run: Run, lease: Lease, begun: Snapshot) -> tuple[Snapshot, Etl
         lease.fence(connection)
         running = snapshots.begin(connection, begun)
         gap = snapshots.previous_gap(connection, running.oaid)
+        stand_ins = erase.stand_ins(connection, running.oaid)
     try:
-        with Spool() as spool:
+        with Spool(recognise=recogniser(stand_ins)) as spool:
             swept = _sweep(run, running.oaid, spool, previous_gap=gap, add_known=partial(_add_following, lease))
-            return _apply(run, lease, _read(run, running, swept), swept, spool), None
+            departed = [stand_in for stand_in in stand_ins if stand_in.departed]
+            return _apply(run, lease, _read(run, running, swept), swept, spool, departed), None
     except EtlError as error:
         failure = error
     except Exception as error:  # noqa: BLE001 - whatever it is, the run is put on record and the other OAs are synced
@@ -161,15 +159,16 @@ def _read(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
         total=swept.total,
         seen=swept.seen,
         looks=swept.looks,
-        **_effort(run, snapshot.oaid),
+        requests=run.esms.requests_of(snapshot.oaid),
+        retries=run.esms.retries_of(snapshot.oaid),
     )
 
 
-def _apply(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool) -> Snapshot:
+def _apply(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]) -> Snapshot:
     """The one transaction, tried again where the database itself rolled it back; a refusal of the guard is put on record."""
     for tries_left in reversed(range(APPLY_TRIES)):
         try:
-            return _apply_once(run, lease, read, swept, spool)
+            return _apply_once(run, lease, read, swept, spool, departed)
         except _Held as held:
             _record(lease, held.snapshot, strict=True)
             return held.snapshot
@@ -181,26 +180,29 @@ def _apply(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool) -
     raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _apply_once(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool) -> Snapshot:
+def _apply_once(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]) -> Snapshot:
     """All of it, or none of it."""
     with lease.resting(), writing(lease.engine) as connection:
         lease.fence(connection)
-        finished = replace(_planned(run, connection, read, swept, spool), finished_at=run.clock())
+        diff = _diff(connection, read.oaid, swept, spool)
+        finished = replace(_judged(run, connection, read, swept, diff), finished_at=run.clock())
         if finished.status == Status.HELD:
             raise _Held(finished)
-        apply(connection, finished)
+        erase.drop(connection, lease.oaid, departed)
+        apply(connection, finished, diff)
         if not snapshots.finish(connection, finished):
             raise LeaseLostError(f"the snapshot of OA {lease.oaid} was closed by another run")
         lease.release(connection)
     return finished
 
 
-def _planned(run: Run, connection: Connection, read: Snapshot, swept: Sweep, spool: Spool) -> Snapshot:
-    """Stage, diff and guard: the snapshot as it would be on record. Writes temporary tables only."""
-    stage.prepare(connection)
-    stage.load(connection, spool.users())
-    diff = compare(connection, read.oaid, baseline=snapshots.baseline_open(connection, read.oaid), mark_gone=swept.complete)
-    return _judged(run, connection, read, swept, diff)
+def _diff(connection: Connection, oaid: str, swept: Sweep, spool: Spool) -> Diff:
+    """Stage what differs, if anything does, and count it."""
+    arrived, gone = spool.arrivals(), spool.missing() if swept.complete else 0
+    if arrived or gone:
+        stage.load(connection, arrived=spool.arrived(), gone=spool.gone() if gone else ())
+    baseline = snapshots.baseline_open(connection, oaid)
+    return compare(connection, oaid, following=spool.following(), arrived=arrived, gone=gone, baseline=baseline)
 
 
 def _judged(run: Run, connection: Connection | None, read: Snapshot, swept: Sweep, diff: Diff) -> Snapshot:
@@ -230,6 +232,7 @@ def _preview(run: Run, begun: Snapshot) -> Snapshot:
         if leases.held(connection, oaid):
             raise BusyError(f"another run holds OA {oaid}")
         gap = snapshots.previous_gap(connection, oaid)
+        stand_ins = erase.stand_ins(connection, oaid)
     engine = run.engine
 
     def add_known(spool: Spool) -> None:
@@ -237,13 +240,14 @@ def _preview(run: Run, begun: Snapshot) -> Snapshot:
             spool.add_known(stage.known(connection, oaid))
             spool.add_known(stage.known(connection, oaid, following=False), following=False)
 
-    with Spool() as spool:
+    with Spool(recognise=recogniser(stand_ins)) as spool:
         swept = _sweep(run, oaid, spool, previous_gap=gap, add_known=add_known)
-        new, returned = spool.arrivals()
+        returned = spool.returned()
+        new = spool.arrivals() - returned
         with reading(engine) as connection:
             baseline = snapshots.baseline_open(connection, oaid)
             diff = Diff(
-                following=snapshots.following(connection, oaid),
+                following=spool.following(),
                 baseline=new if baseline else 0,
                 followed=0 if baseline else new,
                 refollowed=returned,
@@ -286,13 +290,22 @@ def _database(run: Run) -> Engine:
     return run.engine
 
 
-def _effort(run: Run, oaid: str) -> dict[str, int]:
-    return {"requests": run.esms.requests_of(oaid), "retries": run.esms.retries_of(oaid)}
+def _unrecorded(run: Run, begun: Snapshot, failure: EtlError) -> Snapshot:
+    """What became of a run that is not on record: busy, or failed before it began or while it could not be told."""
+    if isinstance(failure, BusyError):
+        return replace(begun, status=BUSY, reason=failure.reason)
+    return _failed(run, begun, failure)
 
 
 def _failed(run: Run, snapshot: Snapshot, failure: EtlError) -> Snapshot:
-    reason = f"{failure.reason}: {failure}"
-    return replace(snapshot, status=Status.FAILED, finished_at=run.clock(), reason=reason, **_effort(run, snapshot.oaid))
+    return replace(
+        snapshot,
+        status=Status.FAILED,
+        finished_at=run.clock(),
+        reason=f"{failure.reason}: {failure}",
+        requests=run.esms.requests_of(snapshot.oaid),
+        retries=run.esms.retries_of(snapshot.oaid),
+    )
 
 
 def _outcome(snapshot: Snapshot, error: EtlError | None, started: float) -> Outcome:

@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from etl.db.engine import writing
+from etl.db.engine import upserting, writing
 from etl.db.tables import official_accounts, snapshots
 from etl.errors import BusyError, DatabaseUnreachableError, LeaseLostError
 from etl.model import Status
@@ -132,8 +131,7 @@ def held(connection: Connection, oaid: str) -> bool:
 
 def _take(connection: Connection, lease: Lease, now: datetime) -> None:
     dialect = connection.dialect.name
-    insert_ = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[dialect]
-    connection.execute(insert_(official_accounts).values(oaid=lease.oaid, created_at=now).on_conflict_do_nothing())
+    connection.execute(upserting(connection, official_accounts).values(oaid=lease.oaid, created_at=now).on_conflict_do_nothing())
     taken = connection.execute(
         update(official_accounts)
         .where(

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Engine
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions` (a test compares). Known by heart: Alembic takes half a second to import."""
 
 EMPTY = "empty"
+
+UNKNOWN = "unknown"
+"""Tables named as ours, and no word of the revision they are at."""
 
 
 def migrations_directory() -> Path:
@@ -39,7 +42,7 @@ def current_revision(engine: Engine) -> str:
             revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
             if revision is not None:
                 return str(revision)
-        return EMPTY if not tables & {"official_accounts", "snapshots", "followers", "follower_changes"} else "unknown"
+        return EMPTY if not tables & {"official_accounts", "snapshots", "followers", "follower_changes"} else UNKNOWN
 
 
 def require_current(engine: Engine) -> None:
@@ -54,6 +57,11 @@ def require_current(engine: Engine) -> None:
         return
     if revision == EMPTY:
         raise _behind("the database is empty", "The first `etl sync` fills it; `etl db upgrade` creates its tables.")
+    if not revision.isdigit():
+        raise _behind(
+            f"the database's tables are not ours (their revision: {revision})",
+            "Set DATABASE_URL to a database of etl's own; if it is a restored backup, its table alembic_version is missing.",
+        )
     if revision.isdigit() and int(revision) > int(HEAD):
         raise _behind(
             f"the database is at revision {revision}, newer than this program ({HEAD})",
@@ -84,13 +92,13 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Bring the database to a revision, in one transaction.
 
     Raises:
-        DatabaseBehindError: it is newer than this program.
+        DatabaseBehindError: it is newer than this program, or not ours.
         DatabaseUnreachableError: the database cannot be read or written.
     """
     from alembic import command
 
     current = current_revision(engine)
-    if current.isdigit() and int(current) > int(HEAD):
+    if current != EMPTY and (not current.isdigit() or int(current) > int(HEAD)):
         require_current(engine)
     with translated(), writing(engine) as connection:
         config = _config()

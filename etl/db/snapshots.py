@@ -22,6 +22,7 @@ def begin(connection: Connection, snapshot: Snapshot) -> Snapshot:
     """Put a run on record as `running`; gives it its id."""
     values = {name: value for name, value in asdict(snapshot).items() if name != "id"}
     result = connection.execute(insert(snapshots).values(values))
+    assert result.inserted_primary_key  # noqa: S101 - one row was inserted
     return replace(snapshot, id=result.inserted_primary_key[0])
 
 

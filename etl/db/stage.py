@@ -1,71 +1,66 @@
-"""Everybody seen, beside the truth: a temporary table that lives as long as the one transaction. Differs per database."""
+"""What a sweep would change, beside the truth: a temporary table that lives as long as the one transaction. Differs per database.
+
+Only the difference is staged, not everybody seen: the spool has both sets and knows it already (docs/decisions/0003).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from sqlalchemy import Column, MetaData, Table, Text, select, text
+from sqlalchemy import Boolean, Column, MetaData, Table, select, text
 
 from etl.db.tables import Opaque, followers
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
 
     from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection
 
-_temporary = MetaData()
-
-staged = Table("etl_staged", _temporary, Column("user_id", Opaque, nullable=False), prefixes=["TEMPORARY"])
-"""Who was seen, each once."""
-
-planned = Table(
-    "etl_planned",
-    _temporary,
+staged = Table(
+    "etl_staged",
+    MetaData(),
     Column("user_id", Opaque, nullable=False),
-    Column("change", Text, nullable=False),
+    Column("seen", Boolean, nullable=False),
     prefixes=["TEMPORARY"],
 )
-"""The diff, before it is believed."""
+"""`seen`: seen, and not known to follow; otherwise known to follow, and not seen."""
 
 CHUNK = 10_000
 """Users read from the database at once."""
 
 
-def prepare(connection: Connection) -> None:
-    """Create the two tables for the present transaction, and give its few statements room.
+def load(connection: Connection, *, arrived: Iterable[list[str]], gone: Iterable[list[str]]) -> None:
+    """Create the table for the present transaction, bulk-load it, and give the statements that follow room.
 
-    On PostgreSQL `SET LOCAL` and `ON COMMIT DROP`: nothing outlives the transaction, so a pooler may sit between.
+    On PostgreSQL by COPY, with `SET LOCAL` and `ON COMMIT DROP`: nothing outlives the transaction, so a pooler may sit between.
     """
+    chunks = [(True, arrived), (False, gone)]
     if connection.dialect.name == "postgresql":
-        # Hashing a million identifiers wants memory; jit compiles for longer than these statements run.
+        # Sorting and hashing a million identifiers wants memory; jit compiles for longer than these statements run.
         connection.execute(text("SET LOCAL work_mem = '256MB'"))
         connection.execute(text("SET LOCAL jit = off"))
-        for table, columns in (
-            (staged, 'user_id text COLLATE "C" NOT NULL'),
-            (planned, 'user_id text COLLATE "C" NOT NULL, change text NOT NULL'),
-        ):
-            connection.execute(text(f"CREATE TEMPORARY TABLE {table.name} ({columns}) ON COMMIT DROP"))
-    else:
-        # A connection is ours alone here: what an earlier try left behind goes first.
-        for table in (staged, planned):
-            connection.execute(text(f"DROP TABLE IF EXISTS temp.{table.name}"))
-        connection.execute(text(f"CREATE TEMPORARY TABLE {staged.name} (user_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID"))
-        connection.execute(text(f"CREATE TEMPORARY TABLE {planned.name} (user_id TEXT NOT NULL, change TEXT NOT NULL)"))
-
-
-def load(connection: Connection, users: Iterable[list[str]]) -> None:
-    """Bulk-load everybody seen: COPY on PostgreSQL, whose planner then wants to know how many; one statement on SQLite."""
-    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text(
+                f'CREATE TEMPORARY TABLE {staged.name} (user_id text COLLATE "C" NOT NULL, seen boolean NOT NULL) ON COMMIT DROP'
+            )
+        )
         driver = cast("PsycopgConnection", connection.connection.driver_connection)
-        with driver.cursor() as cursor, cursor.copy(f"COPY {staged.name} (user_id) FROM STDIN") as copy:
-            for chunk in users:
-                copy.write(("\n".join(chunk).replace("\\", "\\\\") + "\n").encode())
+        with driver.cursor() as cursor, cursor.copy(f"COPY {staged.name} (user_id, seen) FROM STDIN") as copy:
+            for seen, users in chunks:
+                end = f"\t{'t' if seen else 'f'}\n"
+                for chunk in users:
+                    copy.write((end.join(chunk).replace("\\", "\\\\") + end).encode())
         connection.execute(text(f"ANALYZE {staged.name}"))
     else:
-        cursor = connection.connection.cursor()
-        for chunk in users:
-            cursor.executemany(f"INSERT INTO {staged.name} VALUES (?)", zip(chunk, strict=True))
+        # A connection is ours alone here: what an earlier try left behind goes first.
+        connection.execute(text(f"DROP TABLE IF EXISTS temp.{staged.name}"))
+        connection.execute(text(f"CREATE TEMPORARY TABLE {staged.name} (user_id TEXT NOT NULL, seen BOOLEAN NOT NULL)"))
+        lite = cast("sqlite3.Connection", connection.connection.driver_connection)
+        for seen, users in chunks:
+            for chunk in users:
+                lite.executemany(f"INSERT INTO {staged.name} VALUES (?, {int(seen)})", zip(chunk, strict=True))
 
 
 def known(connection: Connection, oaid: str, *, following: bool = True) -> Iterator[list[str]]:

@@ -150,3 +150,17 @@ follower_changes = Table(
     CheckConstraint(_one_of("change", Change), name="change"),
     sqlite_with_rowid=False,
 )
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("oaid", Opaque, nullable=False),
+    Column("pseudonym", Opaque, nullable=False, comment="stands in followers and follower_changes for a User_Id"),
+    Column("salt", Text, nullable=False, comment="hex; random, one for all of an OA"),
+    Column("digest", Text, nullable=False, comment="hex; scrypt of the User_Id with the salt"),
+    Column("snapshot_id", RowId, nullable=False, comment="the OA's newest when they were forgotten; 0 where none was"),
+    # Serves: the one query of every sync that asks whom to recognise.
+    PrimaryKeyConstraint("oaid", "pseudonym"),
+    sqlite_with_rowid=False,
+)
+"""People who asked to be forgotten and still follow, so that a sync recognises them (docs/decisions/0004-forget.md)."""

@@ -355,8 +355,9 @@ class _Handler(BaseHTTPRequestHandler):
         lines += [f"{name}: {value}" for name, value in reply.headers.items()]
         self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         if reply.act == "drip":
+            self.wfile.flush()
             self.close_connection = True
-            drip(reply.body, lambda byte: (self.wfile.write(byte), self.wfile.flush()), self.simulator.stopped.is_set)
+            drip(reply.body, self.connection.sendall, self.simulator.stopped.is_set)
             return
         self.wfile.write(reply.body)
         self.wfile.flush()

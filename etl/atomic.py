@@ -1,0 +1,75 @@
+"""Files that are there whole or not at all: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+
+@overload
+def atomic_file(path: Path, mode: Literal["w"] = "w") -> AbstractContextManager[IO[str]]: ...
+@overload
+def atomic_file(path: Path, mode: Literal["wb"]) -> AbstractContextManager[IO[bytes]]: ...
+
+
+def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextManager[IO[Any]]:
+    """A file to write that takes its place only once everything is on disk; on any error, Ctrl-C too, nothing is left.
+
+    Text is UTF-8 with the line ends that were written. A file that was there keeps its permissions; a new one gets those of
+    the umask. A symbolic link stays one: what it points to is replaced. A pipe or a device (/dev/stdout) is just written to.
+
+    Raises:
+        OSError: the directory is missing or cannot be written, the disk is full, or `path` is a directory.
+    """
+    options = {"encoding": "utf-8", "newline": ""} if mode == "w" else {}
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return cast("IO[Any]", path.open(mode, **options))  # type: ignore[call-overload]
+    return _replacing(path.resolve(), mode, options)
+
+
+@contextmanager
+def _replacing(path: Path, mode: str, options: dict[str, str]) -> Iterator[IO[Any]]:
+    permissions = _permissions(path)
+    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.part")
+    try:
+        with beside.open(mode.replace("w", "x"), **options) as file:  # type: ignore[call-overload]
+            if permissions is not None:
+                os.fchmod(file.fileno(), permissions)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+    _sync_directory(path.parent)
+
+
+def _permissions(path: Path) -> int | None:
+    """Those of the file that will be replaced; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(21, os.strerror(21), str(path))
+    return stat.S_IMODE(status.st_mode)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename itself last through a power cut, where the file system can."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

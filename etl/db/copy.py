@@ -1,0 +1,173 @@
+"""Moving to another database, of either kind: every table, in one consistent reading and one transaction that writes."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import func, insert, select, text
+
+from etl.db import story
+from etl.db.engine import reading, writing
+from etl.db.lease import acquire
+from etl.db.schema import EMPTY, current_revision, require_current, upgrade
+from etl.db.tables import metadata, official_accounts, snapshots
+from etl.errors import DatabaseUnreachableError, TornStoryError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from psycopg import Connection as PsycopgConnection
+    from sqlalchemy import Connection, Engine, Table
+
+    from etl.db.story import Finding
+
+CHUNK = 10_000
+"""Rows in memory at once."""
+
+TABLES = metadata.sorted_tables
+
+_NOT_COPIED = {official_accounts.c.lease_token, official_accounts.c.lease_expires_at}
+"""The lease that we hold while we copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was copied: rows by table, and what `etl verify` finds wrong, on both sides alike."""
+
+    rows: dict[str, int]
+    torn: tuple[Finding, ...]
+
+
+def copy_database(
+    source: Engine,
+    target: Engine,
+    *,
+    now: datetime,
+    on_rows: Callable[[str, int, int], None] = lambda table, rows, of: None,  # noqa: ARG005 - nobody watches
+) -> Copied:
+    """Copy every table into an empty database, ids as they are, so that the next sync goes on there.
+
+    Every OA's lease is held meanwhile, so that no sync adds to the source what would be missing from the copy.
+
+    Args:
+        source: where the rows are; nothing but leases is written there.
+        target: its tables are created where it has none.
+        now: the present moment.
+        on_rows: told (table, rows copied so far, rows in all) after each chunk.
+
+    Raises:
+        UsageError: the target is not empty.
+        BusyError: a run holds an OA of the source.
+        DatabaseBehindError: the source or the target is not of this program's revision.
+        DatabaseUnreachableError: one of them cannot be read or written.
+        TornStoryError: the copy is not what the source is; nothing was kept of it.
+    """
+    require_current(source)
+    prepare_target(target)
+    with ExitStack() as leases:
+        with reading(source) as connection:
+            oaids = list(connection.execute(select(official_accounts.c.oaid)).scalars())
+        for oaid in oaids:
+            leases.enter_context(acquire(source, oaid, now=now))
+        with reading(source) as from_, writing(target) as to:
+            _require_empty(to)
+            rows = {table.name: _copy(from_, to, table, on_rows) for table in TABLES}
+            _continue_numbers(to)
+            return Copied(rows, _compared(from_, to))
+
+
+def prepare_target(target: Engine) -> None:
+    """Create the tables in the target, where it has none; refuse one that holds anything of ours.
+
+    Raises:
+        UsageError: it is not empty.
+        DatabaseBehindError: its tables are not of this program's revision.
+        DatabaseUnreachableError: it cannot be read or written.
+    """
+    if current_revision(target) == EMPTY:
+        upgrade(target)
+    require_current(target)
+    with reading(target) as connection:
+        _require_empty(connection)
+
+
+def _require_empty(connection: Connection) -> None:
+    full = [table.name for table in TABLES if connection.execute(select(table.c.oaid).limit(1)).first() is not None]
+    if full:
+        raise UsageError(f"--to: the database is not empty (rows in {', '.join(full)}); copy into a new one")
+
+
+def _copy(source: Connection, target: Connection, table: Table, on_rows: Callable[[str, int, int], None]) -> int:
+    of, done = _count(source, table), 0
+    for chunk in _chunks(source, table):
+        _load(target, table, chunk)
+        done += len(chunk)
+        on_rows(table.name, done, of)
+    return done
+
+
+def _chunks(connection: Connection, table: Table) -> Iterator[Sequence[Sequence[Any]]]:
+    columns = [None if column in _NOT_COPIED else column for column in table.c]
+    statement = select(*(text("NULL") if column is None else column for column in columns)).select_from(table)
+    in_order = statement.order_by(*table.primary_key)
+    yield from connection.execution_options(yield_per=CHUNK).execute(in_order).partitions()
+
+
+def _load(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+    names = [column.name for column in table.c]
+    if connection.dialect.name != "postgresql":
+        connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
+        return
+    import psycopg
+
+    driver = cast("PsycopgConnection", connection.connection.driver_connection)
+    try:
+        with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:  # below SQLAlchemy, nobody else translates it; its first line shows no row
+        words = str(error).partition("\n")[0] or type(error).__name__
+        raise DatabaseUnreachableError(f"the database failed: {words}") from error
+
+
+def _continue_numbers(connection: Connection) -> None:
+    """The next snapshot gets a number of its own: SQLite sees to it by itself, PostgreSQL's sequence must be told."""
+    if connection.dialect.name == "postgresql":
+        newest = connection.execute(select(func.max(snapshots.c.id))).scalar_one()
+        if newest is not None:
+            sequence = func.pg_get_serial_sequence(snapshots.name, snapshots.c.id.name)
+            connection.execute(select(func.setval(sequence, newest)))
+        for table in TABLES:
+            connection.execute(text(f"ANALYZE {table.name}"))
+
+
+def _compared(source: Connection, target: Connection) -> tuple[Finding, ...]:
+    """What `etl verify` finds wrong, on both sides alike.
+
+    Raises:
+        TornStoryError: the two sides differ.
+    """
+    for table in TABLES:
+        if (there := _count(source, table)) != (here := _count(target, table)):
+            raise _differs(f"{table.name} has {there} rows, its copy {here}")
+    findings = _findings(source)
+    if findings != _findings(target):
+        raise _differs("`etl verify` finds other rows wrong in the copy than in its source")
+    return tuple(finding for finding in findings if finding.contradictions)
+
+
+def _differs(how: str) -> TornStoryError:
+    error = TornStoryError(f"the copy is not what its source is: {how}")
+    error.hint = "Nothing was kept of the copy. Please report this."
+    return error
+
+
+def _findings(connection: Connection) -> list[Finding]:
+    return [finding for oaid in story.oaids(connection) for finding in story.check(connection, oaid)]
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return int(connection.execute(select(func.count()).select_from(table)).scalar_one())

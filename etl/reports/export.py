@@ -1,0 +1,250 @@
+"""Who followed then, and the change log, row by row: read as a stream, written as CSV, JSON lines or Parquet.
+
+Memory stays flat: a server-side cursor gives chunks, and each is written before the next is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import case, func, select
+
+from etl.db.snapshots import get
+from etl.db.tables import follower_changes, followers, snapshots
+from etl.errors import SettingsError, UsageError
+from etl.model import APPLIED, Change
+from etl.reports.cells import defused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Connection, Select
+
+    from etl.model import Snapshot
+
+CHUNK = 20_000
+"""Rows read and written at once; also the rows of a Parquet row group."""
+
+FOLLOWER_COLUMNS = ("oaid", "user_id", "followed_at", "first_seen_at")
+CHANGE_COLUMNS = ("oaid", "user_id", "snapshot_id", "change", "changed_at")
+
+Row = tuple[Any, ...]
+
+
+# --- when ------------------------------------------------------------------------------------------------------------
+
+
+def moment_of(text: str, *, zone: ZoneInfo, now: datetime) -> datetime:
+    """The moment that `--as-of` means, in UTC: the end of a date in `zone`, or a date-time that names its own zone.
+
+    Raises:
+        UsageError: it is neither, or lies in the future.
+    """
+    try:
+        moment = _end_of_day(date.fromisoformat(text), zone) if len(text) == len("2026-11-01") else _zoned(text)
+    except (ValueError, OverflowError):
+        example = "a date such as 2026-11-01, nor a date-time with its zone such as 2026-11-01T09:00:00+07:00"
+        raise UsageError(f"--as-of {text!r} is neither {example}") from None
+    if moment > _end_of_day(now.astimezone(zone).date(), zone):
+        raise UsageError(f"--as-of {text}: that is in the future; leave it out for who follows now")
+    return moment
+
+
+def _end_of_day(day: date, zone: ZoneInfo) -> datetime:
+    next_midnight = datetime.combine(day + timedelta(days=1), time(), zone)
+    return next_midnight.astimezone(UTC) - timedelta(microseconds=1)
+
+
+def _zoned(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no zone")
+    return moment.astimezone(UTC)
+
+
+# --- what ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One OA at one moment: the last snapshot that had been applied by then. None for `moment`: now."""
+
+    oaid: str
+    moment: datetime | None
+    snapshot: Snapshot
+
+    def __str__(self) -> str:
+        """Which reading the answer rests on."""
+        return f"snapshot {self.snapshot.id} ({self.snapshot.status}), taken at {self.snapshot.taken_at:%Y-%m-%d %H:%M:%SZ}"
+
+
+def points(connection: Connection, oaids: Sequence[str], moment: datetime | None) -> dict[str, Point | UsageError]:
+    """Where each OA stood at a moment (None: now), or why nothing is known of it."""
+    found: dict[str, Point | UsageError] = {}
+    for oaid in oaids:
+        statement = select(snapshots.c.id).where(snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED))
+        if moment is not None:
+            statement = statement.where(snapshots.c.taken_at <= moment)
+        last = connection.execute(statement.order_by(snapshots.c.id.desc()).limit(1)).scalar_one_or_none()
+        snapshot = get(connection, last) if last is not None else None
+        found[oaid] = _unknown(connection, oaid) if snapshot is None else Point(oaid, moment, snapshot)
+    return found
+
+
+def _unknown(connection: Connection, oaid: str) -> UsageError:
+    statement = select(func.min(snapshots.c.taken_at)).where(snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED))
+    first = connection.execute(statement).scalar_one()
+    if first is None:
+        return UsageError(f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`")
+    return UsageError(f"--as-of lies before the first snapshot of OA {oaid}, taken at {first.isoformat(timespec='seconds')}")
+
+
+def followers_at(connection: Connection, point: Point) -> Iterator[list[Row]]:
+    """FOLLOWER_COLUMNS of those who followed at the point, by user_id, in chunks."""
+    if point.moment is None:
+        yield from _streamed(connection, following_now(point.oaid))
+        return
+    taken_at = _taken_at(connection, point)
+    for chunk in _streamed(connection, following_then(point.oaid, point.snapshot.id)):
+        yield [(point.oaid, user, taken_at[last], taken_at[first]) for user, last, first in chunk]
+
+
+def following_now(oaid: str) -> Select[Any]:
+    """Who follows now."""
+    columns = (followers.c[name] for name in FOLLOWER_COLUMNS)
+    return select(*columns).where(followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None)).order_by(followers.c.user_id)
+
+
+def following_then(oaid: str, snapshot_id: int | None) -> Select[Any]:
+    """Whose last change up to a snapshot was an arrival: user_id, its snapshot, and the snapshot of the first change ever."""
+    log = follower_changes.c
+    arrival = func.max(case((log.change != Change.UNFOLLOWED, log.snapshot_id)))
+    return (
+        select(log.user_id, arrival.label("last_id"), func.min(log.snapshot_id).label("first_id"))
+        .where(log.oaid == oaid, log.snapshot_id <= snapshot_id)
+        .group_by(log.user_id)
+        .having(func.max(log.snapshot_id) == arrival)
+        .order_by(log.user_id)
+    )
+
+
+def changes_until(connection: Connection, point: Point) -> Iterator[list[Row]]:
+    """CHANGE_COLUMNS up to the point: user by user, each one's story in order, in chunks."""
+    log = follower_changes.c
+    statement = (
+        select(*(log[name] for name in CHANGE_COLUMNS))
+        .where(log.oaid == point.oaid, log.snapshot_id <= point.snapshot.id)
+        .order_by(log.user_id, log.snapshot_id)
+    )
+    yield from _streamed(connection, statement)
+
+
+def _streamed(connection: Connection, statement: Select[Any]) -> Iterator[list[Row]]:
+    for chunk in connection.execute(statement, execution_options={"yield_per": CHUNK}).partitions():
+        yield [tuple(row) for row in chunk]
+
+
+def _taken_at(connection: Connection, point: Point) -> dict[int, datetime]:
+    """The times of the few snapshots, so that the many rows need no join."""
+    statement = select(snapshots.c.id, snapshots.c.taken_at).where(snapshots.c.oaid == point.oaid)
+    return {row.id: row.taken_at for row in connection.execute(statement)}
+
+
+# --- how -------------------------------------------------------------------------------------------------------------
+
+
+class Sink(Protocol):
+    """Where the rows go."""
+
+    def write(self, rows: list[Row]) -> None:
+        """Take a chunk of rows."""
+
+    def close(self) -> None:
+        """Nothing more comes; the file itself stays open."""
+
+
+class CsvSink:
+    """CSV in UTF-8 with a header; times in ISO 8601, and no cell that a spreadsheet takes for a formula."""
+
+    def __init__(self, file: IO[str], columns: Sequence[str]) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(columns)
+
+    def write(self, rows: list[Row]) -> None:
+        """Take a chunk of rows."""
+        self._writer.writerows([_cell(value) for value in row] for row in rows)
+
+    def close(self) -> None:
+        """Nothing to add."""
+
+
+class JsonlSink:
+    """One JSON object a line."""
+
+    def __init__(self, file: IO[str], columns: Sequence[str]) -> None:
+        self._file, self._columns = file, columns
+
+    def write(self, rows: list[Row]) -> None:
+        """Take a chunk of rows."""
+        for row in rows:
+            values = dict(zip(self._columns, map(_plain, row), strict=True))
+            self._file.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        """Nothing to add."""
+
+
+class ParquetSink:
+    """Parquet: text, 64-bit numbers, and times in UTC to the microsecond; zstd.
+
+    Raises:
+        SettingsError: pyarrow is not installed.
+    """
+
+    def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
+        require_pyarrow()
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+
+        types = {"snapshot_id": pa.int64()} | {name: pa.timestamp("us", tz="UTC") for name in columns if name.endswith("_at")}
+        self._pa = pa
+        self._schema = pa.schema([(name, types.get(name, pa.string())) for name in columns])
+        self._writer = ParquetWriter(file, self._schema, compression="zstd")
+
+    def write(self, rows: list[Row]) -> None:
+        """Take a chunk of rows."""
+        arrays = [self._pa.array(values, each.type) for values, each in zip(zip(*rows, strict=True), self._schema, strict=True)]
+        self._writer.write_batch(self._pa.record_batch(arrays, schema=self._schema))
+
+    def close(self) -> None:
+        """Write the footer, without which the file is none."""
+        self._writer.close()
+
+
+def require_pyarrow() -> None:
+    """Refuse early, before a file is begun.
+
+    Raises:
+        SettingsError: pyarrow is not installed.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("pyarrow") is None:
+        raise SettingsError(["--format parquet needs pyarrow: pip install 'follower-etl[parquet]'"])
+
+
+SINKS: dict[str, type[CsvSink | JsonlSink | ParquetSink]] = {"csv": CsvSink, "jsonl": JsonlSink, "parquet": ParquetSink}
+"""By `--format`."""
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - any column
+    return defused(value) if isinstance(value, str) else _plain(value)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any column
+    return value.isoformat() if isinstance(value, datetime) else value
