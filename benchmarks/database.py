@@ -1,4 +1,4 @@
-"""The database alone: the identifiers at hand and in order, our own tables and column types, one bulk load and one diff in one transaction.
+"""The database alone: the identifiers at hand and in order, our own tables, one bulk load and one diff in one transaction.
 
 python database.py DATABASE_URL USERS_FILE SNAPSHOT_ID        (the tables exist; `etl db upgrade` made them)
 """

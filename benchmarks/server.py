@@ -1,7 +1,8 @@
 """A server that answers GetFollowers faster than any client asks: bodies are cut from ready bytes, one thread, no framework.
 
 Its world stands still between two commands. `GET /control?followers=N&changed=SHARE&latency=S` sets it; `GET /count` tells how
-many pages were asked for since. How fast it is alone is measured in every run (the row "network alone").
+many pages were asked for since. `python server.py FILE N SHARE` writes that world to a file instead. How fast it is alone is
+measured in every run (the row "network alone").
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import random
 import sys
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 MAX_PAGE = 5_000
@@ -110,5 +112,15 @@ async def serve() -> None:
     await server.serve_forever()
 
 
+def write_users(path: str, followers: str, changed: str) -> None:
+    """Write who follows to a file, in order, for whoever measures the database alone."""
+    world = World()
+    world.set(followers=int(followers), changed=float(changed))
+    Path(path).write_text("\n".join(sorted(world.users)) + "\n")
+
+
 if __name__ == "__main__":
-    asyncio.run(serve())
+    if len(sys.argv) > 1:
+        write_users(*sys.argv[1:4])
+    else:
+        asyncio.run(serve())

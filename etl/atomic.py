@@ -38,7 +38,7 @@ def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextMa
 @contextmanager
 def _replacing(path: Path, mode: str, options: dict[str, str]) -> Iterator[IO[Any]]:
     permissions = _permissions(path)
-    beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.part")
+    beside = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}.part")
     try:
         with beside.open(mode.replace("w", "x"), **options) as file:  # type: ignore[call-overload]
             if permissions is not None:

@@ -6,9 +6,10 @@ All problems are told together, each naming its setting; no value of a secret is
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -20,6 +21,10 @@ ALL = "all"
 """ESMS_OAIDS=all: every OA that GetListZOA names."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|[0-9a-f:.]+", re.IGNORECASE)
+_PLAIN = re.compile(r"[!-~]+")
 
 S = TypeVar("S", bound="_Settings")
 
@@ -89,6 +94,8 @@ class EsmsSettings(_Settings):
         parts = urlsplit(url)
         if not parts.hostname or parts.scheme not in {"https", "http"}:
             raise ValueError("must be an https:// URL")
+        if not (_HOST.fullmatch(parts.hostname) and _PLAIN.fullmatch(url) and _port_fits(parts)):
+            raise ValueError("holds a host, a port or a character that no URL can have")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError("plain http would send the keys in clear text: use https:// (http only to a loopback address)")
         if parts.username or parts.password or parts.query or parts.fragment:
@@ -147,6 +154,13 @@ class Settings(EsmsSettings, DatabaseSettings):
     def max_runtime_seconds(self) -> float:
         """ETL_MAX_RUNTIME, which is in minutes, in seconds."""
         return self.etl_max_runtime * 60
+
+
+def _port_fits(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def check_oaid(oaid: str) -> None:

@@ -49,8 +49,10 @@ class Spool:
     Not thread-safe: one thread reads pages and asks. Raises SpoolError where the temporary disk is full or gone.
     """
 
-    def __init__(self, directory: Path | None = None, *, recognise: Callable[[str], str | None] | None = None) -> None:
-        """`directory` is where the temporary one is made (default: TMPDIR).
+    def __init__(
+        self, directory: Path | None = None, *, expected: int = 0, recognise: Callable[[str], str | None] | None = None
+    ) -> None:
+        """`directory` is where the temporary one is made (default: TMPDIR); `expected`: about how many are known to follow.
 
         `recognise` gives the pseudonym by which our tables know a user who was seen, where it stands for one
         (docs/decisions/0004). It is asked about users seen who are not known.
@@ -58,6 +60,7 @@ class Spool:
         with _disk():
             self._home = Path(tempfile.mkdtemp(prefix="etl-spool-", dir=directory))  # mode 0700
             self._file = _File(self._home / "spool")
+        self._expected = expected
         self._recognise = recognise
         self._blobs: dict[bytes, _Span] = {}
         self._look: dict[bytes, None] = {}
@@ -94,8 +97,8 @@ class Spool:
         digests = frozenset(self._look)
         self._look = {}
         if not self._partitions:
-            # Chosen once, when the size of the list is known; both numbers may lie, neither much.
-            users = max(self._largest_total, self._file.size // 20)
+            # Chosen once, when the size of the list is known; each of these may lie, none of them much.
+            users = max(self._expected, self._largest_total, self._file.size // 20)
             self._partitions = min(MAX_PARTITIONS, users // PARTITION_USERS + 1)
         tally = self._tally_of_twin(digests) or self._count(digests)
         self._looks.append(digests)
@@ -143,18 +146,18 @@ class Spool:
         return sum(len(arrived.part(part) & _part(self._left, part)) for part in range(self._partitions))
 
     def arrived(self) -> Iterator[list[str]]:
-        """Who was seen and is not known to follow, each once, in chunks sorted by themselves."""
+        """Who was seen and is not known to follow, each once, in chunks."""
         return self._compared().arrived.chunks()
 
     def gone(self) -> Iterator[list[str]]:
-        """Who is known to follow and was not seen, each once, in chunks sorted by themselves."""
+        """Who is known to follow and was not seen, each once, in chunks."""
         return self._compared().gone.chunks()
 
     def users(self) -> Iterator[list[str]]:
-        """Everybody seen, each once, in chunks sorted by themselves."""
+        """Everybody seen, each once, in chunks."""
         for part in range(self._partitions):
             if users := self._seen(part):
-                yield sorted(users)
+                yield list(users)
 
     def _compared(self) -> _Comparison:
         """The users seen beside those known; made once, and again after a look has found somebody new."""
@@ -281,7 +284,7 @@ class _Pile:
         """Everybody, a partition at a time."""
         for part in range(len(self.spans)):
             if self.spans[part]:
-                yield sorted(self.part(part))
+                yield list(self.part(part))
 
     def put(self, part: int, users: set[str] | list[str]) -> None:
         """Add users to a partition. Identifiers hold no control character (the wire refuses them): a line each is unambiguous."""

@@ -117,9 +117,10 @@ def _sync_leased(run: Run, lease: Lease, begun: Snapshot) -> tuple[Snapshot, Etl
         lease.fence(connection)
         running = snapshots.begin(connection, begun)
         gap = snapshots.previous_gap(connection, running.oaid)
+        expected = snapshots.last_following(connection, running.oaid)
         stand_ins = erase.stand_ins(connection, running.oaid)
     try:
-        with Spool(recognise=recogniser(stand_ins)) as spool:
+        with Spool(expected=expected, recognise=recogniser(stand_ins)) as spool:
             swept = _sweep(run, running.oaid, spool, previous_gap=gap, add_known=partial(_add_following, lease))
             departed = [stand_in for stand_in in stand_ins if stand_in.departed]
             return _apply(run, lease, _read(run, running, swept), swept, spool, departed), None
@@ -232,6 +233,7 @@ def _preview(run: Run, begun: Snapshot) -> Snapshot:
         if leases.held(connection, oaid):
             raise BusyError(f"another run holds OA {oaid}")
         gap = snapshots.previous_gap(connection, oaid)
+        expected = snapshots.last_following(connection, oaid)
         stand_ins = erase.stand_ins(connection, oaid)
     engine = run.engine
 
@@ -240,7 +242,7 @@ def _preview(run: Run, begun: Snapshot) -> Snapshot:
             spool.add_known(stage.known(connection, oaid))
             spool.add_known(stage.known(connection, oaid, following=False), following=False)
 
-    with Spool(recognise=recogniser(stand_ins)) as spool:
+    with Spool(expected=expected, recognise=recogniser(stand_ins)) as spool:
         swept = _sweep(run, oaid, spool, previous_gap=gap, add_known=add_known)
         returned = spool.returned()
         new = spool.arrivals() - returned

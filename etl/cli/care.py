@@ -99,6 +99,30 @@ def copy(
     return 0
 
 
+@app.command(epilog="Examples:\n\n    etl doctor\n\n    etl doctor --oaid 4097311281936189049 --json    (exit 0: nothing failed)")
+def doctor(oaid: Oaids = None, as_json: AsJson = False) -> int:
+    """Check settings, database and eSMS step by step, and say what to do about each; changes nothing.
+
+    Then it learns by asking what eSMS leaves undocumented: page length, Count or Limit, order, Total, ceiling.
+    """
+    from etl.doctor import State, examine
+
+    states: list[State] = []
+    codes: list[int] = []
+    for step in examine(oaid or []):
+        states.append(step.state)
+        codes.append(step.exit_code)
+        if as_json:
+            write_line({"step": step.name, "state": step.state, "told": step.told, "advice": step.advice})
+        else:
+            typer.echo(f"{step.state:8} {step.name}: {step.told}")
+            if step.advice:
+                typer.echo(f"{'':8} → {step.advice}")
+        sys.stdout.flush()
+    say(f"etl: {states.count(State.FAIL)} failed, {states.count(State.WARN)} to look at, {states.count(State.OK)} well")
+    return gravest(codes)
+
+
 @app.command(
     epilog="Examples:\n\n    etl history --limit 3    (tells the ids)\n\n    etl undo 412 --dry-run\n\n    etl undo 412 --yes"
 )

@@ -5,7 +5,8 @@ What differs between the two stays in `etl/db/`; elsewhere nobody asks which dat
 
 from __future__ import annotations
 
-import re
+import sqlite3
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,11 @@ from etl.errors import DatabaseUnreachableError, EtlError, NoDatabaseError, Sett
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from sqlite3 import Connection as SqliteConnection
 
     from pydantic import SecretStr
     from sqlalchemy import Table
-    from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 SQLITE_BUSY_SECONDS = 30
 """How long a writer waits for another one (a sync of another OA, a backup) before it gives up."""
@@ -80,7 +81,7 @@ def _sqlite(url: URL, *, create: bool) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def set_up(connection: SqliteConnection, _: Any) -> None:  # noqa: ANN401 - sqlalchemy's pool record
+    def set_up(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - sqlalchemy's pool record
         # WAL: readers (analysts, backups) and the sync do not wait for each other. It stays with the file.
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode=WAL")
@@ -93,7 +94,7 @@ def _sqlite(url: URL, *, create: bool) -> Engine:
     return engine
 
 
-def upserting(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+def upserting(connection: Connection, table: Table) -> PostgresqlInsert | SqliteInsert:
     """An INSERT that knows ON CONFLICT. Each database's own; imported here, because either costs a start-up 50 ms."""
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
@@ -133,21 +134,24 @@ def translated() -> Iterator[None]:
     """Foreign errors become ours, here and nowhere else.
 
     Raises:
-        DatabaseUnreachableError: for whatever SQLAlchemy or its driver raised.
+        DatabaseUnreachableError: for whatever SQLAlchemy or a driver raised.
     """
     try:
         yield
     except DBAPIError as error:
-        raise DatabaseUnreachableError(f"the database failed: {driver_words(error)}") from error
+        raise DatabaseUnreachableError(f"the database failed: {driver_words(error.orig or error)}") from error
     except SQLAlchemyError as error:
         raise DatabaseUnreachableError(f"the database failed: {type(error).__name__}") from error
+    except _driver_errors() as error:
+        # From where a driver is asked without SQLAlchemy in between: bulk loads and long lists.
+        raise DatabaseUnreachableError(f"the database failed: {driver_words(error)}") from error
 
 
-def driver_words(error: DBAPIError) -> str:
+def driver_words(error: BaseException) -> str:
     """The driver's first line, without our SQL and its parameters (they may be User_Ids)."""
-    words = str(error.orig).strip() or type(error.orig).__name__
+    words = str(error).strip() or type(error).__name__
     # PostgreSQL's DETAIL line of a constraint shows the row.
-    return re.split(r"\n", words, maxsplit=1)[0]
+    return words.splitlines()[0]
 
 
 _PASSING_STATES = ("40001", "40P01", "08", "57P")
@@ -158,7 +162,15 @@ lost, server going down. https://www.postgresql.org/docs/current/errcodes-append
 def worth_another_try(error: EtlError) -> bool:
     """Whether the database rolled us back through no fault of the statement: a deadlock, a lost connection."""
     cause = error.__cause__
-    if not isinstance(cause, DBAPIError):
-        return False
-    state = getattr(cause.orig, "sqlstate", None)
-    return cause.connection_invalidated or (state is not None and state.startswith(_PASSING_STATES))
+    if isinstance(cause, DBAPIError):
+        if cause.connection_invalidated:
+            return True
+        cause = cause.orig
+    state = getattr(cause, "sqlstate", "")
+    # A psycopg.OperationalError that the server gave no state is a connection that broke.
+    return type(cause).__name__ == "OperationalError" if state is None else state.startswith(_PASSING_STATES)
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    psycopg = sys.modules.get("psycopg")  # nobody who uses SQLite imports it
+    return (sqlite3.Error, psycopg.Error) if psycopg else (sqlite3.Error,)

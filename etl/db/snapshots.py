@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, exists, func, insert, or_, select, update
+from sqlalchemy import and_, exists, insert, or_, select, update
 
-from etl.db.tables import followers, snapshots
+from etl.db.tables import snapshots
 from etl.model import APPLIED, Reason, Snapshot, Status
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def held_unfollowed(connection: Connection, oaid: str) -> int | None:
     return last[0].unfollowed if last and last[0].status == Status.HELD else None
 
 
-def following(connection: Connection, oaid: str) -> int:
-    """How many follow now, counted."""
-    statement = select(func.count()).select_from(followers).where(followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None))
-    return int(connection.execute(statement).scalar_one())
+def last_following(connection: Connection, oaid: str) -> int:
+    """How many followed after the last applied snapshot; 0 before the first."""
+    last = latest(connection, oaid, APPLIED)
+    return (last[0].following or 0) if last else 0
 
 
 def applied(connection: Connection, oaid: str, *, limit: int = 1) -> list[Snapshot]:

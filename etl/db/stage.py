@@ -5,14 +5,15 @@ Only the difference is staged, not everybody seen: the spool has both sets and k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Boolean, Column, MetaData, Table, select, text
+from sqlalchemy import Boolean, Column, MetaData, Table, text
 
 from etl.db.tables import Opaque, followers
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator
 
     from psycopg import Connection as PsycopgConnection
@@ -64,9 +65,22 @@ def load(connection: Connection, *, arrived: Iterable[list[str]], gone: Iterable
 
 
 def known(connection: Connection, oaid: str, *, following: bool = True) -> Iterator[list[str]]:
-    """Who follows now by our tables (or followed once and left), streamed in chunks."""
-    left = followers.c.unfollowed_at
-    statement = select(followers.c.user_id).where(followers.c.oaid == oaid, left.is_(None) if following else left.is_not(None))
-    rows = connection.execution_options(yield_per=CHUNK).execute(statement)
-    for chunk in rows.partitions():
-        yield [row[0] for row in chunk]
+    """Who follows now by our tables (or followed once and left), streamed in chunks.
+
+    Asks the driver itself: a million rows take five times the processor where SQLAlchemy makes objects of them.
+    """
+    left = "NULL" if following else "NOT NULL"
+    statement = f"SELECT user_id FROM {followers.name} WHERE oaid = {{}} AND unfollowed_at IS {left}"
+    driver = connection.connection.driver_connection
+    with closing(_cursor(driver, statement, oaid)) as cursor:
+        while rows := cursor.fetchmany(CHUNK):
+            yield [user for (user,) in rows]
+
+
+def _cursor(driver: Any, statement: str, oaid: str) -> Any:  # noqa: ANN401 - either driver's own
+    """A cursor that fetches as it goes: SQLite's do, PostgreSQL's with a name."""
+    if isinstance(driver, sqlite3.Connection):
+        return driver.execute(statement.format("?"), (oaid,))
+    cursor = driver.cursor("etl_known")
+    cursor.execute(statement.format("%s"), (oaid,))
+    return cursor

@@ -139,7 +139,7 @@ def patiently(
         error = state.outcome.exception() if state.outcome else None
         bound = min(LONGEST_WAIT, backoff_base * 2.0 ** min(state.attempt_number - 1, 30))
         if isinstance(error, ThrottledError) and error.retry_after is not None:
-            return min(LONGEST_WAIT, error.retry_after) + rng(0, backoff_base)
+            return min(LONGEST_WAIT, error.retry_after + rng(0, backoff_base))
         return rng(0, bound)
 
     def before_sleep(state: RetryCallState) -> None:

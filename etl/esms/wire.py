@@ -22,7 +22,7 @@ from etl.errors import (
 from etl.model import Account, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from pydantic import SecretStr
 
@@ -62,7 +62,7 @@ def accounts_request(*, api_key: SecretStr, secret_key: SecretStr) -> bytes:
     return json.dumps(_keys(api_key, secret_key)).encode()
 
 
-def page(body: bytes, offset: int, *, secrets: Iterable[SecretStr] = ()) -> Page:
+def page(body: bytes, offset: int, *, secrets: Sequence[SecretStr] = ()) -> Page:
     """The page that an answer of GetFollowers holds.
 
     Raises:
@@ -76,12 +76,12 @@ def page(body: bytes, offset: int, *, secrets: Iterable[SecretStr] = ()) -> Page
     return Page(offset, _identifiers(answer.get("Followers")), total)
 
 
-def accounts(body: bytes, *, secrets: Iterable[SecretStr] = ()) -> list[Account]:
+def accounts(body: bytes, *, secrets: Sequence[SecretStr] = ()) -> list[Account]:
     """The OAs that an answer of GetListZOA holds. Raises as `page` does."""
     listed = _answer(body, None, secrets).get("ZOAList")
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise MalformedAnswerError("ZOAList is not a list of objects")
-    names = [each.get("OAName") or "" for each in listed]
+    names = ["" if (name := each.get("OAName")) is None else name for each in listed]
     if not all(isinstance(name, str) for name in names):
         raise MalformedAnswerError("an OAName is not a string")
     oaids = _checked([each.get("OAID") for each in listed], "OAID")
@@ -92,7 +92,7 @@ def _keys(api_key: SecretStr, secret_key: SecretStr) -> dict[str, Any]:
     return {"ApiKey": api_key.get_secret_value(), "SecretKey": secret_key.get_secret_value()}
 
 
-def _answer(body: bytes, offset: int | None, secrets: Iterable[SecretStr]) -> dict[str, Any]:
+def _answer(body: bytes, offset: int | None, secrets: Sequence[SecretStr]) -> dict[str, Any]:
     """The answer as an object, if its code says success."""
     try:
         answer = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
@@ -104,14 +104,14 @@ def _answer(body: bytes, offset: int | None, secrets: Iterable[SecretStr]) -> di
     code = answer.get("CodeResult")
     if not isinstance(code, str | int) or isinstance(code, bool):
         raise MalformedAnswerError("CodeResult is missing or of the wrong type")
-    code = _clean(str(code), secrets)
-    if code != SUCCESS:
-        raise _error(code, _clean(str(answer.get("ErrorMessage") or ""), secrets), offset)
+    if str(code) != SUCCESS:
+        message = answer.get("ErrorMessage")
+        told = f"eSMS answered code {_clean(str(code), secrets)}"
+        raise _error(str(code), f"{told}: {_clean(message, secrets)}" if isinstance(message, str) and message else told, offset)
     return answer
 
 
-def _error(code: str, message: str, offset: int | None) -> EtlError:
-    told = f"eSMS answered code {code}" + (f": {message}" if message else "")
+def _error(code: str, told: str, offset: int | None) -> EtlError:
     if code in REFUSALS:
         return RefusedError(told, code=code, hint=REFUSALS[code])
     if code in FAULTS:
@@ -146,7 +146,7 @@ def _checked(identifiers: list[Any], name: str) -> list[str]:
     if not all(identifiers):
         raise MalformedAnswerError(f"a {name} is empty")
     joined = "".join(identifiers)
-    if not (joined.isascii() and joined.isalnum()) and _UNPRINTABLE.search(joined):
+    if not (joined.isascii() and joined.encode().isalnum()) and _UNPRINTABLE.search(joined):
         raise MalformedAnswerError(f"a {name} holds a control character")
     if identifiers and max(map(len, identifiers)) > LONGEST_IDENTIFIER:
         raise MalformedAnswerError(f"a {name} is longer than {LONGEST_IDENTIFIER} characters")
@@ -161,13 +161,23 @@ def _whole_number(value: object, name: str) -> int:
     return value
 
 
-def _clean(text: str, secrets: Iterable[SecretStr]) -> str:
+def _clean(text: str, secrets: Sequence[SecretStr]) -> str:
     """A server's words, fit for a log: short, on one line, and never our keys, should it echo them."""
-    for secret in secrets:
-        value = secret.get_secret_value()
-        for form in {value, json.dumps(value)[1:-1]}:
-            text = text.replace(form, "…")
+    # The longest first: one may be a part of the other.
+    values = sorted((secret.get_secret_value() for secret in secrets), key=len, reverse=True)
+    if values:
+        text = re.sub("|".join(map(_in_any_form, values)), "…", text, flags=re.IGNORECASE)
     return _UNPRINTABLE.sub(" ", text)[:LONGEST_MESSAGE].strip()
+
+
+def _in_any_form(secret: str) -> str:
+    """A pattern of a secret as a server may echo it: plain, or escaped for JSON, however often and by whatever rule."""
+
+    def escaped(char: str) -> str:
+        units = char.encode("utf-16-be", "surrogatepass").hex()
+        return "".join(rf"\\+u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+    return "".join(rf"(?:\\*{re.escape(char)}|{escaped(char)})" for char in secret)
 
 
 def _no_constant(name: str) -> None:

@@ -1,0 +1,52 @@
+"""What `etl doctor` asks of the database. Nothing of it stays."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, false, insert, select, text, update
+
+from etl.db.engine import reading, writing
+from etl.db.lease import database_clock
+from etl.db.tables import metadata, official_accounts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+class _EnoughError(Exception):
+    """Ends the transaction, and takes back what was written."""
+
+
+def try_writing(engine: Engine) -> None:
+    """Do whatever a sync does, in one transaction, and roll it back.
+
+    Raises:
+        DatabaseUnreachableError: something of it is not allowed, or there is no room.
+    """
+    with suppress(_EnoughError), writing(engine) as connection:
+        # No number is drawn from the snapshots' sequence: a sequence does not roll back.
+        row = {"oaid": f"etl-doctor-{secrets.token_hex(8)}", "created_at": datetime.now(UTC)}
+        connection.execute(insert(official_accounts).values(row))
+        for table in metadata.sorted_tables:
+            names = [column.name for column in table.columns]
+            connection.execute(insert(table).from_select(names, select(table).where(false())))
+            connection.execute(update(table).where(false()).values(oaid=table.c.oaid))
+            connection.execute(delete(table).where(false()))
+        connection.execute(text("CREATE TEMPORARY TABLE etl_doctor (user_id TEXT)"))
+        raise _EnoughError
+
+
+def clock_ahead(engine: Engine) -> float:
+    """By how many seconds the database's clock is ahead of this machine's, as far as the way there and back lets us know."""
+    with reading(engine) as connection:
+        clock = select(database_clock(connection.dialect.name))
+        before = datetime.now(UTC)
+        theirs = datetime.fromisoformat(str(connection.execute(clock).scalar_one()))
+        after = datetime.now(UTC)
+    if before <= theirs <= after:
+        return 0.0
+    return (theirs - (after if theirs > after else before)).total_seconds()
