@@ -1,3 +1,180 @@
-"""`etl demo`: everything without keys and without network."""
+"""`etl demo`: everything without keys and without network. A simulated eSMS, a scripted clock, some weeks of daily syncs.
+
+The script has what a year brings: ordinary days, a campaign, people who return, an outage upstream that would have wiped
+everybody, a list that was cut short, a day without an answer. The syncs are the real ones.
+"""
 
 from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from etl.db.accounts import name_accounts
+from etl.db.engine import connect_engine
+from etl.db.schema import upgrade
+from etl.errors import UsageError
+from etl.esms.client import EsmsClient
+from etl.model import Account, Status
+from etl.settings import EsmsSettings
+from etl.simulator import Simulator
+from etl.sweep import SweepLimits
+from etl.sync import Limits, Run, sync_account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from etl.model import Snapshot
+
+OAID = "1000000000000000001"
+NAME = "Simulated OA"
+ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+FOLLOWERS = 1_000
+WEEKS = 8
+HOUR = 2
+"""Of the night, in ETL_TIMEZONE, when the demo's cron line runs."""
+
+OUTAGE, CUT_SHORT, SILENCE, CAMPAIGN = 24, 33, 40, range(15, 19)
+"""The days on which something happens, counted from 0."""
+
+TOLD = {
+    CAMPAIGN.start: "a campaign begins: many arrive, and some will not stay",
+    OUTAGE: "eSMS lists nobody. A tool that believes it retires everybody; this one holds",
+    CUT_SHORT: "eSMS lists fewer than it counts: arrivals are taken, nobody is marked as unfollowed",
+    SILENCE: "eSMS does not answer at all",
+}
+
+
+@dataclass
+class Demo:
+    """The world and the database of a demo. `snapshots` grows day by day."""
+
+    path: Path
+    weeks: int
+    now: datetime
+    snapshots: list[Snapshot] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """What DATABASE_URL is to be."""
+        return f"sqlite:///{self.path}"
+
+    def run(self, told: Callable[[str], None]) -> Engine:
+        """Make the file, live through the days, and tell of those that are not like the others.
+
+        Raises:
+            UsageError: the file is there and not a demo's.
+        """
+        make_room(self.path)
+        engine = connect_engine(self.url)
+        upgrade(engine)
+        rng = random.Random(1)  # noqa: S311 - the same demo every time, nothing secret
+        with Simulator(FOLLOWERS, oaid=OAID) as sim:
+            for day, at in enumerate(self._days()):
+                a_day_passes(sim, rng, day)
+                snapshot = self._sync(sim, engine, day, at)
+                self.snapshots.append(snapshot)
+                if line := _line(snapshot, day):
+                    told(line)
+        name_accounts(engine, [Account(OAID, NAME)])
+        return engine
+
+    def _days(self) -> Iterator[datetime]:
+        """Every night up to the last one."""
+        last = self.now.astimezone(ZONE).replace(hour=HOUR, minute=0, second=0, microsecond=0)
+        last -= timedelta(days=1 if last > self.now else 0)
+        for back in range(7 * self.weeks - 1, -1, -1):
+            yield (last - timedelta(days=back)).astimezone(UTC)
+
+    def _sync(self, sim: Simulator, engine: Engine, day: int, at: datetime) -> Snapshot:
+        """A real sync, while people come and go between its pages."""
+        environment = sim.environment
+        settings = EsmsSettings(
+            esms_api_key=environment["ESMS_API_KEY"],
+            esms_secret_key=environment["ESMS_SECRET_KEY"],
+            esms_base_url=sim.url,
+            esms_page_size=50,
+            esms_rate=0,
+            esms_backoff_base=0,
+        )
+        limits = Limits(SweepLimits(), max_unfollow_share=0.2, unfollow_floor=20)
+        sim.churn(leaves=0.02, arrivals=0.03, seed=day)
+        trouble(sim, day)
+        with EsmsClient(settings) as esms:
+            snapshot = sync_account(Run(esms, engine, limits, ZONE, clock=lambda: at), OAID).snapshot
+        sim.calm()
+        return snapshot
+
+
+def make_room(path: Path) -> None:
+    """Take an earlier demo's file away, and no other.
+
+    Raises:
+        UsageError: the file is there and not a demo's.
+    """
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            oaids = connection.execute("SELECT oaid FROM official_accounts").fetchall()
+    except sqlite3.Error:
+        oaids = []
+    if oaids != [(OAID,)]:
+        raise UsageError(f"--file: {path} is there and is not a demo's; give another name")
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def a_day_passes(sim: Simulator, rng: random.Random, day: int) -> None:
+    """Between two nights: some arrive, fewer leave, a few return."""
+    if not day:
+        return
+    arrivals, leaves = rng.randrange(4, 13), rng.randrange(2, 9)
+    if day in CAMPAIGN:
+        arrivals += 30
+    if CAMPAIGN.stop <= day < CAMPAIGN.stop + 10:
+        leaves += 6
+    newest = sim.users()[FOLLOWERS:]
+    for _ in range(arrivals):
+        sim.follow()
+    for _ in range(leaves):
+        # Whoever came lately is likelier to leave than who was always there.
+        fresh = [user for user in newest if user in sim.followers()]
+        sim.unfollow(rng.choice(fresh) if fresh and rng.random() < 0.6 else None)  # noqa: PLR2004 - a made-up world
+    for _ in range(rng.randrange(0, 3)):
+        sim.refollow()
+
+
+def trouble(sim: Simulator, day: int) -> None:
+    """What is wrong upstream on some nights."""
+    if day == OUTAGE:
+        sim.fault_rate("nobody", 1)
+    elif day == CUT_SHORT:
+        sim.fault_rate(f"total:{len(sim.users()) + 120}", 1)
+    elif day == SILENCE:
+        sim.fault_rate("http_503", 1)
+
+
+def _line(snapshot: Snapshot, day: int) -> str | None:
+    """A line for a day that is not like the others, and for every Monday."""
+    if day % 7 and day not in TOLD and snapshot.status == Status.COMPLETE:
+        return None
+    if snapshot.baseline:
+        happened = f"{snapshot.baseline} followers found: the baseline, no arrivals"
+    elif snapshot.status in {Status.COMPLETE, Status.PARTIAL}:
+        happened = (
+            f"{snapshot.following} follow (+{(snapshot.followed or 0) + (snapshot.refollowed or 0)} −{snapshot.unfollowed})"
+        )
+    elif snapshot.status == Status.HELD:
+        happened = f"{snapshot.unfollowed} would have been marked as unfollowed; nothing was changed"
+    else:
+        happened = f"nothing was changed ({(snapshot.reason or '').partition(':')[0]})"
+    line = f"  {snapshot.taken_on}  {snapshot.status:8}  {happened}"
+    return f"{line}\n{'':24}↳ {TOLD[day]}" if day in TOLD else line

@@ -173,7 +173,10 @@ class Reading:
                 if answer.offset < self._last_total:
                     return self._at_ceiling(answer.offset)
             elif not answer.users:
-                if self._well_before(answer.offset, answer.total) and self._empty_again(link):
+                if self._well_before(answer.offset, answer.total):
+                    if self._empty_again(link):
+                        return self._at_ceiling(answer.offset)
+                elif link.offset < LARGEST_DOCUMENTED_OFFSET < answer.offset:
                     return self._at_ceiling(answer.offset)
             elif self._repeats_head(answer):
                 self._repeats += 1
@@ -249,9 +252,13 @@ class Reading:
         return self._verdict(closed=False, ceiling=True)
 
     def _read_out(self) -> Look:
-        """The chain is torn for good: what is left is read for the union alone."""
-        while self._planned(self._head) is not None:
-            pass
+        """The chain is torn for good: what is left is read for the union alone, up to the ceiling if there is one."""
+        empty = 0
+        while (answer := self._planned(self._head)) is not None:
+            refused = isinstance(answer, Refused) and answer.offset < self._last_total
+            empty += isinstance(answer, Page) and not answer.users and self._well_before(answer.offset, answer.total)
+            if refused or empty > 1:
+                return self._verdict(closed=False, ceiling=True)
         return self._verdict(closed=False)
 
     def _planned(self, link: Page) -> Answer | None:

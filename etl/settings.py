@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -23,8 +23,9 @@ ALL = "all"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|[0-9a-f:.]+", re.IGNORECASE)
-_PLAIN = re.compile(r"[!-~]+")
+_PLAIN_URL = re.compile(rf"https?://(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::\d{{1,5}})?(?:/[!-~]*)?", re.IGNORECASE)
+
+_UNPRINTABLE = "holds a character that cannot be printed: is it pasted whole, in UTF-8?"
 
 S = TypeVar("S", bound="_Settings")
 
@@ -55,6 +56,8 @@ class DatabaseSettings(_Settings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().isprintable():
+            raise ValueError(_UNPRINTABLE)
         scheme = url.get_secret_value().partition("://")[0]
         if scheme.partition("+")[0] not in {"sqlite", "postgresql", "postgres"}:
             raise ValueError("must begin with sqlite:/// or postgresql://")
@@ -91,15 +94,13 @@ class EsmsSettings(_Settings):
     @field_validator("esms_base_url")
     @classmethod
     def _https_or_loopback(cls, url: str) -> str:
+        if not _PLAIN_URL.fullmatch(url) or any(sign in url for sign in "@?#"):
+            raise ValueError("must be a plain https:// URL without user, password, query or fragment")
         parts = urlsplit(url)
-        if not parts.hostname or parts.scheme not in {"https", "http"}:
-            raise ValueError("must be an https:// URL")
-        if not (_HOST.fullmatch(parts.hostname) and _PLAIN.fullmatch(url) and _port_fits(parts)):
-            raise ValueError("holds a host, a port or a character that no URL can have")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError("plain http would send the keys in clear text: use https:// (http only to a loopback address)")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must be a plain URL without user, password, query or fragment")
+        if parts.port == 0:  # one above 65,535 is refused by reading it
+            raise ValueError("Port out of range 1-65535")
         return url.rstrip("/")
 
     @field_validator("esms_api_key", "esms_secret_key")
@@ -108,6 +109,8 @@ class EsmsSettings(_Settings):
         stripped = key.get_secret_value().strip()
         if not stripped:
             raise ValueError("is blank")
+        if not stripped.isprintable():
+            raise ValueError(_UNPRINTABLE)
         return SecretStr(stripped)
 
 
@@ -156,11 +159,10 @@ class Settings(EsmsSettings, DatabaseSettings):
         return self.etl_max_runtime * 60
 
 
-def _port_fits(parts: SplitResult) -> bool:
-    try:
-        return parts.port is None or parts.port > 0
-    except ValueError:
-        return False
+class _SettingsWithOaids(Settings):
+    """For a run whose arguments name no OA."""
+
+    esms_oaids: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
 
 
 def check_oaid(oaid: str) -> None:
@@ -191,13 +193,13 @@ def esms_settings() -> EsmsSettings:
     return _read(EsmsSettings)
 
 
-def sync_settings() -> Settings:
-    """Everything.
+def sync_settings(*, need_oaids: bool = False) -> Settings:
+    """Everything; ESMS_OAIDS too, where `need_oaids`.
 
     Raises:
         SettingsError: with every problem at once.
     """
-    return _read(Settings)
+    return _read(_SettingsWithOaids if need_oaids else Settings)
 
 
 def _read(kind: type[S]) -> S:
@@ -208,7 +210,10 @@ def _read(kind: type[S]) -> S:
     except ValidationError as error:
         # `from None`: pydantic's own traceback would show inputs.
         raise SettingsError([_problem(each["loc"], each["type"], each["msg"]) for each in error.errors()]) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise SettingsError([".env could not be read: it is no UTF-8 text"]) from None
+    except (OSError, ValueError) as error:
+        # Of a credential; pydantic-settings names its field.
         raise SettingsError([f"the settings could not be read: {error}"]) from None
 
 

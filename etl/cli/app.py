@@ -104,7 +104,7 @@ def show_error(error: EtlError) -> None:
 
 def main() -> NoReturn:
     """Run the command that the arguments name and exit with its code (DESIGN §6)."""
-    from etl.cli import care, data, play, run, watch  # noqa: F401 - they register their commands; imported once `app` exists
+    from etl.cli import care, data, play, report, run, watch  # noqa: F401 - they register their commands; imported once `app` exists
 
     # Imports make some hundred thousand objects that live as long as the process: looking for garbage among them costs a
     # tenth of a small sync.

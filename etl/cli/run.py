@@ -48,7 +48,7 @@ def sync(
     """Read the followers of every OA from eSMS and bring the database up to date."""
     from etl.settings import sync_settings
 
-    settings = sync_settings()
+    settings = sync_settings(need_oaids=not oaid)
     return run_sync(settings, oaid or [], dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow, as_json=as_json)
 
 

@@ -48,12 +48,10 @@ def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
     given = url if isinstance(url, str) else url.get_secret_value()
     try:
         parsed = make_url(given)
+        return _sqlite(parsed, create=create) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
     except (ArgumentError, ValueError):
         # Without its cause: the text of a URL may hold a password.
         raise SettingsError(["DATABASE_URL is no database URL such as sqlite:///followers.db"]) from None
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, create=create)
-    return _postgresql(parsed)
 
 
 def _postgresql(url: URL) -> Engine:

@@ -64,7 +64,12 @@ class StandIn:
 
 
 def traces(engine: Engine, user_id: str, oaids: Sequence[str]) -> list[Trace]:
-    """What each of these OAs holds of a person; OAs that never knew them are left out."""
+    """What each of these OAs holds of a person; OAs that never knew them are left out.
+
+    Raises:
+        UsageError: this can be no User_Id, or is a pseudonym already.
+    """
+    _require_user_id(user_id)
     with reading(engine) as connection:
         return [trace for oaid in oaids if (trace := _trace(connection, oaid, user_id)) is not None]
 
@@ -73,10 +78,11 @@ def forget(engine: Engine, oaid: str, user_id: str, *, now: datetime) -> Trace:
     """Replace a person's User_Id in one OA, in one transaction under its lease; gives what was found there.
 
     Raises:
-        UsageError: the OA holds nothing of them (any more).
+        UsageError: the OA holds nothing of them (any more), or this is no User_Id.
         BusyError: another run holds the OA.
         LeaseLostError: ours ran out while we were away.
     """
+    _require_user_id(user_id)
     with acquire(engine, oaid, now=now) as lease:
         with lease.resting(), writing(engine) as connection:
             _overwrite_deleted(connection)
@@ -138,6 +144,14 @@ def drop(connection: Connection, oaid: str, departed: Sequence[StandIn]) -> None
 def digest_of(user_id: str, salt: str) -> str:
     """The digest by which a forgotten person is recognised, in hexadecimal."""
     return hashlib.scrypt(user_id.encode(), salt=bytes.fromhex(salt), n=SCRYPT_COST, r=8, p=1, dklen=32).hex()
+
+
+def _require_user_id(user_id: str) -> None:
+    if not user_id or not user_id.isprintable():
+        raise UsageError("USER_ID is empty or holds characters that no User_Id has")
+    if user_id.startswith(PREFIX):
+        # Its digest would be of the pseudonym, and the person behind it would not be recognised any more.
+        raise UsageError(f"USER_ID begins with {PREFIX}: this person is forgotten already")
 
 
 def _trace(connection: Connection, oaid: str, user_id: str) -> Trace | None:

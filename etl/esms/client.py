@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import requests
 import urllib3.exceptions
-from requests.adapters import HTTPAdapter
+from urllib3.util import Timeout
 
 from etl.errors import (
     EsmsUnavailableError,
@@ -24,6 +24,7 @@ from etl.errors import (
 )
 from etl.esms import wire
 from etl.esms.pace import STOPPED, Pace, Retry, patiently
+from etl.esms.transport import Adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ LARGEST_BODY = 64 * 2**20
 """Bytes, decompressed; a million identifiers are about 40 MB, and nobody documents more than 50 a page."""
 
 CHUNK = 2**18
-"""Bytes read at once; between two chunks the request's deadline is looked at."""
+"""Bytes read at once."""
 
 
 class EsmsClient:
@@ -73,11 +74,12 @@ class EsmsClient:
         self._retries: Counter[str] = Counter()
         # The adapter alone, without a Session around it: no cookies, no redirects, no .netrc, a third less CPU a page. It
         # keeps the connections and may be shared by threads.
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=settings.esms_concurrency, pool_block=False)
+        self._adapter = Adapter(pool_connections=1, pool_maxsize=settings.esms_concurrency, pool_block=False)
         # Asked of the environment once, not at every request: proxies and the CA bundle.
         with requests.Session() as session:
             merged = session.merge_environment_settings(settings.esms_base_url, {}, stream=True, verify=None, cert=None)
-        self._proxies = merged["proxies"]
+        # Plain http goes to a loopback address alone: no proxy may see the keys on their way.
+        self._proxies = merged["proxies"] if settings.esms_base_url.lower().startswith("https:") else {}
         self._verify = True if merged["verify"] is None else merged["verify"]
         self._prepared = {
             path: requests.Request("POST", f"{settings.esms_base_url}/{path}", headers=HEADERS).prepare()
@@ -180,11 +182,16 @@ class EsmsClient:
         request.body = body
         request.headers["Content-Length"] = str(len(body))
         try:
+            timeout = Timeout(total=max(0.001, ends - time.monotonic()))
             with self._adapter.send(
-                request, stream=True, timeout=max(0.001, ends - time.monotonic()), verify=self._verify, proxies=self._proxies
+                request,
+                stream=True,
+                timeout=timeout,  # type: ignore[arg-type]  # requests takes one; its types do not say so
+                verify=self._verify,
+                proxies=self._proxies,
             ) as response:
                 _check_http(response)
-                return self._body(response, ends)
+                return _body(response)
         # `from None`, all of them: their cause carries the request, and the request carries the keys.
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
@@ -197,21 +204,23 @@ class EsmsClient:
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise EsmsUnavailableError(f"the connection to eSMS failed ({_words(error)})") from None
 
-    def _body(self, response: requests.Response, ends: float) -> bytes:
-        body = bytearray()
-        # read1-like: each read gives what has arrived, so that a dripping server meets the deadline.
-        while chunk := response.raw.read1(CHUNK, decode_content=True):
-            body += chunk
-            if len(body) > LARGEST_BODY:
-                raise MalformedAnswerError(f"the body is larger than {LARGEST_BODY // 2**20} MB")
-            if time.monotonic() > ends:
-                raise self._late()
-        return bytes(body)
-
     def _late(self) -> EsmsUnavailableError | OutOfTimeError:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return OutOfTimeError("the run reached ETL_MAX_RUNTIME")
         return EsmsUnavailableError(f"eSMS did not answer within ESMS_TIMEOUT ({self._settings.esms_timeout:g} s)")
+
+
+def _body(response: requests.Response) -> bytes:
+    """The body, whole, unless it is too large: then no more of it is read than it takes to know."""
+    body = bytearray()
+    too_large = MalformedAnswerError(f"the body is larger than {LARGEST_BODY // 2**20} MB")
+    if (response.raw.length_remaining or 0) > LARGEST_BODY:
+        raise too_large
+    while chunk := response.raw.read1(CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise too_large
+    return bytes(body)
 
 
 def _check_http(response: requests.Response) -> None:

@@ -9,6 +9,7 @@ import csv
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import case, func, select
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from etl.model import Snapshot
 
-CHUNK = 20_000
+CHUNK = 10_000
 """Rows read and written at once; also the rows of a Parquet row group."""
 
 FOLLOWER_COLUMNS = ("oaid", "user_id", "followed_at", "first_seen_at")
@@ -247,4 +248,10 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 - any column
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any column
-    return value.isoformat() if isinstance(value, datetime) else value
+    return _iso(value) if isinstance(value, datetime) else value
+
+
+@lru_cache(maxsize=10_000)
+def _iso(moment: datetime) -> str:
+    """ISO 8601. Rows are many, moments are as few as snapshots."""
+    return moment.isoformat()

@@ -82,6 +82,7 @@ class Simulator:
         self.total_as_text, self.integer_ids, self.ignore_offset = total_as_text, integer_ids, ignore_offset
         self.lock = threading.RLock()
         self.requests: list[Request] = []
+        self.asked: Request | None = None
         self.remember = True
         self.connections = 0
         self.inactive: set[str] = set()
@@ -158,7 +159,7 @@ class Simulator:
             self._before.setdefault(self._pages + number, []).append((verb, args))
 
     def before_each(self, verb: Callable[[], object]) -> None:
-        """Do something before every page."""
+        """Do something before every page; `asked` is the request that is about to be answered."""
         with self.lock:
             self._before_each.append(verb)
 
@@ -224,14 +225,15 @@ class Simulator:
 
     def _get_followers(self, path: str, asked: dict[str, Any]) -> Reply:
         self._pages += 1
-        for verb, args in self._before.pop(self._pages, []):
-            verb(*args)
-        for each in self._before_each:
-            each()
         oaid, offset, count = asked.get("OAID"), _number(asked.get("Offset")), self._count(asked)
         struck = self._struck(self._pages)
+        self.asked = Request(path, str(oaid), offset or 0, count or 0, time.monotonic(), struck)
         if self.remember:
-            self.requests.append(Request(path, str(oaid), offset or 0, count or 0, time.monotonic(), struck))
+            self.requests.append(self.asked)
+        for verb, args in self._before.pop(self._pages, []):
+            verb(*args)
+        for each in list(self._before_each):
+            each()
         reply = self._page(oaid, offset, count)
         return fault(struck)(reply) if struck else reply
 

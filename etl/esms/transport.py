@@ -1,0 +1,92 @@
+"""HTTP connections whose answers end in time.
+
+A socket's timeout bounds each read. A server that sends a byte now and then, of its headers too, could hold a worker for ever:
+here all reads of one answer share what is left of its time.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from urllib3 import PoolManager, ProxyManager
+
+
+class _UntilThen(io.RawIOBase):
+    """The bytes of a socket, as long as its timeout lasts: counted once, from now."""
+
+    def __init__(self, sock: socket, raw: Any) -> None:  # noqa: ANN401 - socket.SocketIO, which typeshed does not let one detach
+        self._sock = sock
+        self._raw = raw
+        self._timeout = sock.gettimeout()
+        self._ends = None if self._timeout is None else time.monotonic() + self._timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - as RawIOBase has it
+        if self._ends is None:
+            return self._raw.readinto(buffer)  # type: ignore[no-any-return]
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        try:
+            return self._raw.readinto(buffer)  # type: ignore[no-any-return]
+        finally:
+            self._sock.settimeout(self._timeout)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(HTTPResponse):
+    def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they came
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_UntilThen(sock, self.fp.detach()))
+
+
+class _Http(HTTPConnection):
+    response_class = _Response
+
+
+class _Https(HTTPSConnection):
+    response_class = _Response
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class Adapter(HTTPAdapter):
+    """As requests', with such connections; through a proxy too. Give `send` a `urllib3.Timeout(total=…)`."""
+
+    poolmanager: PoolManager
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they came
+        """Called by requests when it is made."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:  # noqa: ANN401 - passed on as they came
+        """Called by requests for each proxy."""
+        manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager

@@ -1,0 +1,274 @@
+"""Figures -> charts (Altair). Pure: they know no page, and each colour stands for one thing.
+
+The page's style sheet gives every one of these colours another value in the dark, by the attribute that holds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from etl.reports.periods import By, Span, month_number, month_of
+from etl.reports.words import Lang
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etl.reports.figures import AccountReport, Cohort, Period, Reading
+    from etl.reports.words import Words
+
+INK, GRID, UNSEEN = "#52514e", "#e1e0d9", "#ece9e2"
+LINE, BAND = "#2a78d6", "#bcd7f4"
+FOLLOWED, REFOLLOWED, UNFOLLOWED = "#2a77d5", "#1baf7a", "#e0602f"
+HEAT = ("#e2eefb", "#b5d4f4", "#76afe8", "#3781d0", "#174f8f")
+HEAT_TEXT = ("#0b223a", "#0b223b", "#0b223c", "#fcfcfb", "#fcfcfa")
+"""From 0 to 20 % to 80 to 100 %, and what is written on each."""
+
+DARK = {
+    INK: "#b4b2a8", GRID: "#3a3935", UNSEEN: "#2e2d29", LINE: "#6aa9ee", BAND: "#2b4a6d",
+    FOLLOWED: "#5b9ee8", REFOLLOWED: "#3cc492", UNFOLLOWED: "#ee8256",
+    **dict(zip(HEAT, ("#16283c", "#1d4269", "#2c6199", "#5492d3", "#a5cdf6"), strict=True)),
+    **dict(zip(HEAT_TEXT, ("#e6effa", "#e6effb", "#f4f8fc", "#06182a", "#06182b"), strict=True)),
+}  # fmt: skip
+"""What each becomes on a dark page."""
+
+NEWEST_COHORTS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a chart is drawn (pixels), and how much of it one can hover or read."""
+
+    name: str
+    width: int
+    height: int
+    ticks: int
+    points: int
+    months: int
+
+
+WIDE = Size("wide", 800, 240, ticks=8, points=150, months=24)
+NARROW = Size("narrow", 290, 200, ticks=3, points=60, months=9)
+
+
+def curve(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
+    """Who followed, day by day; broken and shaded where the list was not read whole."""
+    whole = [reading for reading in account.curve if reading.complete]
+    gaps = [{**_between(gap), "tip": f"{words.span(gap, By.DAY)}: {words('not_seen')}"} for gap in account.curve_gaps]
+    line = [
+        {"t": _at(reading.day), "n": reading.following, "part": part}
+        for part, stretch in enumerate(_stretches(whole, account.curve_gaps))
+        for reading in _thinned(stretch, size.width)
+    ]
+    alone = [_point(stretch[0], words) for stretch in _stretches(whole, account.curve_gaps) if len(stretch) == 1]
+    hover = [_point(reading, words) for reading in _thinned(whole, size.points)]
+    part_read = [_point(reading, words) for reading in _thinned([r for r in account.curve if not r.complete], size.points)]
+    y = alt.Y("n:Q", title=None, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5))
+    x = _time_axis(account.span, words, size)
+    return _finished(
+        [
+            _marks(gaps).mark_rect(color=UNSEEN).encode(x=x, x2="t2:Q", description="tip:N"),
+            _marks(line).mark_line(color=LINE, strokeWidth=2, aria=False, strokeJoin="round").encode(x=x, y=y, detail="part:N"),
+            _marks(alone).mark_circle(color=LINE, size=28, opacity=1, aria=False).encode(x=x, y=y),
+            _marks(part_read)
+            .mark_point(color=LINE, size=26, strokeWidth=1.2, filled=False)
+            .encode(x=x, y=y, description="tip:N"),
+            _marks(hover).mark_circle(color=LINE, size=110, opacity=0).encode(x=x, y=y, description="tip:N"),
+        ],
+        size,
+    )
+
+
+def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
+    """Bars of each period: won upwards, lost downwards; shaded where nobody could see who left."""
+    bars, blind = [], []
+    for period in account.bars:
+        where = _between(Span(period.first, period.last), inset=0.1)
+        tip = _period_tip(period, account, words)
+        if period.unfollowed is None:
+            blind.append({**_between(Span(period.first, period.last)), "tip": tip})
+        followed, again = period.followed or 0, period.refollowed or 0
+        for low, high, colour in (
+            (0, followed, FOLLOWED),
+            (followed, followed + again, REFOLLOWED),
+            (-(period.unfollowed or 0), 0, UNFOLLOWED),
+        ):
+            if high > low:
+                bars.append({**where, "n": low, "n2": high, "fill": colour, "tip": tip})
+    x = _time_axis(account.span, words, size)
+    y = alt.Y("n:Q", title=None, axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5))
+    return _finished(
+        [
+            _marks(blind).mark_rect(color=UNSEEN).encode(x=x, x2="t2:Q", description="tip:N"),
+            _marks(bars)
+            .mark_rect()
+            .encode(x=x, x2="t2:Q", y=y, y2="n2:Q", color=alt.Color("fill:N", scale=None), description="tip:N"),
+            _marks([{"n": 0}]).mark_rule(color=INK, strokeWidth=1, aria=False).encode(y=alt.Y("n:Q")),
+        ],
+        size,
+    )
+
+
+def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
+    """A row a month of first follows, a column a month since, the darker the more still followed."""
+    shown = account.cohorts[-NEWEST_COHORTS:]
+    cells = [
+        {
+            "row": words.month(cohort.month),
+            "since": since,
+            "fill": HEAT[_step(share)],
+            "ink": HEAT_TEXT[_step(share)],
+            "text": words.percent(share, digits=0).removesuffix("%"),
+            "tip": cohort_tip(cohort, since, words),
+        }
+        for cohort in shown
+        for since, share in enumerate(cohort.retention[: size.months])
+        if share is not None
+    ]
+    columns = max((len(cohort.following) for cohort in shown), default=1)
+    step = min(size.width // min(columns, size.months), 56)
+    x = alt.X(
+        "since:O", title=words("months_since"), axis=alt.Axis(labelAngle=0, orient="top"), scale=alt.Scale(paddingInner=0.06)
+    )
+    y = alt.Y("row:O", title=None, sort=[words.month(cohort.month) for cohort in shown], scale=alt.Scale(paddingInner=0.08))
+    tiles = _marks(cells)
+    chart = _finished(
+        [
+            tiles.mark_rect(cornerRadius=2).encode(x=x, y=y, color=alt.Color("fill:N", scale=None), description="tip:N"),
+            tiles.mark_text(fontSize=11 if step > 30 else 9, aria=False).encode(  # noqa: PLR2004 - pixels
+                x=x, y=y, text="text:N", color=alt.Color("ink:N", scale=None)
+            ),
+        ],
+        size,
+    )
+    return chart.properties(width=alt.Step(step), height=alt.Step(24))
+
+
+def cohort_tip(cohort: Cohort, since: int, words: Words) -> str:
+    """What a cell says."""
+    return words(
+        "cohort_tip",
+        month=words.month(cohort.month),
+        count=words.number(cohort.following[since]),
+        users=words.number(cohort.users),
+        share=words.percent(cohort.retention[since]),
+        then=words.month(month_of(month_number(cohort.month) + since)),
+    )
+
+
+def survival(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
+    """The share of new followers who still follow, by days, with its band."""
+    curve = account.survival
+    days = sorted({0, *(point.day for point in curve.points), curve.last})
+    steps = []
+    for day in _thinned(days, size.width // 2):
+        point = curve.at(day)
+        if point is not None:
+            low, high = point.survival if point.low is None else point.low, point.survival if point.high is None else point.high
+            tip = words(
+                "survival_tip",
+                day=words.number(day),
+                share=words.percent(point.survival),
+                low=words.percent(point.low),
+                high=words.percent(point.high),
+            )
+            steps.append({"d": day, "s": point.survival, "low": low, "high": high, "tip": tip})
+    x = alt.X(
+        "d:Q", title=words("survival_axis"), scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=size.ticks, tickMinStep=1)
+    )
+    y = alt.Y("s:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
+    marks = _marks(steps)
+    return _finished(
+        [
+            marks.mark_area(color=BAND, opacity=0.7, interpolate="step-after", aria=False).encode(
+                x=x, y=alt.Y("low:Q"), y2="high:Q"
+            ),
+            marks.mark_line(color=LINE, strokeWidth=2, interpolate="step-after", aria=False).encode(x=x, y=y),
+            _marks(_thinned(steps, size.points))
+            .mark_circle(color=LINE, size=110, opacity=0)
+            .encode(x=x, y=y, description="tip:N"),
+        ],
+        size,
+    )
+
+
+def _finished(layers: list[alt.Chart], size: Size) -> alt.LayerChart:
+    """Layers that have anything to show, in the page's own look; its ground shows through."""
+    filled = [layer for layer in layers if layer.data.values]
+    font = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+    chart: alt.LayerChart = (
+        alt.layer(*filled)
+        .properties(width=size.width - 60, height=size.height, background="transparent", padding=2)
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=INK, titleColor=INK, gridColor=GRID, domainColor=GRID, tickColor=GRID, labelFont=font, titleFont=font,
+            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelOverlap=True, titlePadding=8,
+        )
+        .configure_axisX(grid=False)
+        .configure_text(font=font)
+    )  # fmt: skip
+    return chart
+
+
+def _marks(values: Sequence[dict[str, Any]]) -> alt.Chart:
+    return alt.Chart(alt.InlineData(values=list(values)))
+
+
+def _time_axis(span: Span, words: Words, size: Size) -> alt.X:
+    long = span.days > 120  # noqa: PLR2004 - days; past it, months are what one reads
+    short_form, long_form = ("%d/%m", "%m/%Y") if words.lang is Lang.VI else ("%-d %b", "%b %Y")
+    form = long_form if long else short_form
+    domain = [_at(span.first), _at(span.last + timedelta(days=1))]
+    axis = alt.Axis(format=form, formatType="utc", tickCount=size.ticks, grid=False)
+    return alt.X("t:Q", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
+
+
+def _at(day: date, share: float = 0.0) -> int:
+    """Milliseconds, as Vega counts time."""
+    return round((datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=share)).timestamp() * 1000)
+
+
+def _between(span: Span, inset: float = 0.0) -> dict[str, int]:
+    return {"t": _at(span.first, inset * span.days), "t2": _at(span.last, 1 - inset * span.days)}
+
+
+def _point(reading: Reading, words: Words) -> dict[str, Any]:
+    return {
+        "t": _at(reading.day),
+        "n": reading.following,
+        "tip": f"{words.day(reading.day)}: {words.number(reading.following)}",
+    }
+
+
+def _stretches(readings: Sequence[Reading], gaps: Sequence[Span]) -> list[list[Reading]]:
+    """The curve between its gaps."""
+    before_gap = {gap.first - timedelta(days=1) for gap in gaps}
+    stretches: list[list[Reading]] = [[]]
+    for reading in readings:
+        stretches[-1].append(reading)
+        if reading.day in before_gap:
+            stretches.append([])
+    return [stretch for stretch in stretches if stretch]
+
+
+def _thinned(values: Sequence[Any], most: int) -> list[Any]:
+    """About so many of them, evenly, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    stride = -(-len(values) // most)
+    return [*values[:-1:stride], values[-1]]
+
+
+def _step(share: float) -> int:
+    return min(int(share * len(HEAT)), len(HEAT) - 1)
+
+
+def _period_tip(period: Period, account: AccountReport, words: Words) -> str:
+    counts = ", ".join(
+        f"{words(name)} {words.number(getattr(period, name), sign=name == 'net')}"
+        for name in ("followed", "refollowed", "unfollowed", "net")
+    )
+    return f"{words.span(Span(period.first, period.last), account.bars_by)}: {counts}"

@@ -1,0 +1,84 @@
+"""Database -> ChurnReport: ask, in one transaction an OA, and hand the rows to the figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etl.db.analysis import analysing
+from etl.errors import UsageError
+from etl.model import APPLIED, Status
+from etl.reports import queries
+from etl.reports.figures import AccountReport, ChurnReport, account_report
+from etl.reports.periods import By, chosen_span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+    from zoneinfo import ZoneInfo
+
+    from sqlalchemy import Engine
+
+    from etl.model import Account
+
+RECENT = 20
+"""How many of the most recent unfollows a report names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a report is asked for. Without `since` and `until`: from the first snapshot to the last run."""
+
+    by: By = By.WEEK
+    since: date | None = None
+    until: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.since is not None and self.until is not None and self.since > self.until:
+            raise UsageError(f"--since {self.since} lies after --until {self.until}")
+
+
+def churn_report(
+    engine: Engine, accounts: Sequence[Account], question: Question, *, now: datetime, zone: ZoneInfo, strict: bool = False
+) -> ChurnReport:
+    """The figures of some OAs.
+
+    Args:
+        engine: the database.
+        accounts: the OAs, in the order in which to report.
+        question: what is asked.
+        now: when (UTC); tells how long nothing was read.
+        zone: ETL_TIMEZONE.
+        strict: whether an OA without anything to report is an error even where others have something.
+
+    Raises:
+        UsageError: there is no OA, or none has anything to report in the time asked for.
+        DatabaseUnreachableError: the database is gone or refuses us.
+    """
+    if not accounts:
+        raise UsageError("no OA is in the database yet: run `etl sync` first")
+    today = now.astimezone(zone).date()
+    reports, left_out = [], []
+    for account in accounts:
+        try:
+            reports.append(_account(engine, account, question, today=today))
+        except UsageError as nothing:
+            if strict or len(accounts) == 1:
+                raise
+            left_out.append(nothing)
+    if not reports:
+        raise left_out[0]
+    return ChurnReport(question.by, now, zone.key, tuple(reports), tuple(map(str, left_out)))
+
+
+def _account(engine: Engine, account: Account, question: Question, *, today: date) -> AccountReport:
+    with analysing(engine) as connection:
+        runs = queries.runs(connection, account.oaid)
+        span = chosen_span(runs, account.oaid, since=question.since, until=question.until, today=today)
+        applied = [run for run in runs if run.status in APPLIED and run.taken_on <= span.last]
+        seen_until = max((run.taken_on for run in applied if run.status == Status.COMPLETE), default=span.last)
+        last_id = max(run.id or 0 for run in applied)
+        stays = queries.stay_counts(connection, account.oaid, first=span.first, seen_until=seen_until, last_id=last_id)
+        inside = [run for run in reversed(applied) if run.taken_on in span]
+        lost = queries.last_unfollows(connection, account.oaid, inside, limit=RECENT)
+    return account_report(account, span, question.by, runs=runs, stays=stays, lost=lost, today=today)

@@ -1,0 +1,43 @@
+"""The `etl` command in this very process: everything but the start-up of an interpreter."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from unittest import mock
+
+from etl.cli import main
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def etl(*arguments: str, **settings: str) -> Finished:
+    """Run `etl` with these arguments and settings, as a shell would without a terminal."""
+    out, err = io.StringIO(), io.StringIO()
+    handlers = [(each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        with (
+            mock.patch.object(sys, "argv", ["etl", *arguments]),
+            mock.patch.object(sys, "stdin", io.StringIO()),
+            mock.patch.dict(os.environ, settings),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            main()
+    except SystemExit as end:
+        return Finished(int(end.code or 0), out.getvalue(), err.getvalue())
+    finally:
+        for each, handler in handlers:
+            signal.signal(each, handler)
+    raise AssertionError("main() always exits")

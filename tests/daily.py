@@ -1,0 +1,86 @@
+"""A simulated OA that is synced day after day; shared by tests that need a history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from etl.db.engine import reading
+from etl.db.story import check, oaids
+from etl.db.tables import metadata
+from etl.esms.client import EsmsClient
+from etl.settings import EsmsSettings
+from etl.sweep import SweepLimits
+from etl.sync import Limits, Outcome, Run, preview_account, sync_account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+    from etl.model import Snapshot
+    from etl.simulator import Simulator
+
+
+@dataclass
+class Days:
+    """One sync a day of a simulator's OAs into a database, by a clock of its own."""
+
+    sim: Simulator
+    engine: Engine
+    now: datetime = field(default_factory=lambda: datetime(2026, 11, 23, 2, 0, tzinfo=UTC))
+    concurrency: int = 1
+    max_looks: int = 4
+
+    def sync(self, oaid: str | None = None, **options: bool) -> Snapshot:
+        """The next day's snapshot."""
+        return self.outcome(oaid, **options).snapshot
+
+    def outcome(self, oaid: str | None = None, *, dry_run: bool = False, allow_mass_unfollow: bool = False) -> Outcome:
+        """The next day's sync, whatever becomes of it; a dry run takes no day."""
+        if not dry_run:
+            self.now += timedelta(days=1)
+        settings = EsmsSettings(
+            esms_base_url=self.sim.url,
+            esms_api_key=SecretStr(self.sim.environment["ESMS_API_KEY"]),
+            esms_secret_key=SecretStr(self.sim.environment["ESMS_SECRET_KEY"]),
+            esms_rate=0,
+            esms_max_attempts=1,
+        )
+        limits = Limits(SweepLimits(self.concurrency, self.max_looks, 0.005), max_unfollow_share=0.2, unfollow_floor=20)
+        with EsmsClient(settings) as esms:
+            run = Run(esms, self.engine, limits, ZoneInfo("Asia/Ho_Chi_Minh"), allow_mass_unfollow, clock=lambda: self.now)
+            return (preview_account if dry_run else sync_account)(run, oaid or self.sim.default)
+
+
+def torn(engine: Engine) -> list[str]:
+    """What `etl verify` would find wrong."""
+    with reading(engine) as connection:
+        findings = [finding for oaid in oaids(connection) for finding in check(connection, oaid)]
+    return [f"{finding.oaid}: {finding.check}" for finding in findings if finding.contradictions]
+
+
+def rows(engine: Engine, table: str) -> list[tuple[object, ...]]:
+    """All rows of a table, in a stable order."""
+    keys = ", ".join(column.name for column in metadata.tables[table].primary_key)
+    with reading(engine) as connection:
+        return [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY {keys}"))]
+
+
+def dump(engine: Engine) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, but for the leases."""
+    tables = {name: rows(engine, name) for name in metadata.tables}
+    tables["official_accounts"] = [row[:3] for row in tables["official_accounts"]]
+    return tables
+
+
+def everything(engine: Engine) -> Iterator[str]:
+    """Every value of every table as text."""
+    for table in metadata.tables:
+        for row in rows(engine, table):
+            yield from map(str, row)
