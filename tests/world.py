@@ -35,7 +35,7 @@ def client(sim: Simulator, **settings: Any) -> Iterator[EsmsClient]:
     """Our client, pointed at the simulator, in a hurry."""
     given = {"esms_rate": 5000, "esms_backoff_base": 0, "esms_timeout": 5, "esms_page_size": sim.max_page, **settings}
     keys = {"esms_api_key": API_KEY, "esms_secret_key": SECRET_KEY, "esms_base_url": sim.url}
-    with EsmsClient(EsmsSettings(**keys, **given)) as esms:
+    with EsmsClient(EsmsSettings.model_validate(keys | given)) as esms:
         yield esms
 
 

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -39,6 +40,10 @@ app = typer.Typer(
 Oaids = Annotated[
     list[str] | None,
     typer.Option("--oaid", metavar="OAID", help="Only this OA; give it again for several. Default: all that are set up."),
+]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Written beside, then renamed: whole or not at all. Default: stdout."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on stdout, one object a line.")]
 

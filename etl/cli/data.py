@@ -1,4 +1,4 @@
-"""`etl` report and export: what the tables say."""
+"""`etl export`: the User_Ids themselves, for other programs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import signal
 import sys
 from contextlib import closing, contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from etl.cli.app import Oaids, app, open_database, say
+from etl.cli.app import Oaids, OutputFile, app, open_database, say
 from etl.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from etl.reports.export import Point
 
@@ -27,12 +27,6 @@ class ExportFormat(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
-
-
-OutputFile = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Written beside, then renamed: whole or not at all. Default: stdout."),
-]
 
 
 @app.command(

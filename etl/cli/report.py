@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from etl.cli.app import Oaids, app, open_database, say
-from etl.cli.data import OutputFile
+from etl.cli.app import Oaids, OutputFile, app, open_database, say
 from etl.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 import requests
@@ -305,13 +305,14 @@ class Raw:
         self.stopped = threading.Event()
         raw = self
 
+        def talk(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) if context else nullcontext(connection) as secured:
+                behave(raw, secured)
+
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 with suppress(OSError):  # the client goes away
-                    if context is None:
-                        return behave(raw, self.request)
-                    with context.wrap_socket(self.request, server_side=True) as secured:
-                        behave(raw, secured)
+                    talk(self.request)
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
@@ -320,7 +321,7 @@ class Raw:
         self.server = Server(("127.0.0.1", 0), Handler)
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
 
-    def __enter__(self) -> Raw:
+    def __enter__(self) -> Self:
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
@@ -457,15 +458,19 @@ def test_a_small_body_that_unpacks_to_a_huge_one_is_refused(monkeypatch: pytest.
     monkeypatch.setattr(client_module, "LARGEST_BODY", 2**20)
     bomb = reply(gzip.compress(b" " * 2**24), "Content-Encoding: gzip")
     assert len(bomb) < 2**17
-    with Raw(always(bomb)) as server, EsmsClient(settings(f"http://{server.address}", esms_max_attempts=1)) as esms:
-        with pytest.raises(MalformedAnswerError, match="larger than 1 MB"):
-            esms.page(OAID, 0)
+    with (
+        Raw(always(bomb)) as server,
+        EsmsClient(settings(f"http://{server.address}", esms_max_attempts=1)) as esms,
+        pytest.raises(MalformedAnswerError, match="larger than 1 MB"),
+    ):
+        esms.page(OAID, 0)
 
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"\x00\xff\xfe\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
-     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+    [b"", b"\x00\xff\xfe\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n",
+     b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+     b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
      b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n"],
     ids=["nothing", "noise", "no status", "SSH", "a negative length", "a broken chunk", "too many headers", "an endless header"],
 )  # fmt: skip
@@ -475,9 +480,12 @@ def test_what_is_no_http_is_an_error_of_ours(garbage: bytes) -> None:
         connection.sendall(garbage)
 
     given = {"esms_max_attempts": 2, "esms_timeout": 5}
-    with Raw(behave) as server, EsmsClient(settings(f"http://{server.address}", **given)) as esms:
-        with pytest.raises((EsmsUnavailableError, MalformedAnswerError), match="tried 2 times"):
-            esms.page(OAID, 0)
+    with (
+        Raw(behave) as server,
+        EsmsClient(settings(f"http://{server.address}", **given)) as esms,
+        pytest.raises((EsmsUnavailableError, MalformedAnswerError), match="tried 2 times"),
+    ):
+        esms.page(OAID, 0)
 
 
 # -- proxies and TLS ------------------------------------------------------------------------------------------------------
@@ -510,8 +518,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for 127.0.0.1 that nobody vouches for, and its key, in one file."""
     made = tmp_path_factory.mktemp("tls")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=simulated", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", made / "key.pem", "-out", made / "cert.pem"],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+         "/CN=simulated", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", made / "key.pem", "-out", made / "cert.pem"],
         check=True,
         capture_output=True,
     )  # fmt: skip
