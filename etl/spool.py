@@ -8,18 +8,17 @@ temporary SQLite database with a bit per look: a third of its CPU at 1,000,000 u
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from etl.errors import SpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from etl.model import Page
@@ -44,7 +43,7 @@ class LookTally:
 
 
 class Spool:
-    """The users of one sweep and those known to follow, in a private temporary directory. A context manager.
+    """The users of one sweep and those known to follow, in a nameless temporary file. A context manager.
 
     Not thread-safe: one thread reads pages and asks. Raises SpoolError where the temporary disk is full or gone.
     """
@@ -52,14 +51,14 @@ class Spool:
     def __init__(
         self, directory: Path | None = None, *, expected: int = 0, recognise: Callable[[str], str | None] | None = None
     ) -> None:
-        """`directory` is where the temporary one is made (default: TMPDIR); `expected`: about how many are known to follow.
+        """`directory` is where the file is made (default: TMPDIR); `expected`: about how many are known to follow.
 
         `recognise` gives the pseudonym by which our tables know a user who was seen, where it stands for one
         (docs/decisions/0004). It is asked about users seen who are not known.
         """
         with _disk():
-            self._home = Path(tempfile.mkdtemp(prefix="etl-spool-", dir=directory))  # mode 0700
-            self._file = _File(self._home / "spool")
+            # It has no name in the directory: nobody else can open it, and a killed run leaves no User_Ids behind.
+            self._file = _File(tempfile.TemporaryFile(dir=directory))  # noqa: SIM115 - closed by __exit__
         self._expected = expected
         self._recognise = recognise
         self._blobs: dict[bytes, _Span] = {}
@@ -79,7 +78,6 @@ class Spool:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
-        shutil.rmtree(self._home, ignore_errors=True)
 
     def add(self, page: Page) -> None:
         """Keep the users of a page for the present look."""
@@ -243,8 +241,8 @@ _Span = tuple[int, int]
 class _File:
     """The one temporary file: text is appended, and read back by its span."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w+b")
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self.size = 0
 
     def append(self, text: bytes) -> _Span:

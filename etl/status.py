@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from etl.model import Account
 
 
+OK = "ok"
+
+CLOCK_SLACK = 300.0
+"""Seconds by which a snapshot may lie ahead of our clock: the machine that made it need not be this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
     """One OA. Times are UTC, ages in seconds; the trends are net changes; None where nothing is known."""
@@ -37,14 +43,14 @@ class AccountStatus:
     since: dict[str, int] = field(default_factory=dict)
     """The runs after the last complete snapshot, by what became of them."""
     too_old: bool = False
-    verdict: str = "ok"
+    verdict: str = OK
 
     def row(self) -> list[Any]:
         """For a table."""
         since = ", ".join(f"{count} {status}" for status, count in self.since.items())
         if self.since and self.last_reason:
             since += f" (last: {self.last_reason})"
-        age = f"{self.age_s / 3600:.1f} h" if self.age_s is not None else None
+        age = _hours(self.age_s) if self.age_s is not None else None
         return [
             self.oaid, self.name, self.following, self.last_complete_at, age,
             _signed(self.net_7_days), _signed(self.net_30_days), since,
@@ -52,7 +58,7 @@ class AccountStatus:
 
 
 def account_status(engine: Engine, account: Account, *, now: datetime, max_age: timedelta | None) -> AccountStatus:
-    """Look at one OA. `max_age` decides `too_old`; without it, nothing is.
+    """Look at one OA. `max_age` decides `too_old`; without it, nothing is. `now` is the reader's clock, in UTC.
 
     Raises:
         DatabaseUnreachableError: the database cannot be read.
@@ -68,10 +74,7 @@ def account_status(engine: Engine, account: Account, *, now: datetime, max_age: 
         net_7, net_30 = (_net(connection, oaid, now - timedelta(days=days)) for days in (7, 30))
     finished = complete[0].finished_at or complete[0].taken_at if complete else None
     age = (now - finished).total_seconds() if finished else None
-    too_old = max_age is not None and (age is None or age > max_age.total_seconds())
-    verdict = "ok"
-    if too_old:
-        verdict = "never read whole" if age is None else f"last read whole {age / 3600:.1f} h ago, more than {max_age}"
+    verdict = _verdict(age, max_age.total_seconds()) if max_age is not None else OK
     return AccountStatus(
         oaid=oaid,
         name=account.name,
@@ -84,9 +87,23 @@ def account_status(engine: Engine, account: Account, *, now: datetime, max_age: 
         net_7_days=net_7,
         net_30_days=net_30,
         since=since,
-        too_old=too_old,
+        too_old=verdict != OK,
         verdict=verdict,
     )
+
+
+def _verdict(age: float | None, limit: float) -> str:
+    """What is wrong with an age (seconds), if anything is."""
+    if age is None:
+        return "never read whole"
+    if age < -CLOCK_SLACK:
+        # A clock that was ahead once would keep us content until it is reached.
+        return f"last read whole {_hours(-age)} from now: check this machine's clock"
+    return f"last read whole {_hours(age)} ago, more than {_hours(limit)}" if age > limit else OK
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h"
 
 
 def _since(connection: Connection, oaid: str, last_complete: int | None) -> dict[str, int]:

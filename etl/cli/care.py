@@ -29,6 +29,7 @@ db = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     help="Look after the database itself: create or upgrade its tables, check them, move to another database.",
+    epilog="Example: etl db check || etl db upgrade",
 )
 app.add_typer(db)
 

@@ -12,7 +12,7 @@ import typer
 
 from etl.cli.app import AsJson, Oaids, app, say, show_error, write_line
 from etl.cli.progress import progress
-from etl.errors import InterruptedRunError, SettingsError, UsageError, gravest
+from etl.errors import EtlError, InterruptedRunError, SettingsError, UsageError, gravest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,35 +53,74 @@ def sync(
 
 
 def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass_unfollow: bool, as_json: bool) -> int:
-    """Sync the chosen OAs (or all that are set up) one after the other; give the gravest exit code."""
-    from etl.esms.client import EsmsClient
-    from etl.observe.logs import closing_event, configure_logging, logger
+    """Sync the chosen OAs (or all that are set up) one after the other; give the gravest exit code.
 
-    configure_logging(settings.etl_log_format, settings.etl_log_level)
+    Raises:
+        EtlError: what ended the run before, between or after its OAs, where people read it; in JSON it is one more line.
+    """
+    from contextlib import nullcontext
+
+    from etl.cli.announce import announced
+    from etl.observe.logs import configure_logging, failure_event, logger
+
+    people = configure_logging(settings.etl_log_format, settings.etl_log_level)
+    log = logger()
+    outcomes: list[Outcome] = []
+    unheard: OSError | None = None
+    # A dry run is nobody's news: a ping for it would hide that the real one is missing.
+    told = nullcontext() if dry_run else announced(settings, log, outcomes, chosen=bool(chosen))
+    try:
+        with told:
+            for outcome in _outcomes(settings, chosen, log, dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow):
+                outcomes.append(outcome)
+                try:
+                    _show(log, outcome, people=people, as_json=as_json)
+                except OSError as error:  # a full disk under stdout, or nobody reads it: the other OAs are synced all the same
+                    as_json, unheard = False, error
+    except EtlError as error:
+        if people:
+            raise
+        failure_event(log, error)
+        return error.exit_code
+    if unheard is not None:
+        raise unheard
+    return gravest([outcome.exit_code for outcome in outcomes])
+
+
+def _outcomes(settings: Settings, chosen: list[str], log: Any, *, dry_run: bool, allow_mass_unfollow: bool) -> Iterator[Outcome]:  # noqa: ANN401 - structlog's own proxy
+    """What becomes of each OA, as it becomes."""
+    from etl.esms.client import EsmsClient
+
     chosen = _checked(chosen)
     if not chosen and not settings.esms_oaids:
         raise SettingsError(["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"])
-    log = logger()
     engine = _engine(settings, dry_run=dry_run)
-    outcomes: list[Outcome] = []
     deadline = time.monotonic() + settings.max_runtime_seconds
     with (
-        progress() as on_page,
+        progress() as draw,
         EsmsClient(settings, deadline=deadline, on_retry=partial(_told, log)) as esms,
     ):
         oaids = _oaids(settings, chosen, esms, engine, dry_run=dry_run)
         if allow_mass_unfollow and not chosen and len(oaids) > 1:
             raise UsageError("--allow-mass-unfollow needs --oaid where there are several OAs: name those you mean")
+
+        def on_page(oaid: str, look: int, end: int, total: int) -> None:
+            log.debug("page", oaid=oaid, look=look, end=end, total=total)
+            draw(oaid, look, end, total)
+
         run = _run(settings, esms, engine, allow_mass_unfollow=allow_mass_unfollow, on_page=on_page)
-        for outcome in _each(run, oaids, esms, dry_run=dry_run):
-            outcomes.append(outcome)
-            closing_event(log, outcome.snapshot, duration_s=outcome.duration_s, exit_code=outcome.exit_code)
-            if as_json:
-                write_line(as_line(outcome))
-                sys.stdout.flush()
-            if outcome.error is not None:
-                show_error(outcome.error)
-    return gravest([outcome.exit_code for outcome in outcomes])
+        yield from _each(run, oaids, esms, dry_run=dry_run)
+
+
+def _show(log: Any, outcome: Outcome, *, people: bool, as_json: bool) -> None:  # noqa: ANN401 - structlog's own proxy
+    from etl.observe.logs import closing_event
+
+    closing_event(log, outcome.snapshot, duration_s=outcome.duration_s, exit_code=outcome.exit_code, error=outcome.error)
+    if as_json:
+        write_line(as_line(outcome))
+        sys.stdout.flush()
+    if people and outcome.error is not None:
+        show_error(outcome.error)
 
 
 def _told(log: Any, retry: Retry) -> None:  # noqa: ANN401 - structlog's own proxy

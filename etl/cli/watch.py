@@ -35,7 +35,7 @@ def status(
     from etl.db.accounts import chosen_accounts
     from etl.status import account_status
 
-    limit = _age(max_age) if max_age else None
+    limit = _age(max_age) if max_age is not None else None
     _, engine = open_database()
     accounts = chosen_accounts(engine, oaid or [])
     if not accounts:

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from etl.errors import DatabaseUnreachableError, EtlError, NoDatabaseError, SettingsError
+from etl.errors import DatabaseUnreachableError, EtlError, InterruptedRunError, NoDatabaseError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from psycopg import Connection as PsycopgConnection
     from pydantic import SecretStr
     from sqlalchemy import Table
     from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
@@ -55,6 +56,9 @@ def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
+    if "@" in (url.host or ""):
+        # Half a password, which the driver's "cannot resolve host" would tell.
+        raise SettingsError(["DATABASE_URL holds an @ too many: write one in a password as %40"])
     # prepare_threshold: server-side prepared statements do not survive a transaction-pooling pgbouncer.
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
@@ -110,7 +114,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     Raises:
         DatabaseUnreachableError: the database is gone, full, read-only or refuses us.
     """
-    with translated(), engine.execution_options(**{_IMMEDIATE: True}).begin() as connection:
+    with translated(), engine.execution_options(**{_IMMEDIATE: True}).begin() as connection, _stoppable(connection):
         yield connection
 
 
@@ -123,8 +127,22 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    with translated(), engine.begin() as connection:
+    with translated(), engine.begin() as connection, _stoppable(connection):
         yield connection
+
+
+@contextmanager
+def _stoppable(connection: Connection) -> Iterator[None]:
+    """A signal may come amid a statement: the server is told to stop it, or it would keep its locks until it is done."""
+    try:
+        yield
+    except InterruptedRunError:
+        if connection.dialect.name == "postgresql":
+            with suppress(*_driver_errors()):
+                cast("PsycopgConnection", connection.connection.driver_connection).cancel_safe(timeout=POSTGRESQL_CONNECT_SECONDS)
+            # Rolling back would fail, amid a statement, and hide the signal; the server does it when the connection goes.
+            connection.invalidate()
+        raise
 
 
 @contextmanager
@@ -158,12 +176,15 @@ lost, server going down. https://www.postgresql.org/docs/current/errcodes-append
 
 
 def worth_another_try(error: EtlError) -> bool:
-    """Whether the database rolled us back through no fault of the statement: a deadlock, a lost connection."""
+    """Whether the database rolled us back through no fault of the statement: a deadlock, a lost connection, another writer."""
     cause = error.__cause__
     if isinstance(cause, DBAPIError):
         if cause.connection_invalidated:
             return True
         cause = cause.orig
+    if isinstance(cause, sqlite3.Error):
+        # The low byte is the primary code: https://sqlite.org/rescode.html
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
     state = getattr(cause, "sqlstate", "")
     # A psycopg.OperationalError that the server gave no state is a connection that broke.
     return type(cause).__name__ == "OperationalError" if state is None else state.startswith(_PASSING_STATES)

@@ -7,9 +7,12 @@ should look. No secret, and User_Ids at debug level only.
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import traceback
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from etl.model import BUSY, Status
 
@@ -25,6 +28,7 @@ if _rich is not None:
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from etl.errors import EtlError
     from etl.model import Snapshot
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -33,8 +37,16 @@ _LEVEL_OF = {Status.COMPLETE: "info", Status.PARTIAL: "warning", BUSY: "warning"
 """By what became of the OA; whatever is not named is an error."""
 
 
-def configure_logging(form: str, level: str) -> None:
-    """Set the program's one logger up. `form`: auto (people on a terminal, JSON otherwise), console or json."""
+def configure_logging(form: str, level: str) -> bool:
+    """Set the program's one logger up; tells whether people read it.
+
+    Args:
+        form: auto (people on a terminal, JSON otherwise), console or json.
+        level: debug, info, warning or error; nothing below it is written.
+    """
+    given: TextIO | None = sys.stderr
+    if given is None:  # closed by whoever started us (2>&-)
+        _silence()
     people = form == "console" or (form == "auto" and sys.stderr.isatty())
     last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if people else _json
     structlog.configure(
@@ -44,9 +56,10 @@ def configure_logging(form: str, level: str) -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_Stderr,
         cache_logger_on_first_use=False,
     )
+    return people
 
 
 def logger() -> Any:  # noqa: ANN401 - structlog's own lazy proxy
@@ -54,12 +67,25 @@ def logger() -> Any:  # noqa: ANN401 - structlog's own lazy proxy
     return structlog.get_logger()
 
 
-def closing_event(log: Any, snapshot: Snapshot, *, duration_s: float, exit_code: int) -> None:  # noqa: ANN401 - as above
-    """The one line an OA's sync ends with: the snapshot's fields, and how long it took."""
+def closing_event(
+    log: Any,  # noqa: ANN401 - as above
+    snapshot: Snapshot,
+    *,
+    duration_s: float,
+    exit_code: int,
+    error: EtlError | None = None,
+) -> None:
+    """The one line an OA's sync ends with: the snapshot's fields, how long it took, and what to do if it went wrong."""
     fields: dict[str, Any] = asdict(snapshot)
     fields["snapshot_id"] = fields.pop("id")
-    told = {name: value for name, value in fields.items() if value is not None}
-    getattr(log, _LEVEL_OF.get(snapshot.status, "error"))("sync", **told, duration_s=duration_s, exit_code=exit_code)
+    told = {name: _plain(value) for name, value in fields.items() if value is not None}
+    advice = _advice(error) if error is not None else {}
+    getattr(log, _LEVEL_OF.get(snapshot.status, "error"))("sync", **told, duration_s=duration_s, exit_code=exit_code, **advice)
+
+
+def failure_event(log: Any, error: EtlError) -> None:  # noqa: ANN401 - as above
+    """A run that ended before, between or after its OAs: no closing line of theirs tells why."""
+    log.error("run failed", reason=f"{error.reason}: {error}", exit_code=error.exit_code, **_advice(error))
 
 
 def retry_event(log: Any, *, oaid: str, offset: int | None, attempt: int, wait_s: float, reason: str) -> None:  # noqa: ANN401 - as above; the fields of one line
@@ -67,11 +93,41 @@ def retry_event(log: Any, *, oaid: str, offset: int | None, attempt: int, wait_s
     log.warning("retry", oaid=oaid, offset=offset, attempt=attempt, wait_s=round(wait_s, 3), reason=reason)
 
 
+def _advice(error: EtlError) -> dict[str, str]:
+    """What to do about it; of a fault of ours also the way to it, as places: no message and no value, they may be secrets."""
+    advice = {"hint": error.hint} if error.hint else {}
+    if error.reason == "fault" and error.__cause__ is not None:
+        frames = traceback.extract_tb(error.__cause__.__traceback__)
+        advice["trace"] = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    return advice
+
+
 def _json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
     import json
 
-    return json.dumps(
-        event,
-        default=lambda value: value.isoformat() if hasattr(value, "isoformat") else str(value),
-        ensure_ascii=False,
-    )
+    return json.dumps(event, default=str, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any field of a snapshot
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+class _Stderr:
+    """Where lines go. A full disk or a reader that has gone silences the log; it never ends a sync."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        try:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            _silence()
+
+    debug = info = warning = error = msg
+
+
+def _silence() -> None:
+    """From here on stderr takes everything: what a full disk left in its buffer would spoil the exit code in the end."""
+    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends

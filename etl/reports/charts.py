@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from etl.reports.figures import AccountReport, Cohort, Period, Reading
     from etl.reports.words import Words
 
-INK, GRID, UNSEEN = "#52514e", "#e1e0d9", "#ece9e2"
+INK, GRID, UNSEEN = "#52514e", "#e1e0d9", "#e6e2d8"
 LINE, BAND = "#2a78d6", "#bcd7f4"
 FOLLOWED, REFOLLOWED, UNFOLLOWED = "#2a77d5", "#1baf7a", "#e0602f"
 HEAT = ("#e2eefb", "#b5d4f4", "#76afe8", "#3781d0", "#174f8f")
@@ -28,7 +28,7 @@ HEAT_TEXT = ("#0b223a", "#0b223b", "#0b223c", "#fcfcfb", "#fcfcfa")
 """From 0 to 20 % to 80 to 100 %, and what is written on each."""
 
 DARK = {
-    INK: "#b4b2a8", GRID: "#3a3935", UNSEEN: "#2e2d29", LINE: "#6aa9ee", BAND: "#2b4a6d",
+    INK: "#b4b2a8", GRID: "#3a3935", UNSEEN: "#3c3a34", LINE: "#6aa9ee", BAND: "#2b4a6d",
     FOLLOWED: "#5b9ee8", REFOLLOWED: "#3cc492", UNFOLLOWED: "#ee8256",
     **dict(zip(HEAT, ("#16283c", "#1d4269", "#2c6199", "#5492d3", "#a5cdf6"), strict=True)),
     **dict(zip(HEAT_TEXT, ("#e6effa", "#e6effb", "#f4f8fc", "#06182a", "#06182b"), strict=True)),
@@ -36,6 +36,9 @@ DARK = {
 """What each becomes on a dark page."""
 
 NEWEST_COHORTS = 24
+
+NOON = 0.5
+"""Where in its day a reading is drawn: a shaded day lies around its middle, and touches no neighbour's point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def curve(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     whole = [reading for reading in account.curve if reading.complete]
     gaps = [{**_between(gap), "tip": f"{words.span(gap, By.DAY)}: {words('not_seen')}"} for gap in account.curve_gaps]
     line = [
-        {"t": _at(reading.day), "n": reading.following, "part": part}
+        {"t": _at(reading.day, NOON), "n": reading.following, "part": part}
         for part, stretch in enumerate(_stretches(whole, account.curve_gaps))
         for reading in _thinned(stretch, size.width)
     ]
@@ -222,8 +225,8 @@ def _time_axis(span: Span, words: Words, size: Size) -> alt.X:
     short_form, long_form = ("%d/%m", "%m/%Y") if words.lang is Lang.VI else ("%-d %b", "%b %Y")
     form = long_form if long else short_form
     domain = [_at(span.first), _at(span.last + timedelta(days=1))]
-    axis = alt.Axis(format=form, formatType="utc", tickCount=size.ticks, grid=False)
-    return alt.X("t:Q", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
+    axis = alt.Axis(format=form, tickCount=size.ticks, grid=False)
+    return alt.X("t:T", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
 
 
 def _at(day: date, share: float = 0.0) -> int:
@@ -237,7 +240,7 @@ def _between(span: Span, inset: float = 0.0) -> dict[str, int]:
 
 def _point(reading: Reading, words: Words) -> dict[str, Any]:
     return {
-        "t": _at(reading.day),
+        "t": _at(reading.day, NOON),
         "n": reading.following,
         "tip": f"{words.day(reading.day)}: {words.number(reading.following)}",
     }

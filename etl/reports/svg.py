@@ -56,7 +56,7 @@ def render(chart: LayerChart, words: Words, *, name: str, title: str, descriptio
     width = root.attrib.pop("width")
     del root.attrib["height"]
     # It shrinks with the page, and does not grow much beyond the size at which its text was set.
-    root.set("style", f"max-width: {1.15 * float(width):.0f}px")
+    root.set("style", f"max-width: {1.25 * float(width):.0f}px")
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title {name}-desc")
     for number, (tag, text) in enumerate((("title", title), ("desc", description))):

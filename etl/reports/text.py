@@ -131,8 +131,8 @@ def median(account: AccountReport, words: Words) -> str:
     """When half have left, or that they have not."""
     survival = account.survival
     if survival.median is None:
-        return words("no_median", days=words.number(survival.last))
-    return words("median", days=words.number(survival.median))
+        return words("no_median", days=words.days(survival.last))
+    return words("median", days=words.days(survival.median))
 
 
 def period_table(account: AccountReport, report: ChurnReport, words: Words) -> list[list[str]]:
@@ -181,10 +181,8 @@ def stay_table(account: AccountReport, words: Words) -> list[list[str]]:
         first = words.number(length.first)
         label = words("stay_more", first=first) if length.last is None else words("stay_days", first=first, last=length.last)
         rows.append([label, words.number(length.left), words.number(length.follow)])
-    medians = (
-        None if days is None else words("days", days=words.number(days)) for days in (stays.median_left, stays.median_follow)
-    )
-    rows.append([words("stay_median"), *(each or NOTHING for each in medians)])
+    medians = (stays.median_left, stays.median_follow)
+    rows.append([words("stay_median"), *(NOTHING if days is None else words.days(days) for days in medians)])
     rows.append([words("stay_unknown"), words.number(stays.baseline_left), words.number(stays.baseline_follow)])
     return rows
 
@@ -194,7 +192,7 @@ def recent_table(account: AccountReport, words: Words) -> list[list[str]]:
     rows = [[words("user"), words("unfollowed_at"), words("followed_at"), words("length")]]
     for user in account.recent:
         since = words("before_us") if user.followed_at is None else words.moment(user.followed_at)
-        length = NOTHING if user.days is None else words("days", days=words.number(user.days))
+        length = NOTHING if user.days is None else words.days(user.days)
         rows.append([user.user_id, words.moment(user.unfollowed_at), since, length])
     return rows
 

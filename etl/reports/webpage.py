@@ -7,21 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from etl.atomic import atomic_file
 from etl.errors import UsageError
 from etl.reports import text
-from etl.reports.periods import By
 from etl.reports.svg import render, require_charts
-from etl.reports.words import DEFINITIONS, Lang, Words
+from etl.reports.words import DEFINITIONS, Words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable
     from pathlib import Path
-    from zoneinfo import ZoneInfo
 
     from altair import LayerChart
     from markupsafe import Markup
-    from sqlalchemy import Engine
 
-    from etl.model import Account
     from etl.reports.charts import Size
     from etl.reports.figures import AccountReport, ChurnReport
 
@@ -33,30 +28,6 @@ class Drawn(NamedTuple):
 
     wide: Markup
     narrow: Markup
-
-
-def write_report_page(
-    engine: Engine,
-    accounts: Sequence[Account],
-    path: Path,
-    *,
-    now: datetime,
-    zone: ZoneInfo,
-    by: By = By.WEEK,
-    lang: Lang = Lang.EN,
-) -> None:
-    """Compute the report of some OAs and write its page to a file: whole, or not at all.
-
-    Raises:
-        SettingsError: the extra `report` is not installed.
-        UsageError: there is nothing to report, or the file cannot be written.
-        DatabaseUnreachableError: the database is gone or refuses us.
-    """
-    from etl.reports.churn import Question, churn_report
-
-    require_charts()
-    report = churn_report(engine, accounts, Question(by), now=now, zone=zone)
-    write_file(path, as_page(report, Words(lang, zone)))
 
 
 def write_file(path: Path, content: str) -> None:

@@ -134,12 +134,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "band": ("95% band", "Khoảng tin cậy 95%"),
     "at_risk": ("Seen that long", "Số người theo dõi được đến lúc đó"),
     "median": (
-        "Half of them have left after {days} days.",
-        "Một nửa trong số họ đã bỏ quan tâm sau {days} ngày.",
+        "Half of them have left after {days}.",
+        "Một nửa trong số họ đã bỏ quan tâm sau {days}.",
     ),
     "no_median": (
-        "More than half of them stay longer than the {days} days seen so far.",
-        "Hơn một nửa ở lại lâu hơn {days} ngày đã quan sát được.",
+        "More than half of them stay longer than could be seen so far ({days}).",
+        "Hơn một nửa ở lại lâu hơn thời gian đã quan sát được ({days}).",
     ),
     "survival_desc": (
         "A falling step line of {users} new followers, of whom {left} left, with a shaded 95% band. {median}",
@@ -158,6 +158,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "stay_median": ("Median", "Trung vị"),
     "stay_unknown": ("Not known (baseline)", "Không rõ (có sẵn từ trước)"),
     "days": ("{days} days", "{days} ngày"),
+    "one_day": ("1 day", "1 ngày"),
     # The most recent unfollows.
     "recent": ("The most recent unfollows", "Những lượt bỏ quan tâm gần nhất"),
     "user": ("User_Id", "User_Id"),
@@ -297,6 +298,10 @@ class Words:
         if value is None:
             return NOTHING
         return self._local(f"{100 * value:{'+' if sign and value else ''},.{digits}f}") + "%"
+
+    def days(self, count: int) -> str:
+        """A length of time."""
+        return self("one_day") if count == 1 else self("days", days=self.number(count))
 
     def day(self, day: date | None) -> str:
         """A date."""

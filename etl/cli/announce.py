@@ -1,0 +1,87 @@
+"""Who hears of a run of `etl sync` beside the log: a metrics file and a ping, where they are set up. Neither can fail the run."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import EtlError, gravest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from etl.model import Snapshot
+    from etl.observe.ping import Pings
+    from etl.settings import Settings
+    from etl.sync import Outcome
+
+INTERRUPTED = 128
+"""Exit codes from here on are signals: the run did not get to every OA."""
+
+
+@contextmanager
+def announced(settings: Settings, log: Any, outcomes: Sequence[Outcome], *, chosen: bool) -> Iterator[None]:  # noqa: ANN401 - structlog's own proxy
+    """Around a run: tell that it begins, and in the end what became of it, an error too (which goes on).
+
+    Args:
+        settings: ETL_PING_URL and ETL_METRICS_FILE; where both are missing, nothing is done.
+        log: for what could not be told.
+        outcomes: of the OAs, as the run adds them.
+        chosen: whether it is a run of some OAs, which says nothing of the others.
+    """
+    from etl.observe import ping
+
+    pings = ping.Pings(settings.etl_ping_url, log)
+    try:
+        pings.start()
+        yield
+    except BaseException as error:
+        code, reason = (error.exit_code, error.reason) if isinstance(error, EtlError) else (1, type(error).__name__)
+        _finish(settings, log, pings, outcomes, exit_code=code, reason=reason, keep_others=True)
+        raise
+    code = gravest([outcome.exit_code for outcome in outcomes])
+    _finish(settings, log, pings, outcomes, exit_code=code, keep_others=chosen or code >= INTERRUPTED)
+
+
+def _finish(
+    settings: Settings,
+    log: Any,  # noqa: ANN401 - structlog's own proxy
+    pings: Pings,
+    outcomes: Sequence[Outcome],
+    *,
+    exit_code: int,
+    keep_others: bool,
+    reason: str | None = None,
+) -> None:
+    from etl.observe.ping import summary
+
+    runs = [(outcome.snapshot, outcome.duration_s) for outcome in outcomes]
+    if settings.etl_metrics_file is not None:
+        with _harmless(log, "metrics not written", file=str(settings.etl_metrics_file)):
+            _write_metrics(settings.etl_metrics_file, settings, runs, exit_code=exit_code, keep_others=keep_others)
+    if settings.etl_ping_url is not None:
+        with _harmless(log, "ping failed"):
+            pings.finish(exit_code, summary(runs, exit_code=exit_code, reason=reason))
+
+
+def _write_metrics(
+    path: Path, settings: Settings, runs: list[tuple[Snapshot, float]], *, exit_code: int, keep_others: bool
+) -> None:
+    from etl.db.engine import connect_engine
+    from etl.observe.metrics import update_file
+
+    connect = partial(connect_engine, settings.database_url, create=False)
+    by_oaid = {run[0].oaid: run for run in runs}
+    update_file(path, by_oaid, exit_code=exit_code, keep_others=keep_others, connect=connect)
+
+
+@contextmanager
+def _harmless(log: Any, event: str, **fields: str) -> Iterator[None]:  # noqa: ANN401 - structlog's own proxy
+    """Whatever goes wrong in there is a warning: the sync is done, and never the victim."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - see above; an error's words are told only where they are the system's
+        words = error.strerror or str(error) if isinstance(error, OSError) else type(error).__name__
+        log.warning(event, **fields, reason=words)

@@ -1,0 +1,159 @@
+"""Metrics for the textfile collector of Prometheus' node_exporter: one small file, replaced after every run.
+
+The file is the state of the OAs after their last run here, so it must be whole after every run: a run of some OAs (`--oaid`)
+keeps what the file says of the others, and a run that fails keeps when its OA was last read whole. Both come from the file
+before; the database is asked where that one has nothing to say (it is new, or was deleted). A run of all OAs writes the file
+anew: an OA that is no longer synced goes out of it, and its alerts with it. Two runs with different settings need two files.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from etl.atomic import atomic_file
+from etl.errors import EtlError
+from etl.model import APPLIED, BUSY, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from etl.model import Snapshot
+
+LAST_SUCCESS = "etl_sync_last_success_timestamp_seconds"
+LAST_RUN = "etl_sync_last_run_timestamp_seconds"
+EXIT_CODE = "etl_sync_exit_code"
+STATUS = "etl_sync_status"
+FOLLOWING = "etl_following_users"
+
+GAUGES = {
+    LAST_SUCCESS: "When the OA's list was last read whole (unix time); 0 where it never was.",
+    FOLLOWING: "Users who follow the OA, after its last applied sync.",
+    "etl_announced_users": "The last Total that the API gave for the OA.",
+    "etl_seen_users": "Distinct users that the last sync saw.",
+    "etl_followed_users": "Users who followed for the first time, by the last sync; absent where it was not applied.",
+    "etl_refollowed_users": "Users who followed again, by the last sync; absent where it was not applied.",
+    "etl_unfollowed_users": "Users who unfollowed, by the last sync; absent where it was not applied.",
+    "etl_sync_duration_seconds": "How long the last sync of the OA took.",
+    "etl_sync_requests": "Requests to the API of the last sync, retries included.",
+    "etl_sync_retries": "How many of them were second or later tries.",
+}
+"""By OA, with their help."""
+
+STATUSES = (Status.COMPLETE, Status.PARTIAL, Status.HELD, Status.FAILED, BUSY)
+"""What can become of a sync; one of them is 1."""
+
+Samples = dict[tuple[str, str], float]
+"""The values of one OA, by metric and, for STATUS, by status ("" for the others)."""
+
+
+def measured(snapshot: Snapshot, duration_s: float, *, last_success: float, following: float | None) -> Samples:
+    """The values of an OA after a run; `last_success` (unix time) and `following` as they were before it."""
+    applied = snapshot.status in APPLIED
+    if snapshot.status == Status.COMPLETE and snapshot.finished_at is not None:
+        last_success = snapshot.finished_at.timestamp()
+    values = {
+        LAST_SUCCESS: last_success,
+        FOLLOWING: snapshot.following if applied else following,
+        "etl_announced_users": snapshot.total,
+        "etl_seen_users": snapshot.seen,
+        # What a held one would have marked did not happen.
+        "etl_followed_users": snapshot.followed if applied else None,
+        "etl_refollowed_users": snapshot.refollowed if applied else None,
+        "etl_unfollowed_users": snapshot.unfollowed if applied else None,
+        "etl_sync_duration_seconds": duration_s,
+        "etl_sync_requests": snapshot.requests,
+        "etl_sync_retries": snapshot.retries,
+    }
+    samples: Samples = {(name, ""): float(value) for name, value in values.items() if value is not None}
+    return samples | {(STATUS, status): float(snapshot.status == status) for status in STATUSES}
+
+
+def update_file(
+    path: Path,
+    runs: Mapping[str, tuple[Snapshot, float]],
+    *,
+    exit_code: int,
+    keep_others: bool,
+    connect: Callable[[], Engine],
+) -> None:
+    """Replace the file by what a run found.
+
+    Args:
+        path: ETL_METRICS_FILE.
+        runs: the snapshot of each OA, and how many seconds it took.
+        exit_code: of the run.
+        keep_others: whether what the file says of OAs that are not in `runs` still holds.
+        connect: gives the database; asked only where the file before does not know an OA.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")  # opening a pipe would wait for its reader
+    before = _read(path)
+    after = dict(before) if keep_others else {}
+    for oaid, (snapshot, duration_s) in runs.items():
+        known = before.get(oaid, {})
+        last_success, following = known.get((LAST_SUCCESS, ""), 0.0), known.get((FOLLOWING, ""))
+        if snapshot.status != Status.COMPLETE and not last_success:
+            last_success, following = _by_database(connect, oaid)
+        after[oaid] = measured(snapshot, duration_s, last_success=last_success, following=following)
+    text = _text(after, exit_code)
+    with atomic_file(path, "wb") as file:
+        # node_exporter is another user, and the umask of a service need not be kind.
+        os.fchmod(file.fileno(), 0o644)
+        file.write(text)
+
+
+def _by_database(connect: Callable[[], Engine], oaid: str) -> tuple[float, float | None]:
+    """When the OA was last read whole, and who follows it; 0 and None where the database cannot tell."""
+    from etl.db.engine import reading
+    from etl.db.snapshots import latest
+
+    try:
+        with reading(connect()) as connection:
+            complete = latest(connection, oaid, (Status.COMPLETE,))
+            applied = latest(connection, oaid, APPLIED)
+    except EtlError:
+        return 0.0, None
+    finished: datetime | None = complete[0].finished_at if complete else None
+    return finished.timestamp() if finished else 0.0, applied[0].following if applied else None
+
+
+def _read(path: Path) -> dict[str, Samples]:
+    """What the file says of each OA; nothing where it is missing, or not of our making."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    found: dict[str, Samples] = {}
+    try:
+        for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
+            for sample in family.samples:
+                if "oaid" in sample.labels and sample.name in {*GAUGES, STATUS}:
+                    key = sample.name, sample.labels.get("status", "")
+                    found.setdefault(sample.labels["oaid"], {})[key] = sample.value
+    except (OSError, ValueError, KeyError, IndexError):
+        return {}
+    return found
+
+
+def _text(oas: Mapping[str, Samples], exit_code: int) -> bytes:
+    """The exposition format of Prometheus."""
+    from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+    registry = CollectorRegistry()
+    gauges = {name: Gauge(name, words, ["oaid"], registry=registry) for name, words in GAUGES.items()}
+    gauges[STATUS] = Gauge(
+        STATUS, "1 for what became of the OA's last sync, 0 for the rest.", ["oaid", "status"], registry=registry
+    )
+    for oaid, samples in sorted(oas.items()):
+        for (name, status), value in samples.items():
+            gauges[name].labels(*([oaid, status] if name == STATUS else [oaid])).set(value)
+    Gauge(LAST_RUN, "When the last run ended (unix time), however it did.", registry=registry).set(time.time())
+    Gauge(EXIT_CODE, "Exit code of the last run.", registry=registry).set(exit_code)
+    return generate_latest(registry)

@@ -1,0 +1,108 @@
+"""A ping on start, success and failure, as healthchecks.io documents it (https://healthchecks.io/docs/http_api/).
+
+    URL/start   the run begins
+    URL         exit code 0
+    URL/fail    any other: a partial or busy run (75) too, for the list was not read whole, and whoever is told decides
+
+The body says what became of each OA, in counts and in words of ours; the details of an error stay in our own log, because
+whoever keeps the pings is somebody else. The URL lets one in: nothing of it is ever told, nor is a redirect followed.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import SecretStr
+
+    from etl.model import Snapshot
+
+LONGEST = 5.0
+"""Seconds a ping may take in all: the name's resolution, every address of it, and a server that sends a byte now and then."""
+
+_ANSWER = 4.0
+"""Seconds of them for the connection and the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pings:
+    """The pings of one run. `url` is ETL_PING_URL; without one, nothing is sent. No trouble with them is ever raised."""
+
+    url: SecretStr | None
+    log: Any
+
+    def start(self) -> None:
+        """The run begins."""
+        self._send("start", "/start", "")
+
+    def finish(self, exit_code: int, summary: str) -> None:
+        """The run is over."""
+        if exit_code:
+            self._send("fail", "/fail", summary)
+        else:
+            self._send("success", "", summary)
+
+    def _send(self, kind: str, signal: str, body: str) -> None:
+        if self.url is None:
+            return
+        trouble = _within_time(_with_path(self.url.get_secret_value(), signal), body.encode())
+        if trouble is not None:
+            self.log.warning("ping failed", ping=kind, reason=trouble)
+
+
+def summary(snapshots: Sequence[tuple[Snapshot, float]], *, exit_code: int, reason: str | None = None) -> str:
+    """What a ping's body says: a line for the run, and one for each OA with its snapshot and seconds."""
+    first = f"etl sync: exit code {exit_code}" + (f" ({reason})" if reason else "")
+    return "\n".join([first, *(_line(snapshot, seconds) for snapshot, seconds in snapshots)]) + "\n"
+
+
+def _line(snapshot: Snapshot, seconds: float) -> str:
+    # A reason goes on, after its word, with what a server or a driver said.
+    reason = f" ({snapshot.reason.partition(':')[0]})" if snapshot.reason else ""
+    counts = {
+        name: getattr(snapshot, name)
+        for name in ("following", "baseline", "followed", "refollowed", "unfollowed", "seen", "total", "requests", "retries")
+    }
+    told = ", ".join(f"{name} {count}" for name, count in counts.items() if count is not None)
+    return f"OA {snapshot.oaid}: {snapshot.status}{reason} in {seconds:.1f} s" + (f"; {told}" if told else "")
+
+
+def _with_path(url: str, signal: str) -> str:
+    """The URL with one more step in its path; a query (`?create=1`) stays behind it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + signal if signal else parts.path, fragment=""))
+
+
+def _within_time(url: str, body: bytes) -> str | None:
+    """Send it, from a thread that is left behind where it takes too long: nothing bounds the resolution of a name."""
+    troubles: list[str | None] = []
+    sender = threading.Thread(target=lambda: troubles.append(_post(url, body)), name="ping", daemon=True)
+    sender.start()
+    sender.join(LONGEST)
+    return troubles[0] if troubles else f"no answer within {LONGEST:g} s"
+
+
+def _post(url: str, body: bytes) -> str | None:
+    """What went wrong, if anything did, without a word of the URL."""
+    import requests
+    from urllib3.util import Timeout
+
+    from etl.esms.transport import Adapter
+
+    try:
+        with requests.Session() as session:
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, Adapter())
+            headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "follower-etl"}
+            timeout: Any = Timeout(total=_ANSWER)  # requests takes one; its types do not say so
+            # stream: the answer's body is nobody's business, however long it is.
+            with session.post(url, body, headers=headers, timeout=timeout, allow_redirects=False, stream=True) as answer:
+                return None if HTTPStatus.OK <= answer.status_code < HTTPStatus.MULTIPLE_CHOICES else f"HTTP {answer.status_code}"
+    except Exception as error:  # noqa: BLE001 - whatever it is, a ping never makes a sync fail; its words may quote the URL
+        return type(error).__name__

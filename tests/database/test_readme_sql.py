@@ -1,0 +1,43 @@
+"""Whoever pastes a query of the README gets an answer, on either database."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from etl.db.engine import reading
+from etl.simulator import Simulator
+from tests.world import sync
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCKS = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
+QUERIES = [query.strip() for block in BLOCKS for query in block.split(";") if query.strip()]
+
+
+@pytest.fixture
+def told(db: Engine) -> Engine:
+    """Two days of an OA, and one on which nothing could be read."""
+    with Simulator(30, seed=3) as sim:
+        sync(sim, db)
+        sim.unfollow()
+        sim.follow()
+        sync(sim, db)
+        sim.fault_rate("http_404", 1)
+        sync(sim, db)
+    return db
+
+
+def test_every_query_of_the_readme_runs_on_both(told: Engine) -> None:
+    assert len(QUERIES) == 3
+    with reading(told) as connection:
+        days, left, unseen = (connection.execute(text(query)).all() for query in QUERIES)
+    assert [(day.followed, day.unfollowed) for day in days] == [(1, 1)]
+    assert len(left) <= 1, "whoever left in the November of the query"
+    assert [row.status for row in unseen] == ["failed"]

@@ -1,0 +1,226 @@
+"""`etl status`: how fresh our picture of each OA is, for people and for monitoring."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commandline import Finished, etl
+from sqlalchemy import update
+from told import Reading, tell
+
+from etl.db.engine import connect_engine, writing
+from etl.db.tables import snapshots
+from etl.model import Account
+from etl.simulator import Simulator
+from etl.status import account_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
+FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_MAX_ATTEMPTS": "1"}
+OAID = "4097311281936189049"
+
+
+class Operator:
+    """Somebody who syncs and looks at what became of it."""
+
+    def __init__(self, sim: Simulator, url: str) -> None:
+        self.sim, self.url = sim, url
+
+    def run(self, *arguments: str, **settings: str) -> Finished:
+        return etl(*arguments, **self.sim.environment | FAST | {"DATABASE_URL": self.url} | settings)
+
+    def status(self, *arguments: str) -> tuple[dict[str, Any], int]:
+        """The one JSON line, and the exit code."""
+        done = self.run("status", "--json", *arguments)
+        (line,) = done.stdout.splitlines()
+        return json.loads(line), done.returncode
+
+    def shift(self, hours: float) -> None:
+        """Let everything have happened so many hours ago."""
+        with writing(connect_engine(self.url)) as connection:
+            for row in connection.execute(snapshots.select()).all():
+                moved = {name: getattr(row, name) - timedelta(hours=hours) for name in ("taken_at", "finished_at")}
+                connection.execute(update(snapshots).where(snapshots.c.id == row.id).values(moved))
+
+
+@pytest.fixture
+def operator(db_url: str) -> Iterator[Operator]:
+    with Simulator(120) as sim:
+        yield Operator(sim, db_url)
+
+
+@pytest.fixture
+def lite(sqlite_url: str) -> Iterator[Operator]:
+    """For what does not depend on the database."""
+    with Simulator(120) as sim:
+        yield Operator(sim, sqlite_url)
+
+
+def test_after_a_sync_it_says_who_follows_and_since_when(operator: Operator) -> None:
+    operator.run("sync")
+    operator.sim.follow()
+    operator.run("sync")
+    line, code = operator.status("--max-age", "26h")
+    assert code == 0
+    age, at = line.pop("age_s"), datetime.fromisoformat(line.pop("last_complete_at"))
+    assert 0 <= age < 600
+    assert abs((datetime.now(UTC) - at).total_seconds() - age) < 60
+    assert line == {
+        "oaid": OAID, "name": "", "following": 121, "last_complete_id": 2, "last_status": "complete", "last_reason": None,
+        "net_7_days": 1, "net_30_days": 1, "since": {}, "too_old": False, "verdict": "ok",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("max_age", "hours", "code"), [("26h", 25.9, 0), ("26h", 26.1, 75), ("90m", 1.6, 75), ("2d", 47, 0)])
+def test_a_picture_that_is_too_old_ends_with_75_and_says_how_old_it_is(
+    operator: Operator, max_age: str, hours: float, code: int
+) -> None:
+    operator.run("sync")
+    operator.shift(hours)
+    done = operator.run("status", "--max-age", max_age)
+    assert done.returncode == code
+    if code:
+        assert f"OA {OAID}: last read whole {hours:.1f} h ago, more than" in done.stderr
+    else:
+        assert done.stderr == ""
+
+
+def test_without_max_age_nothing_is_too_old(lite: Operator) -> None:
+    lite.run("sync")
+    lite.shift(10_000)
+    assert lite.status()[1] == 0
+
+
+def failed(operator: Operator) -> None:
+    operator.sim.fault_rate("code:101", 1)
+
+
+def held(operator: Operator) -> None:
+    for _ in range(60):
+        operator.sim.unfollow()
+
+
+def partial(operator: Operator) -> None:
+    operator.sim.max_offset = 50
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "reason"),
+    [(failed, "failed", "refused: "), (held, "held", "mass_unfollow"), (partial, "partial", "ceiling")],
+)
+def test_runs_that_were_not_complete_make_nothing_younger_and_are_counted(
+    operator: Operator, trouble: Callable[[Operator], None], status: str, reason: str
+) -> None:
+    operator.run("sync")
+    operator.shift(30)
+    trouble(operator)
+    for _ in range(2):
+        operator.run("sync")
+    line, code = operator.status("--max-age", "26h")
+    assert (code, line["too_old"], line["following"], line["last_complete_id"]) == (75, True, 120, 1)
+    assert 29.9 * 3600 < line["age_s"] < 30.1 * 3600
+    assert (line["since"], line["last_status"]) == ({status: 2}, status)
+    assert line["last_reason"].startswith(reason)
+    table = operator.run("status").stdout
+    assert f"2 {status} (last: {reason}" in table
+
+
+def test_an_oa_that_was_never_read_whole_is_too_old(lite: Operator) -> None:
+    lite.sim.inactive.add(OAID)
+    lite.run("sync")
+    line, code = lite.status("--max-age", "26h")
+    assert (code, line["verdict"], line["age_s"], line["following"]) == (75, "never read whole", None, None)
+
+
+def test_one_oa_that_is_too_old_is_enough_unless_others_are_asked_for(lite: Operator) -> None:
+    lite.run("sync")
+    lite.shift(30)
+    lite.sim.add_account("111", "Second", 30)
+    lite.run("sync", "--oaid", "111")
+    everything = lite.run("status", "--max-age", "26h", "--json")
+    assert [json.loads(line)["too_old"] for line in everything.stdout.splitlines()] == [False, True], "by OAID"
+    assert everything.returncode == 75
+    assert lite.status("--max-age", "26h", "--oaid", "111")[1] == 0
+
+
+def test_a_snapshot_from_the_future_keeps_nobody_content(lite: Operator) -> None:
+    """The clock was a year ahead once: without this, status would be content for a year."""
+    lite.run("sync")
+    lite.shift(-24 * 365)
+    line, code = lite.status("--max-age", "26h")
+    assert (code, line["too_old"]) == (75, True)
+    assert "clock" in line["verdict"]
+
+
+def test_a_clock_that_is_a_minute_behind_is_no_alarm(lite: Operator) -> None:
+    lite.run("sync")
+    lite.shift(-1 / 60)
+    assert lite.status("--max-age", "26h")[1] == 0
+
+
+def test_a_complete_snapshot_that_was_undone_counts_no_more(lite: Operator) -> None:
+    lite.run("sync")
+    lite.shift(30)
+    lite.run("sync")
+    assert lite.run("undo", "2", "--yes").returncode == 0
+    line, code = lite.status("--max-age", "26h")
+    assert (code, line["last_complete_id"], line["since"]) == (75, 1, {"undone": 1})
+
+
+def test_the_trend_counts_who_came_and_went_and_not_the_baseline(db: Engine) -> None:
+    everybody = [f"u{number}" for number in range(20)]
+    now = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
+    tell(
+        db,
+        [
+            Reading("1", "2026-10-01 02:00", "complete", frozenset(everybody[:10])),
+            Reading("1", "2026-10-20 02:00", "complete", frozenset(everybody[:13])),  # before the 30 days
+            Reading("1", "2026-11-01 02:00", "complete", frozenset(everybody[:18])),
+            Reading("1", "2026-11-20 02:00", "complete", frozenset(everybody[2:19])),
+            Reading("1", "2026-11-21 02:00", "held", frozenset()),
+        ],
+        {"1": "First"},
+    )
+    state = account_status(db, Account("1", "First"), now=now, max_age=None)
+    assert (state.net_7_days, state.net_30_days, state.following) == (-1, 4, 17)
+    assert state.since == {"held": 1}
+    assert state.row()[5:7] == ["-1", "+4"]
+
+
+@pytest.mark.parametrize("age", ["", "26", "h", "-1h", "0h", "26 hours", "nanh", "infd", "1e99d", "26H"])
+def test_an_age_that_is_none_is_a_wrong_argument(lite: Operator, age: str) -> None:
+    lite.run("sync")
+    done = lite.run("status", "--max-age", age)
+    assert done.returncode == 2
+    assert "--max-age" in done.stderr
+
+
+def test_an_oa_that_is_not_in_the_database_is_a_wrong_argument(lite: Operator) -> None:
+    lite.run("sync")
+    assert lite.run("status", "--oaid", "999").returncode == 2
+
+
+def test_a_database_without_any_sync_is_too_old_for_whoever_monitors(lite: Operator) -> None:
+    lite.run("db", "upgrade")
+    assert (lite.run("status").returncode, lite.run("status", "--max-age", "26h").returncode) == (0, 75)
+
+
+def test_monitoring_sees_that_there_is_no_database(lite: Operator) -> None:
+    assert lite.run("status", "--max-age", "26h").returncode == 69
+
+
+def test_in_a_pipe_it_is_a_table_with_tabs_and_times_in_utc(lite: Operator) -> None:
+    lite.run("sync")
+    head, row = lite.run("status").stdout.splitlines()
+    assert head.split("\t") == ["OA", "name", "following", "last complete", "age", "7 days", "30 days", "since then"]
+    cells = row.split("\t")
+    assert cells[0::2][:2] == [OAID, "120"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", cells[3])
+    assert cells[4] == "0.0 h"
