@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -46,6 +47,24 @@ OutputFile = Annotated[
     typer.Option("-o", "--output", metavar="FILE", help="Written beside, then renamed: whole or not at all. Default: stdout."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on stdout, one object a line.")]
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's signature
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"follower-etl {version('follower-etl')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Run before every command: nothing to do."""
 
 
 class TableFormat(StrEnum):
@@ -109,7 +128,8 @@ def show_error(error: EtlError) -> None:
 
 def main() -> NoReturn:
     """Run the command that the arguments name and exit with its code (DESIGN §6)."""
-    from etl.cli import care, data, play, report, run, watch  # noqa: F401 - they register their commands; imported once `app` exists
+    for module in ("run", "watch", "report", "data", "care", "play"):  # they register their commands, listed in this order
+        import_module(f"etl.cli.{module}")
 
     # Imports make some hundred thousand objects that live as long as the process: looking for garbage among them costs a
     # tenth of a small sync.

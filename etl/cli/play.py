@@ -10,9 +10,8 @@ import typer
 from etl.cli.app import app, say
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from etl.reports.figures import ChurnReport
+    from etl.reports.words import Words
 
 DEMO_FILE = Path("followers-demo.db")
 
@@ -109,11 +108,21 @@ def demo(
     requests = sum(snapshot.requests or 0 for snapshot in show.snapshots)
     typer.echo(f"\n{len(show.snapshots)} syncs, {requests:,} requests to the simulated eSMS.\n")
     typer.echo(section("Churn by week (simulated)", period_table(report.accounts[0], report, words)))
-    page = _page(engine, report, file)
+    page = _page(report, words, file)
     typer.echo(LAST_WORDS.format(file=file, url=show.url, page=page))
     return 0
 
 
-def _page(engine: Engine, report: ChurnReport, file: Path) -> str:
+def _page(report: ChurnReport, words: Words, file: Path) -> str:
     """Write the report as a page beside the file, where the extra is installed; say where it is, or how to get it."""
-    return ""
+    from etl.errors import SettingsError
+    from etl.reports.svg import require_charts
+    from etl.reports.webpage import as_page, write_file
+
+    try:
+        require_charts()
+    except SettingsError:
+        return "A page with charts needs an extra: pip install 'follower-etl[report]', then etl demo again"
+    page = file.with_name(f"{file.name if file.suffix == '.html' else file.stem}.html")
+    write_file(page, as_page(report, words))
+    return f"The report as a page with charts, to open in a browser: {page}"

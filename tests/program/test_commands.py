@@ -1,0 +1,295 @@
+"""`etl history`, `verify`, `accounts`, `db check`, `--help` and `--version`: their forms, their exit codes, and what they find."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commandline import Finished, etl
+from daily import Days
+from sqlalchemy import text
+
+from etl.db.engine import writing
+from etl.db.schema import HEAD
+from etl.db.story import _CHECKS
+from etl.model import Snapshot
+from etl.simulator import Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
+SNAPSHOT = ["snapshot_id", *(field.name for field in fields(Snapshot) if field.name != "id")]
+
+COMMANDS = [
+    "sync", "status", "history", "report", "export", "verify", "accounts", "doctor", "undo", "forget", "db upgrade", "db check",
+    "db copy", "demo", "simulate",
+]  # fmt: skip
+"""DESIGN §6."""
+
+
+@pytest.fixture
+def sim() -> Iterator[Simulator]:
+    with Simulator(60) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def lived(sim: Simulator, db: Engine) -> Engine:
+    """A database with a story: 60 baseline, one gone and one new, one back."""
+    days = Days(sim, db)
+    days.sync()
+    sim.unfollow()
+    sim.follow()
+    days.sync()
+    sim.refollow()
+    days.sync()
+    return db
+
+
+def lines(done: Finished) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+# --- history -------------------------------------------------------------------------------------------------------------
+
+
+def test_history_tells_every_column_of_each_snapshot_as_json(lived: Engine, db_url: str, sim: Simulator) -> None:
+    done = etl("history", "--json", DATABASE_URL=db_url)
+    told = lines(done)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lived
+    assert [list(line) for line in told] == [SNAPSHOT] * 3
+    assert [(line["snapshot_id"], line["oaid"], line["status"]) for line in told] == [
+        (n, sim.default, "complete") for n in (1, 2, 3)
+    ]
+    counts = ("baseline", "followed", "refollowed", "unfollowed", "following", "seen", "total")
+    assert [tuple(line[name] for name in counts) for line in told] == [
+        (60, 0, 0, 0, 60, 60, 60),
+        (0, 1, 0, 1, 60, 60, 60),
+        (0, 0, 1, 0, 61, 61, 61),
+    ]
+    assert (told[0]["taken_at"], told[0]["taken_on"]) == ("2026-11-24T02:00:00+00:00", "2026-11-24")
+    assert done.stdout == etl("history", "--format", "json", DATABASE_URL=db_url).stdout
+
+
+def test_history_as_csv_and_as_a_table_in_a_pipe(lived: Engine, db_url: str) -> None:
+    assert lived
+    head, *told = csv.reader(io.StringIO(etl("history", "--format", "csv", DATABASE_URL=db_url).stdout))
+    assert head == SNAPSHOT
+    assert [row[0] for row in told] == ["1", "2", "3"]
+    assert {row[head.index("reason")] for row in told} == {""}
+    table = [line.split("\t") for line in etl("history", DATABASE_URL=db_url).stdout.splitlines()]
+    assert table[0] == SNAPSHOT
+    assert {len(row) for row in table} == {len(SNAPSHOT)}
+
+
+def test_history_of_one_oa_and_of_the_last_runs(lived: Engine, db_url: str, sim: Simulator) -> None:
+    sim.add_account("111", "Second", 3)
+    Days(sim, lived).sync("111")
+    assert [line["oaid"] for line in lines(etl("history", "--json", "--oaid", "111", DATABASE_URL=db_url))] == ["111"]
+    last = lines(etl("history", "--json", "--limit", "1", DATABASE_URL=db_url))
+    assert {line["oaid"]: line["snapshot_id"] for line in last} == {sim.default: 3, "111": 4}
+    assert etl("history", "--limit", "0", DATABASE_URL=db_url).returncode == 2
+
+
+# --- what is not there ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["history", "status", "verify", "report"])
+def test_an_oa_that_is_not_in_the_database_is_a_wrong_argument(command: str, lived: Engine, db_url: str, sim: Simulator) -> None:
+    assert lived
+    done = etl(command, "--oaid", "999", DATABASE_URL=db_url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--oaid" in done.stderr
+    assert "'999'" in done.stderr
+    assert sim.default in done.stderr, "those that are there are named"
+
+
+@pytest.mark.parametrize("command", ["history", "status", "verify", "db check"])
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("sqlite:///nowhere.db", 69),
+        ("postgresql://etl:hunter2@127.0.0.1:1/x", 69),
+        ("nonsense", 78),
+        ("mysql://root:hunter2@localhost/x", 78),
+    ],
+)
+def test_a_database_that_is_gone_or_none_is_named_without_its_password(command: str, url: str, code: int) -> None:
+    done = etl(*command.split(), DATABASE_URL=url)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "DATABASE_URL" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+# --- verify --------------------------------------------------------------------------------------------------------------
+
+
+def test_verify_asks_every_question_of_every_oa(lived: Engine, db_url: str, sim: Simulator) -> None:
+    sim.add_account("111", "Second", 3)
+    Days(sim, lived).sync("111")
+    done = etl("verify", "--json", DATABASE_URL=db_url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [(line["oaid"], line["check"]) for line in lines(done)] == [
+        (oaid, name) for oaid in ("111", sim.default) for name in _CHECKS
+    ]
+    assert {(line["contradictions"], line["ok"]) for line in lines(done)} == {(0, True)}
+    one = etl("verify", "--oaid", "111", DATABASE_URL=db_url)
+    assert [line.split()[0] for line in one.stdout.splitlines()] == ["ok"] * len(_CHECKS)
+
+
+SOMEBODY = "user_id = (SELECT min(user_id) FROM follower_changes WHERE change = '{}')"
+
+BASELINE = "user_id = (SELECT min(user_id) FROM follower_changes WHERE change = 'baseline' AND user_id NOT IN (SELECT user_id FROM follower_changes WHERE change = 'unfollowed'))"  # noqa: E501 - one condition
+
+PROJECTION = "followers is what follower_changes adds up to"
+ALTERNATE = "a user's changes alternate, and begin with baseline or followed"
+BELONGS = "every change belongs to an applied snapshot of its OA, at its time"
+COUNTS = "each applied snapshot's counts are its changes"
+CONTINUES = "each applied snapshot's following continues the one before"
+LAST = "the last applied snapshot's following is how many follow"
+PARTIAL = "a partial snapshot marked nobody as unfollowed"
+
+TAMPERED = [
+    # A follower row that is gone, made up, or not what the log says.
+    (f"DELETE FROM followers WHERE {BASELINE}", {PROJECTION, LAST}),
+    ("INSERT INTO followers SELECT oaid, 'nobody', first_seen_at, followed_at, first_seen_at FROM followers WHERE " + BASELINE, {PROJECTION}),
+    (f"UPDATE followers SET unfollowed_at = followed_at WHERE {BASELINE}", {PROJECTION, LAST}),
+    (f"UPDATE followers SET followed_at = (SELECT max(taken_at) FROM snapshots) WHERE {BASELINE}", {PROJECTION}),
+    (f"UPDATE followers SET first_seen_at = (SELECT max(taken_at) FROM snapshots) WHERE {BASELINE}", {PROJECTION}),
+    ("UPDATE followers SET unfollowed_at = NULL, first_seen_at = followed_at WHERE " + SOMEBODY.format("refollowed"), set()),
+    # A log that is gone, made up, or tells what cannot be.
+    (f"DELETE FROM follower_changes WHERE {BASELINE}", {PROJECTION, COUNTS}),
+    ("INSERT INTO follower_changes SELECT oaid, user_id, 2, 'followed', (SELECT taken_at FROM snapshots WHERE id = 2) "
+     f"FROM follower_changes WHERE {BASELINE}", {ALTERNATE, COUNTS, PROJECTION}),
+    (f"UPDATE follower_changes SET change = 'refollowed' WHERE {BASELINE}", {ALTERNATE, COUNTS}),
+    ("UPDATE follower_changes SET change = 'baseline' WHERE change = 'refollowed'", {ALTERNATE, COUNTS}),
+    (f"UPDATE follower_changes SET snapshot_id = 99 WHERE {BASELINE}", {BELONGS, COUNTS}),
+    (f"UPDATE follower_changes SET changed_at = (SELECT max(taken_at) FROM snapshots) WHERE {BASELINE}", {BELONGS, PROJECTION}),
+    # Snapshots whose counts are not their changes.
+    *((f"UPDATE snapshots SET {name} = {name} + 1 WHERE id = 2", {COUNTS, CONTINUES})
+      for name in ("baseline", "followed", "refollowed", "unfollowed")),
+    ("UPDATE snapshots SET followed = NULL WHERE id = 2", {COUNTS}),
+    ("UPDATE snapshots SET following = following + 1 WHERE id = 2", {CONTINUES}),
+    ("UPDATE snapshots SET following = NULL WHERE id = 2", {CONTINUES}),
+    ("UPDATE snapshots SET following = following + 1 WHERE id = 3", {CONTINUES, LAST}),
+    ("UPDATE snapshots SET status = 'failed' WHERE id = 3", {BELONGS, LAST}),
+    ("UPDATE snapshots SET taken_at = (SELECT taken_at FROM snapshots WHERE id = 1) WHERE id = 2", {BELONGS}),
+    ("UPDATE snapshots SET oaid = 'another' WHERE id = 2", {BELONGS, CONTINUES, COUNTS}),
+    ("DELETE FROM snapshots WHERE id = 2", {BELONGS}),
+    ("UPDATE snapshots SET status = 'partial' WHERE id = 2", {PARTIAL}),
+]  # fmt: skip
+"""What somebody may have done to the tables by hand, and the questions that are answered with it."""
+
+
+def test_every_question_of_verify_has_its_torn_story() -> None:
+    assert set().union(*(torn for _, torn in TAMPERED)) == set(_CHECKS)
+
+
+def test_verify_finds_each_kind_of_torn_story(lived: Engine, db_url: str) -> None:
+    for statement, torn in TAMPERED:
+        with writing(lived) as connection:
+            kept = {name: connection.execute(text(f"SELECT * FROM {name}")).mappings().all() for name in TABLES}
+            assert connection.execute(text(statement)).rowcount >= 1, statement
+        done = etl("verify", "--json", DATABASE_URL=db_url)
+        found = {line["check"] for line in lines(done) if not line["ok"]}
+        assert found >= torn, statement
+        assert done.returncode == (65 if torn else 0), statement
+        assert all(line["ok"] == (line["contradictions"] == 0) for line in lines(done))
+        shown = etl("verify", DATABASE_URL=db_url).stdout.splitlines()
+        assert sum(line.startswith("TORN") for line in shown) == sum(not line["ok"] for line in lines(done))
+        with writing(lived) as connection:
+            for name, were in kept.items():
+                connection.execute(text(f"DELETE FROM {name}"))
+                columns = ", ".join(f":{column}" for column in were[0])
+                connection.execute(
+                    text(f"INSERT INTO {name} ({', '.join(were[0])}) VALUES ({columns})"), [dict(row) for row in were]
+                )
+    assert etl("verify", DATABASE_URL=db_url).returncode == 0
+
+
+TABLES = ("snapshots", "followers", "follower_changes")
+
+
+# --- accounts ------------------------------------------------------------------------------------------------------------
+
+
+def test_accounts_names_the_oas_that_are_in_the_database_and_adds_none(lived: Engine, db_url: str, sim: Simulator) -> None:
+    sim.add_account("111", "Hệ thống ESMS")
+    done = etl("accounts", DATABASE_URL=db_url, **sim.environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["OAID\tname", f"{sim.default}\tSimulated OA", "111\tHệ thống ESMS"]
+    with lived.connect() as connection:
+        assert connection.execute(text("SELECT oaid, name FROM official_accounts")).all() == [(sim.default, "Simulated OA")]
+
+
+@pytest.mark.parametrize(("fault", "code"), [("101", 77), ("140", 77), ("555", 69)])
+def test_accounts_that_esms_refuses_to_name(fault: str, code: int, sim: Simulator, sqlite_url: str) -> None:
+    sim.account_code = fault
+    hurry = {"ESMS_BACKOFF_BASE": "0", "ESMS_MAX_ATTEMPTS": "2", "DATABASE_URL": sqlite_url}
+    done = etl("accounts", "--json", **sim.environment | hurry)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert fault in done.stderr
+
+
+def test_accounts_without_keys_names_the_settings_that_are_missing() -> None:
+    done = etl("accounts")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "ESMS_API_KEY" in done.stderr
+    assert "ESMS_SECRET_KEY" in done.stderr
+
+
+# --- db check, help, version ---------------------------------------------------------------------------------------------
+
+
+def test_db_check_tells_the_revision_and_changes_nothing(lived: Engine, db_url: str) -> None:
+    assert lived
+    done = etl("db", "check", "--json", DATABASE_URL=db_url)
+    assert (done.returncode, lines(done)) == (0, [{"revision": HEAD, "needs": HEAD, "current": True}])
+    people = etl("db", "check", DATABASE_URL=db_url)
+    assert (people.returncode, people.stdout) == (0, "")
+    assert HEAD in people.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = etl(*command.split(), "--help", TERM="dumb", COLUMNS="120")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Usage: etl {command}" in done.stdout
+    assert "Example" in done.stdout
+
+
+def test_help_names_every_command() -> None:
+    done = etl("--help", TERM="dumb", COLUMNS="120")
+    assert done.returncode == 0
+    assert [command for command in {each.split()[0] for each in COMMANDS} if command not in done.stdout] == []
+    assert etl().stdout == done.stdout, "who asks for nothing is helped, too"
+
+
+def test_the_version_is_the_one_that_is_installed() -> None:
+    done = etl("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert version("follower-etl") in done.stdout.split()
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "--nonsense", "sync --nonsense", "history --format xml", "undo", "undo x"])
+def test_what_cannot_be_understood_is_a_wrong_argument(wrong: str) -> None:
+    done = etl(*wrong.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr
+
+
+def test_python_m_etl_is_etl(tmp_path: Any) -> None:
+    done = subprocess.run([sys.executable, "-m", "etl", "--version"], env=os.environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, etl("--version").stdout)
+    assert not list(tmp_path.iterdir())
