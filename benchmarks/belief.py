@@ -106,7 +106,11 @@ def ours(sim: Simulator, directory: Path, mutate: Callable[[], None]) -> tuple[i
     engine = connect_engine(f"sqlite:///{directory}/etl.db")
     upgrade(engine)
     settings = EsmsSettings(
-        esms_api_key=SecretStr(API_KEY), esms_secret_key=SecretStr(SECRET_KEY), esms_base_url=sim.url, esms_rate=0, esms_backoff_base=0
+        esms_api_key=SecretStr(API_KEY),
+        esms_secret_key=SecretStr(SECRET_KEY),
+        esms_base_url=sim.url,
+        esms_rate=0,
+        esms_backoff_base=0,
     )
     with EsmsClient(settings) as esms:
         run = Run(esms, engine, LIMITS, ZoneInfo("UTC"))

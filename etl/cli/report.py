@@ -74,9 +74,12 @@ def report(
 
     question = Question(By(by), _date("--since", since), _date("--until", until))
     if output is ReportFormat.HTML:
-        from etl.reports.svg import require_charts
+        from threading import Thread
+
+        from etl.reports.svg import require_charts, warm_up
 
         require_charts()
+        Thread(target=warm_up, daemon=True).start()
     settings, engine = open_database()
     accounts = chosen_accounts(engine, oaid or [])
     told = churn_report(engine, accounts, question, now=datetime.now(UTC), zone=settings.timezone, strict=bool(oaid))

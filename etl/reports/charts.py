@@ -204,7 +204,7 @@ def _finished(layers: list[alt.Chart], size: Size) -> alt.LayerChart:
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
     chart: alt.LayerChart = (
         alt.layer(*filled)
-        .properties(width=size.width - 60, height=size.height, background="transparent", padding=2)
+        .properties(width=size.width - 60, height=size.height, background="transparent", padding={"left": 10, "top": 4, "right": 6, "bottom": 2})
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=INK, titleColor=INK, gridColor=GRID, domainColor=GRID, tickColor=GRID, labelFont=font, titleFont=font,

@@ -33,6 +33,14 @@ def require_charts() -> None:
         raise SettingsError(["--format html needs altair and vl-convert: pip install 'follower-etl[report]'"])
 
 
+def warm_up() -> None:
+    """Load the libraries and start the renderer: a second that a thread can spend while the database counts."""
+    import altair as alt
+    import vl_convert
+
+    vl_convert.vegalite_to_svg(alt.Chart(alt.InlineData(values=[{}])).mark_point().to_json(), allowed_base_urls=[])
+
+
 def render(chart: LayerChart, words: Words, *, name: str, title: str, description: str) -> str:
     """The chart as SVG.
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
+from world import sync
 
 from etl.db.engine import reading
 from etl.simulator import Simulator
-from tests.world import sync
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandlines import etl_commands, trouble
+from documented import etl_commands, trouble
 
 from etl.errors import EtlError
 from etl.settings import Settings

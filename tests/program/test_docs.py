@@ -10,7 +10,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from commandlines import all_commands, etl_commands, misnamed, trouble
+from documented import all_commands, etl_commands, misnamed, trouble
 
 from etl.errors import EtlError
 from etl.settings import Settings
