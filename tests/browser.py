@@ -59,7 +59,7 @@ class Page:
 
     def evaluate(self, script: str) -> Any:
         """The value of an expression, in the page."""
-        answer = self.browser.call("Runtime.evaluate", self.session, expression=script, returnByValue=True)
+        answer = self.browser.call("Runtime.evaluate", self.session, expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
