@@ -78,9 +78,7 @@ class ByHand:
 
     def first_follows(self) -> dict[str, date]:
         """Who first followed in the span, and when."""
-        return {
-            user: self.story.applied[index].day for index in self.indexes(self.span) for user in self.story.followed(index)
-        }
+        return {user: self.story.applied[index].day for index in self.indexes(self.span) for user in self.story.followed(index)}
 
     def stays(self) -> Counter[queries.StayCount]:
         found: Counter[queries.StayCount] = Counter()
@@ -210,9 +208,7 @@ def test_survival_is_that_of_each_new_users_first_stay(told: Engine, span: Span)
 def test_the_most_recent_unfollows_are_the_last_ones_of_the_span(told: Engine, span: Span) -> None:
     hand = ByHand(span)
     expected = [
-        (user, hand.story.applied[index].at)
-        for index in reversed(hand.indexes(span))
-        for user in sorted(hand.story.gone(index))
+        (user, hand.story.applied[index].at) for index in reversed(hand.indexes(span)) for user in sorted(hand.story.gone(index))
     ][:20]
     recent = report(told, span).recent
     assert [(each.user_id, each.unfollowed_at) for each in recent] == expected

@@ -292,6 +292,28 @@ def test_a_ceiling_settles_the_baseline_or_it_would_stay_open_for_ever(lite: Ope
     assert (line["reason"], line["baseline"], line["followed"]) == ("ceiling", 0, 1)
 
 
+# --- several OAs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Operator) -> None:
+    both = operator.sim.users()[:60]
+    operator.sim.add_account("111", "Second", both)
+    operator.sim.add_account("222", "Third", both)
+    assert operator.run("sync", ESMS_OAIDS="111,222").returncode == 0
+    operator.sim.followers("111").unfollow(both[7])
+    done = operator.run("sync", "--json", ESMS_OAIDS="111,222")
+    told = {line["oaid"]: (line["status"], line["unfollowed"]) for line in map(json.loads, done.stdout.splitlines())}
+    assert told == {"111": ("complete", 1), "222": ("complete", 0)}
+    gone = [row[:2] for row in operator.dump()["followers"] if row[4] is not None]
+    assert gone == [("111", both[7])]
+    operator.sim.followers("111").refollow(both[7])
+    operator.sim.followers("222").unfollow(both[7])
+    assert operator.run("sync", ESMS_OAIDS="111,222").returncode == 0
+    gone = [row[:2] for row in operator.dump()["followers"] if row[4] is not None]
+    assert gone == [("222", both[7])]
+    assert operator.torn() == []
+
+
 # --- what eSMS refuses, or does not answer ------------------------------------------------------------------------------
 
 

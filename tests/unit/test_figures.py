@@ -36,9 +36,7 @@ class Runs(list[Snapshot]):
         if applied:
             counts = {"baseline": 0, "followed": 0, "refollowed": 0, "unfollowed": 0, **counts}
             before = next((each.following or 0 for each in reversed(self) if each.following is not None), 0)
-            counts["following"] = (
-                before + counts["baseline"] + counts["followed"] + counts["refollowed"] - counts["unfollowed"]
-            )
+            counts["following"] = before + counts["baseline"] + counts["followed"] + counts["refollowed"] - counts["unfollowed"]
         taken_at = datetime.combine(on, time(2), UTC)
         self.append(Snapshot(len(self) + 1, OA.oaid, status, taken_at, on, reason=reason, **counts))
         return self
@@ -204,7 +202,9 @@ def test_the_curve_has_one_point_a_day_the_last_of_the_day_and_breaks_where_no_l
 
 SEP, OCT, NOV = (month_number(day(f"{month}-01")) for month in ("09", "10", "11"))
 THREE_MONTHS = [
-    Snapshot(number, OA.oaid, "complete", datetime.combine(on, time(2), UTC), on, baseline=0, followed=0, refollowed=0, unfollowed=0)
+    Snapshot(
+        number, OA.oaid, "complete", datetime.combine(on, time(2), UTC), on, baseline=0, followed=0, refollowed=0, unfollowed=0
+    )
     for number, on in enumerate((day("09-10"), day("10-10"), day("11-10")), 1)
 ]
 
