@@ -37,6 +37,9 @@ DARK = {
 
 NEWEST_COHORTS = 24
 
+PADDING = {"left": 10, "top": 4, "right": 6, "bottom": 2}
+"""Pixels. Labels stand to the left: the reader's font may be wider than the one that they were measured with."""
+
 NOON = 0.5
 """Where in its day a reading is drawn: a shaded day lies around its middle, and touches no neighbour's point."""
 
@@ -204,7 +207,7 @@ def _finished(layers: list[alt.Chart], size: Size) -> alt.LayerChart:
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
     chart: alt.LayerChart = (
         alt.layer(*filled)
-        .properties(width=size.width - 60, height=size.height, background="transparent", padding={"left": 10, "top": 4, "right": 6, "bottom": 2})
+        .properties(width=size.width - 60, height=size.height, background="transparent", padding=PADDING)
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=INK, titleColor=INK, gridColor=GRID, domainColor=GRID, tickColor=GRID, labelFont=font, titleFont=font,

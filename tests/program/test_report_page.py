@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,7 @@ from etl.db.schema import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 A, B = "4097311281936189049", "4097311281936189050"
 NAMES = {A: "<script>window.stolen = 1</script><img src=x onerror=alert(1)>", B: "Mì & bún " + "w" * 80}
@@ -89,8 +89,8 @@ def asked(database: str, sql: str, **values: Any) -> list[Any]:
 
 
 def test_the_numbers_on_the_page_are_those_of_the_database(page: Page, database: str) -> None:
-    counts = "SELECT sum(change = 'followed'), sum(change = 'refollowed'), sum(change = 'unfollowed') FROM follower_changes WHERE oaid = :a"
-    [(followed, refollowed, unfollowed)] = asked(database, counts, a=A)
+    counts = dict(asked(database, "SELECT change, count(*) FROM follower_changes WHERE oaid = :a GROUP BY change", a=A))
+    followed, refollowed, unfollowed = (counts[change] for change in ("followed", "refollowed", "unfollowed"))
     [(following,)] = asked(database, "SELECT count(*) FROM current_followers WHERE oaid = :a", a=A)
     assert min(followed, refollowed, unfollowed) > 0
     total = shown(page, "oa-1-periods")[-1]

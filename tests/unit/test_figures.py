@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ class Runs(list[Snapshot]):
             before = next((each.following or 0 for each in reversed(self) if each.following is not None), 0)
             counts["following"] = before + counts["baseline"] + counts["followed"] + counts["refollowed"] - counts["unfollowed"]
         taken_at = datetime.combine(on, time(2), UTC)
-        self.append(Snapshot(len(self) + 1, OA.oaid, status, taken_at, on, reason=reason, **counts))
+        snapshot = Snapshot(len(self) + 1, OA.oaid, status, taken_at, on, reason=reason)
+        self.append(replace(snapshot, **counts))
         return self
 
 
