@@ -53,7 +53,7 @@ class AccountStatus:
         age = _hours(self.age_s) if self.age_s is not None else None
         return [
             self.oaid, self.name, self.following, self.last_complete_at, age,
-            _signed(self.net_7_days), _signed(self.net_30_days), since,
+            _signed(self.net_7_days), _signed(self.net_30_days), since or None,
         ]  # fmt: skip
 
 

@@ -14,10 +14,14 @@ from etl.errors import TornStoryError, UsageError
 TOO_OLD = 75
 """Exit code of `etl status --max-age`: no believable reading for too long; the next one may cure it."""
 
+STATUS_COLUMNS = ("OA", "name", "following", "last complete", "age", "7 days", "30 days", "since then")
+
 HISTORY_COLUMNS = (
     "snapshot_id", "oaid", "status", "taken_at", "taken_on", "finished_at", "total", "seen", "baseline", "followed",
     "refollowed", "unfollowed", "following", "looks", "requests", "retries", "reason",
 )  # fmt: skip
+HISTORY_FOR_PEOPLE = ("id", "oaid", "taken_at", "status", "followed", "refollowed", "unfollowed", "following", "reason")
+"""What fits on a terminal; the other forms tell everything."""
 
 
 @app.command(
@@ -46,10 +50,11 @@ def status(
         for state in states:
             write_line(asdict(state))
     else:
-        from etl.cli.tables import show_table
+        from etl.cli.tables import show_rows
 
-        columns = ("OA", "name", "following", "last complete", "age", "7 days", "30 days", "since then")
-        show_table(columns, [state.row() for state in states])
+        rows = [dict(zip(STATUS_COLUMNS, state.row(), strict=True)) for state in states]
+        people = [column for column in STATUS_COLUMNS if column != "last complete"]
+        show_rows(STATUS_COLUMNS, rows, TableFormat.TABLE, people=people)
     old = [state for state in states if state.too_old]
     for state in old:
         say(f"etl: OA {state.oaid}: {state.verdict}")
@@ -71,11 +76,13 @@ def history(
 
     _, engine = open_database()
     rows: list[dict[str, Any]] = []
-    for account in chosen_accounts(engine, oaid or []):
+    accounts = chosen_accounts(engine, oaid or [])
+    for account in accounts:
         with reading(engine) as connection:
             snapshots = reversed(latest(connection, account.oaid, limit=limit))
             rows += [{"snapshot_id": snapshot.id, **asdict(snapshot)} for snapshot in snapshots]
-    show_rows(HISTORY_COLUMNS, rows, TableFormat.JSON if as_json else output)
+    people = [column for column in HISTORY_FOR_PEOPLE if column != "oaid" or len(accounts) > 1]
+    show_rows(HISTORY_COLUMNS, rows, TableFormat.JSON if as_json else output, people=people)
     return 0
 
 

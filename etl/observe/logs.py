@@ -1,7 +1,7 @@
 """Logs: lines for people on a terminal, JSON lines otherwise (ETL_LOG_FORMAT), always on stderr: stdout is data.
 
-Levels that an alert can be built on: `info` all is well, `warning` something was put off or tried again, `error` a person
-should look. No secret, and User_Ids at debug level only.
+Levels that an alert can be built on: `info` all is well, a retry that may yet help among it; `warning` something was put
+off; `error` a person should look. No secret, and User_Ids at debug level only.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def failure_event(log: Any, error: EtlError) -> None:  # noqa: ANN401 - as above
 
 
 def retry_event(log: Any, *, oaid: str, offset: int | None, attempt: int, wait_s: float, reason: str) -> None:  # noqa: ANN401 - as above; the fields of one line
-    """One more try is about to be waited for."""
-    log.warning("retry", oaid=oaid, offset=offset, attempt=attempt, wait_s=round(wait_s, 3), reason=reason)
+    """One more try is about to be waited for. No warning yet: cron would mail every hiccup that the next try cures."""
+    log.info("retry", oaid=oaid, offset=offset, attempt=attempt, wait_s=round(wait_s, 3), reason=reason)
 
 
 def _advice(error: EtlError) -> dict[str, str]:

@@ -39,8 +39,9 @@ class Runs(list[Snapshot]):
             before = next((each.following or 0 for each in reversed(self) if each.following is not None), 0)
             counts["following"] = before + counts["baseline"] + counts["followed"] + counts["refollowed"] - counts["unfollowed"]
         taken_at = datetime.combine(on, time(2), UTC)
+        values: dict[str, Any] = dict(counts)
         snapshot = Snapshot(len(self) + 1, OA.oaid, status, taken_at, on, reason=reason)
-        self.append(replace(snapshot, **counts))
+        self.append(replace(snapshot, **values))
         return self
 
 

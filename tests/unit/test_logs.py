@@ -76,7 +76,7 @@ def test_a_retry_says_what_is_tried_again_why_and_after_how_long() -> None:
     line = json.loads(lines()[0])
     assert line.pop("timestamp").endswith("Z")
     assert line == {
-        "event": "retry", "level": "warning", "oaid": "123", "offset": 49, "attempt": 2, "wait_s": 0.123,
+        "event": "retry", "level": "info", "oaid": "123", "offset": 49, "attempt": 2, "wait_s": 0.123,
         "reason": "eSMS answered HTTP 503",
     }  # fmt: skip
 
@@ -92,7 +92,7 @@ def test_the_level_says_whether_somebody_should_look(status: str, level: str) ->
     assert json.loads(lines(status)[-1])["level"] == level
 
 
-@pytest.mark.parametrize(("level", "events"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])
+@pytest.mark.parametrize(("level", "events"), [("debug", 3), ("info", 2), ("warning", 0), ("error", 0)])
 def test_nothing_below_the_level_is_written(level: str, events: int) -> None:
     assert len(lines(level=level)) == events
 
