@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from etl.db.engine import connect_engine, reading
-from etl.simulator import API_KEY, SECRET_KEY, Simulator
+from etl.simulator import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +76,7 @@ def sim() -> Iterator[Simulator]:
 
 
 def as_role(team: Team, role: str, sim: Simulator, *arguments: str) -> Finished:
-    settings = {"ESMS_API_KEY": API_KEY, "ESMS_SECRET_KEY": SECRET_KEY, "ESMS_OAIDS": sim.default, "ESMS_BASE_URL": sim.url}
-    return etl(*arguments, **settings, ESMS_RATE="0", DATABASE_URL=team.url(role))
+    return etl(*arguments, **sim.environment, ESMS_RATE="0", DATABASE_URL=team.url(role))
 
 
 def follow_the_document(team: Team, sim: Simulator) -> None:
