@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from etl.db.lease import Lease
     from etl.model import Sweep
 
-APPLY_TRIES = 3
-"""How often the one transaction is tried where the database rolled it back through no fault of ours."""
+APPLY_WAITS = (0, 1, 5)
+"""Seconds before each further try of the one transaction, where the database rolled it back through no fault of ours: at once
+after a deadlock; a server that restarts needs a few. All of them end well before the lease does."""
 
 _EXIT = {Status.COMPLETE: 0, Status.PARTIAL: 75, Status.HELD: 65}
 
@@ -167,7 +168,7 @@ def _read(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
 
 def _apply(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]) -> Snapshot:
     """The one transaction, tried again where the database itself rolled it back; a refusal of the guard is put on record."""
-    for tries_left in reversed(range(APPLY_TRIES)):
+    for wait in (*APPLY_WAITS, None):
         try:
             return _apply_once(run, lease, read, swept, spool, departed)
         except _Held as held:
@@ -176,8 +177,9 @@ def _apply(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, d
         except (DatabaseUnreachableError, LeaseLostError) as failure:
             if (done := _committed(lease, read)) is not None:
                 return done
-            if not tries_left or not worth_another_try(failure):
+            if wait is None or not worth_another_try(failure):
                 raise
+            time.sleep(wait)
     raise AssertionError("unreachable: the last try returns or raises")
 
 

@@ -90,11 +90,12 @@ def history(
 def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
     """Prove that the tables tell one story: followers, the change log and the snapshots' counts agree."""
     from etl.db.engine import reading
-    from etl.db.story import check, oaids
+    from etl.db.story import check, oaids, require_sound
 
     _, engine = open_database()
     torn = 0
     with reading(engine) as connection:
+        require_sound(connection)
         known = oaids(connection)
         for unknown in set(oaid or []) - set(known):
             raise UsageError(f"--oaid: OA {unknown!r} is not in the database (there: {', '.join(known) or 'none yet'})")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from etl.errors import TornStoryError
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -92,6 +94,19 @@ _OAIDS = """
 def oaids(connection: Connection) -> list[str]:
     """Every OA that any table knows."""
     return [row[0] for row in connection.execute(text(_OAIDS))]
+
+
+def require_sound(connection: Connection) -> None:
+    """Refuse a SQLite file that is damaged where no question below would look. PostgreSQL keeps its own checksums.
+
+    Raises:
+        TornStoryError: pages of it hold what they cannot.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    found = str(connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
+    if found != "ok":
+        raise TornStoryError(f"the database file is damaged: {found.splitlines()[-1]}")
 
 
 def check(connection: Connection, oaid: str) -> list[Finding]:

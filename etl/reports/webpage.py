@@ -50,12 +50,15 @@ def as_page(report: ChurnReport, words: Words) -> str:
         SettingsError: the extra `report` is not installed.
     """
     require_charts()
+    from altair.utils.schemapi import debug_mode
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from etl.reports import charts
 
     environment = Environment(loader=PackageLoader("etl.reports"), autoescape=True, undefined=StrictUndefined)
-    accounts = [_account(number, account, report, words) for number, account in enumerate(report.accounts, 1)]
+    # Checking specifications against altair's schema takes longer than drawing them, and a wrong one is refused there.
+    with debug_mode(False):
+        accounts = [_account(number, account, report, words) for number, account in enumerate(report.accounts, 1)]
     return environment.get_template("report.html.j2").render(
         lang=str(words.lang),
         say=words,
