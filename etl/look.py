@@ -142,10 +142,10 @@ class Reading:
             OffsetRefusedError: the very first page is refused: our Count is wrong.
             EtlError: whatever the fetch function raises.
         """
-        head = self._workers.ask(0)
-        assert isinstance(head, Page)  # noqa: S101 - a refusal of offset 0 is raised
+        head = self._first()
+        if not head.users and head.total:
+            head = self._first()  # one bad answer, here as anywhere, is asked for once more before it is taken for the ceiling
         self._head = head
-        self._received(head)
         if not head.users:
             # Nobody at all, or a server that says so: with a Total above 0 it is cut short before its first follower.
             return self._verdict(closed=not head.total, ceiling=head.total > 0)
@@ -273,6 +273,12 @@ class Reading:
         """A page beyond the plan; None where the bound on those is reached."""
         self._extra -= 1
         return self._received(self._workers.ask(offset)) if self._extra >= 0 else None
+
+    def _first(self) -> Page:
+        head = self._workers.ask(0)
+        assert isinstance(head, Page)  # noqa: S101 - a refusal of offset 0 is raised
+        self._received(head)
+        return head
 
     def _received(self, answer: Answer | None) -> Answer | None:
         """Every page counts for the union, whether or not it becomes a link."""

@@ -61,6 +61,9 @@ class DatabaseSettings(_Settings):
         scheme = url.get_secret_value().partition("://")[0]
         if scheme.partition("+")[0] not in {"sqlite", "postgresql", "postgres"}:
             raise ValueError("must begin with sqlite:/// or postgresql://")
+        place = url.get_secret_value().partition("://")[2].partition("?")[0]
+        if scheme.startswith("sqlite") and place in {"", "/", "/:memory:"}:
+            raise ValueError("must name a file, such as sqlite:///followers.db: each connection would have a memory of its own")
         return url
 
     @field_validator("etl_timezone")
@@ -149,7 +152,11 @@ class Settings(EsmsSettings, DatabaseSettings):
     @field_validator("etl_ping_url")
     @classmethod
     def _http(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and urlsplit(url.get_secret_value()).scheme not in {"https", "http"}:
+        try:
+            known = url is None or urlsplit(url.get_secret_value()).scheme in {"https", "http"}
+        except ValueError:  # its words quote the URL, and a password with it
+            known = False
+        if not known:
             raise ValueError("must be an http(s):// URL")
         return url
 

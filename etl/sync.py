@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 APPLY_WAITS = (0, 1, 5)
 """Seconds before each further try of the one transaction, where the database rolled it back through no fault of ours: at once
-after a deadlock; a server that restarts needs a few. All of them end well before the lease does."""
+after a deadlock; a server that restarts needs a few. Where a try itself takes long, the fence ends what outlives the lease."""
 
 _EXIT = {Status.COMPLETE: 0, Status.PARTIAL: 75, Status.HELD: 65}
 

@@ -131,7 +131,9 @@ def doctor(oaid: Oaids = None, as_json: AsJson = False) -> int:
     epilog="Examples:\n\n    etl history --limit 3    (tells the ids)\n\n    etl undo 412 --dry-run\n\n    etl undo 412 --yes"
 )
 def undo(
-    snapshot_id: Annotated[int, typer.Argument(metavar="SNAPSHOT_ID", help="The newest complete or partial one of its OA.")],
+    snapshot_id: Annotated[
+        int, typer.Argument(metavar="SNAPSHOT_ID", max=2**63 - 1, help="The newest complete or partial one of its OA.")
+    ],
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,

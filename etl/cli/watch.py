@@ -64,7 +64,7 @@ def status(
 @app.command(epilog="Example: etl history --limit 14 --format csv > snapshots.csv")
 def history(
     oaid: Oaids = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many snapshots of each OA.")] = 30,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=2**63 - 1, help="The newest so many snapshots of each OA.")] = 30,
     output: Annotated[TableFormat, typer.Option("--format", help="How to show it.")] = TableFormat.TABLE,
     as_json: AsJson = False,
 ) -> int:

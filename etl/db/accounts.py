@@ -44,7 +44,8 @@ def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:
 def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = True) -> None:
     """Write the names that GetListZOA gives; `add` registers OAs that are not in the database yet. Writes only what changed."""
     known = {account.oaid: account.name for account in known_accounts(engine)}
-    changed = [account for account in accounts if known.get(account.oaid, None if add else account.name) != account.name]
+    each = {account.oaid: account for account in accounts}.values()  # eSMS may list one twice
+    changed = [account for account in each if known.get(account.oaid, None if add else account.name) != account.name]
     if not changed:
         return
     with writing(engine) as connection:

@@ -62,7 +62,8 @@ def baseline_open(connection: Connection, oaid: str) -> bool:
     """Whether whoever is found now followed before we looked: no complete snapshot yet, and none partial by the ceiling."""
     settled = or_(
         snapshots.c.status == Status.COMPLETE,
-        and_(snapshots.c.status == Status.PARTIAL, snapshots.c.reason == Reason.CEILING),
+        # Whoever is found after a list that was cut off before its first follower was there before, too.
+        and_(snapshots.c.status == Status.PARTIAL, snapshots.c.reason == Reason.CEILING, snapshots.c.seen > 0),
     )
     return not connection.execute(select(exists().where(snapshots.c.oaid == oaid, settled))).scalar_one()
 

@@ -76,7 +76,7 @@ class Cohort:
     @property
     def retention(self) -> tuple[float | None, ...]:
         """The shares of them."""
-        return tuple(None if count is None else count / self.users for count in self.following)
+        return tuple(count / self.users if count is not None and self.users else None for count in self.following)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,20 @@ def test_the_json_line_has_the_columns_of_the_snapshot_and_how_long_it_took(oper
     }  # fmt: skip
 
 
+def test_one_empty_first_page_is_asked_for_once_more(operator: Operator) -> None:
+    operator.sim.fault_at(1, "empty_page")
+    line, code = operator.sync()
+    assert (code, line["status"], line["baseline"], line["followed"]) == (0, "complete", 120, 0)
+
+
+def test_whoever_is_found_after_a_list_that_began_with_nobody_is_the_baseline_still(operator: Operator) -> None:
+    operator.sim.fault_at(1, "empty_page", times=2)
+    line, code = operator.sync()
+    assert (code, line["status"], line["reason"], line["seen"]) == (75, "partial", "ceiling", 0)
+    line, code = operator.sync()
+    assert (code, line["status"], line["baseline"], line["followed"]) == (0, "complete", 120, 0)
+
+
 def test_who_comes_leaves_and_returns_is_told_from_each_other(operator: Operator) -> None:
     operator.sync()
     gone = operator.sim.unfollow()

@@ -11,7 +11,7 @@ import pytest
 from etl.errors import UsageError
 from etl.model import Account, Change, Snapshot
 from etl.reports.churn import Question
-from etl.reports.figures import MOST_BARS, Period, account_report
+from etl.reports.figures import MOST_BARS, Cohort, Period, account_report
 from etl.reports.periods import By, Span, chosen_span, month_number, split, whole
 from etl.reports.queries import LostUser, StayCount
 from etl.reports.unseen import Unseen, unseen
@@ -301,3 +301,8 @@ def test_a_schedule_that_stopped_is_a_gap_that_lasts() -> None:
     runs = Runs().run(day("10-01")).run(day("10-02")).run(day("10-03"))
     assert unseen(runs, Span(day("10-01"), day("10-03")), today=day("10-20")) == (Unseen("gap", day("10-04"), None),)
     assert unseen(runs, Span(day("10-01"), day("10-02")), today=day("10-20")) == ()
+
+
+def test_a_cohort_of_which_nobody_is_left_to_count_has_no_retention() -> None:
+    """A clock that was set back dates an unfollow before the follow."""
+    assert Cohort(date(2026, 11, 1), 0, (0, None)).retention == (None, None)

@@ -38,7 +38,7 @@ WRONG = {
     "ESMS_TIMEOUT": ["0", "-1", "nan", "inf", "3601", "30s"],
     "ESMS_MAX_ATTEMPTS": ["0", "101", "x", "2.5"],
     "ESMS_BACKOFF_BASE": ["-1", "nan", "601", "x"],
-    "DATABASE_URL": ["mysql://root:pass@db/x", "followers.db", "   ", "file:///x", "postgresql:/x"],
+    "DATABASE_URL": ["mysql://root:pass@db/x", "followers.db", "   ", "file:///x", "postgresql:/x", "sqlite:///:memory:"],
     "ETL_TIMEZONE": ["Mars/Olympus", "+07:00", "../../etc/passwd", "Asia", "/etc/localtime", "x" * 300, "\x01"],
     "ETL_MAX_LOOKS": ["0", "101", "x"],
     "ETL_TOTAL_TOLERANCE": ["-0.1", "1", "1.5", "nan", "0.5%"],
@@ -47,7 +47,7 @@ WRONG = {
     "ETL_MAX_RUNTIME": ["0", "-1", "inf", "nan", "1441", "30m"],
     "ETL_LOG_FORMAT": ["yaml", "JSON"],
     "ETL_LOG_LEVEL": ["trace", "DEBUG"],
-    "ETL_PING_URL": ["ftp://x", "hc-ping.com/uuid", "https"],
+    "ETL_PING_URL": ["ftp://x", "hc-ping.com/uuid", "https", "https://user:topsecret\u2100x@hc.example/abc"],
 }  # fmt: skip
 """Every setting but ETL_METRICS_FILE (any path may come true): values that must be refused."""
 
