@@ -84,8 +84,9 @@ def _sqlite(url: URL, *, create: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - sqlalchemy's pool record
-        # WAL: readers (analysts, backups) and the sync do not wait for each other. It stays with the file.
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # WAL: readers (analysts, backups) and the sync do not wait for each other. It stays with the file, and whoever only
+        # reads it (a backup, say) leaves it as it is.
+        if create and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode=WAL")
 
     @event.listens_for(engine, "begin")

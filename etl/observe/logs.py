@@ -37,6 +37,15 @@ _LEVEL_OF = {Status.COMPLETE: "info", Status.PARTIAL: "warning", BUSY: "warning"
 """By what became of the OA; whatever is not named is an error."""
 
 
+_ADVICE: dict[str, dict[str, str]] = {
+    Status.HELD: {
+        "hint": "Nothing was changed. If the loss is true: etl sync --oaid … --allow-mass-unfollow (docs/operations.md)."
+    },
+    Status.PARTIAL: {"hint": "Nobody was marked as unfollowed. What the reason asks for is in docs/operations.md."},
+}
+"""What to do about what is no error: nothing failed, and yet somebody may have to act."""
+
+
 def configure_logging(form: str, level: str) -> bool:
     """Set the program's one logger up; tells whether people read it.
 
@@ -79,7 +88,7 @@ def closing_event(
     fields: dict[str, Any] = asdict(snapshot)
     fields["snapshot_id"] = fields.pop("id")
     told = {name: _plain(value) for name, value in fields.items() if value is not None}
-    advice = _advice(error) if error is not None else {}
+    advice = _advice(error) if error is not None else _ADVICE.get(snapshot.status, {})
     getattr(log, _LEVEL_OF.get(snapshot.status, "error"))("sync", **told, duration_s=duration_s, exit_code=exit_code, **advice)
 
 

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -396,3 +398,13 @@ def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_
         for snapshot in reversed(history):
             ended(operator.run("undo", str(snapshot), "--yes"), 0)
         ended(operator.run("verify"), 0)
+
+
+def test_a_backup_that_is_only_read_stays_as_it_is(lite: Operator, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.db"
+    with closing(sqlite3.connect(tmp_path / "followers.db")) as connection:
+        connection.execute("VACUUM INTO ?", (str(backup),))
+    before = backup.read_bytes()
+    for command in ("status", "history", "verify", "report", "export"):
+        ended(lite.run(command, DATABASE_URL=f"sqlite:///{backup}"), 0)
+    assert backup.read_bytes() == before

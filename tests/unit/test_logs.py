@@ -157,3 +157,11 @@ def test_a_closed_stderr_ends_nothing() -> None:
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", LOG_TWICE]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("held", "--allow-mass-unfollow"), ("partial", "Nobody was marked"), ("complete", None)]
+)
+def test_what_is_no_error_and_yet_wants_somebody_says_what(status: str, words: str | None) -> None:
+    hint = json.loads(lines(status)[-1]).get("hint")
+    assert (hint is None) if words is None else (words in hint)
