@@ -28,8 +28,8 @@ from etl.esms.client import EsmsClient
 from etl.model import Status
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY, Simulator
-from etl.sweep import SweepLimits
-from etl.sync import Limits, Run, sync_account
+from etl.sync.account import Limits, Run, sync_account
+from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,12 @@ def plain(sim: Simulator, directory: Path, mutate: Callable[[], None]) -> tuple[
     mutate()
     script.main(sim.url, f"sqlite:///{file}", 50, (API_KEY, SECRET_KEY))
     with closing(sqlite3.connect(file)) as connection:
-        retired = {row[0] for row in connection.execute("SELECT user_id FROM simple_followers WHERE unfollowed_at IS NOT NULL")}
+        retired = {
+            row[0]
+            for row in connection.execute(
+                "SELECT user_id FROM simple_followers WHERE unfollowed_at IS NOT NULL"
+            )
+        }
     return len(retired & sim.followed_throughout()), False
 
 
@@ -125,11 +130,19 @@ def ours(sim: Simulator, directory: Path, mutate: Callable[[], None]) -> tuple[i
     return len(retired & sim.followed_throughout()), snapshot.status != Status.COMPLETE
 
 
-def tally(runs: int, order: str, world: Callable[[Simulator, int], None], sync: Callable[..., tuple[int, bool]]) -> Tally:
+def tally(
+    runs: int,
+    order: str,
+    world: Callable[[Simulator, int], None],
+    sync: Callable[..., tuple[int, bool]],
+) -> Tally:
     """So many runs of one program in one world."""
     found = Tally()
     for seed in range(runs):
-        with Simulator(FOLLOWERS, order=order, seed=seed) as sim, tempfile.TemporaryDirectory() as directory:
+        with (
+            Simulator(FOLLOWERS, order=order, seed=seed) as sim,
+            tempfile.TemporaryDirectory() as directory,
+        ):
             before = 0
 
             def mutate(sim: Simulator = sim, seed: int = seed) -> None:
@@ -147,11 +160,17 @@ def tally(runs: int, order: str, world: Callable[[Simulator, int], None], sync: 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=30, help="runs of each program in each world")
     runs = parser.parse_args().runs
-    print(f"{FOLLOWERS:,} followers, 50 a page, {runs} runs each; false: marked as unfollowed though they followed throughout\n")
-    print("| while the list is read | program | runs with false unfollows | false unfollows | runs that said so | requests |")
+    print(
+        f"{FOLLOWERS:,} followers, 50 a page, {runs} runs each; false: marked as unfollowed though they followed throughout\n"
+    )
+    print(
+        "| while the list is read | program | runs with false unfollows | false unfollows | runs that said so | requests |"
+    )
     print("|---|---|--:|--:|--:|--:|")
     for name, order, world in WORLDS:
         for program, sync in (("plain paging", plain), ("**etl**", ours)):

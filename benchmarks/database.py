@@ -11,7 +11,8 @@ from pathlib import Path
 
 OAID = "4097311281936189049"
 
-# The least that keeps `followers` and its change log: who came, who went, and nothing that proves anything.
+# The least that keeps `followers` and its change log: who came, who went, and nothing that proves
+# anything.
 CAME = """INSERT INTO follower_changes (oaid, user_id, snapshot_id, change, changed_at)
           SELECT {oaid}, s.user_id, {id}, 'followed', {now} FROM bench_staged AS s
           LEFT JOIN followers AS f ON f.oaid = {oaid} AND f.user_id = s.user_id
@@ -51,7 +52,9 @@ def sqlite(path: str, users: Path, diff: list[str]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("CREATE TEMP TABLE bench_staged (user_id TEXT PRIMARY KEY) WITHOUT ROWID")
     with users.open() as lines:
-        connection.executemany("INSERT INTO bench_staged VALUES (?)", ((line.rstrip("\n"),) for line in lines))
+        connection.executemany(
+            "INSERT INTO bench_staged VALUES (?)", ((line.rstrip("\n"),) for line in lines)
+        )
     for sql in diff:
         connection.execute(sql)
     connection.execute("COMMIT")

@@ -13,11 +13,18 @@ import threading
 
 def read(port: int, offsets: list[int], size: int) -> None:
     """Ask for some pages on one connection."""
-    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as answers:
+    with (
+        socket.create_connection(("127.0.0.1", port)) as connection,
+        connection.makefile("rb") as answers,
+    ):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for offset in offsets:
-            body = json.dumps({"OAID": "4097311281936189049", "Offset": offset, "Count": size, "Limit": size}).encode()
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            body = json.dumps(
+                {"OAID": "4097311281936189049", "Offset": offset, "Count": size, "Limit": size}
+            ).encode()
+            connection.sendall(
+                b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
             length = 0
             while (line := answers.readline()) != b"\r\n":
                 if line.lower().startswith(b"content-length:"):
@@ -28,7 +35,10 @@ def read(port: int, offsets: list[int], size: int) -> None:
 def main(port: int, followers: int, size: int, connections: int, looks: int) -> None:
     """Read the list so many times."""
     offsets = list(range(0, followers, size)) * looks
-    threads = [threading.Thread(target=read, args=(port, offsets[k::connections], size)) for k in range(connections)]
+    threads = [
+        threading.Thread(target=read, args=(port, offsets[k::connections], size))
+        for k in range(connections)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

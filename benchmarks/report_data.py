@@ -3,9 +3,10 @@
     python benchmarks/report_data.py postgresql://…/empty                        1,000 days, 1,000,000 users, 3,000,000 changes
     python benchmarks/report_data.py sqlite:///long.db --days 365 --users 20000 --changes 60000
 
-Everything follows from the user's number by arithmetic that both databases do alike, so the same arguments make the same
-history. A fifth of the users are the baseline; the others first follow on any day. Each changes 1 to 2r-1 times (r = changes
-/ users, a whole number): leaves, returns, leaves; most stays are short. Some days are missing, or partial, or failed.
+Everything follows from the user's number by arithmetic that both databases do alike, so the same
+arguments make the same history. A fifth of the users are the baseline; the others first follow on
+any day. Each changes 1 to 2r-1 times (r = changes / users, a whole number): leaves, returns,
+leaves; most stays are short. Some days are missing, or partial, or failed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
@@ -84,7 +85,11 @@ def history(oaid: str, days: int, until: date) -> Iterator[Snapshot]:
 
 def _snapshot(number: int, oaid: str, day: date, status: Status, reason: str | None) -> Snapshot:
     taken = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=5)
-    counts = {} if status == Status.FAILED else {"baseline": 0, "followed": 0, "refollowed": 0, "unfollowed": 0, "looks": 1}
+    counts: dict[str, Any] = (
+        {}
+        if status == Status.FAILED
+        else {"baseline": 0, "followed": 0, "refollowed": 0, "unfollowed": 0, "looks": 1}
+    )
     return Snapshot(
         number,
         oaid,
@@ -103,26 +108,44 @@ def count(connection: Connection, oaid: str) -> None:
     """Give each applied snapshot the counts of its changes, and how many followed after it."""
     log = follower_changes.c
     rows = connection.execute(
-        select(log.snapshot_id, log.change, func.count()).where(log.oaid == oaid).group_by(log.snapshot_id, log.change)
+        select(log.snapshot_id, log.change, func.count())
+        .where(log.oaid == oaid)
+        .group_by(log.snapshot_id, log.change)
     )
     counted: dict[int, dict[str, int]] = {}
     for snapshot_id, change, number in rows:
         counted.setdefault(snapshot_id, {})[change] = number
     following, values = 0, []
     for (number,) in connection.execute(
-        select(snapshots.c.id).where(snapshots.c.oaid == oaid, snapshots.c.status != Status.FAILED).order_by(snapshots.c.id)
+        select(snapshots.c.id)
+        .where(snapshots.c.oaid == oaid, snapshots.c.status != Status.FAILED)
+        .order_by(snapshots.c.id)
     ):
         counts = {change.value: counted.get(number, {}).get(change.value, 0) for change in Change}
-        following += counts["baseline"] + counts["followed"] + counts["refollowed"] - counts["unfollowed"]
-        values.append({"number": number, "following": following, "total": following, "seen": following, **counts})
+        following += (
+            counts["baseline"] + counts["followed"] + counts["refollowed"] - counts["unfollowed"]
+        )
+        values.append(
+            {
+                "number": number,
+                "following": following,
+                "total": following,
+                "seen": following,
+                **counts,
+            }
+        )
     connection.execute(update(snapshots).where(snapshots.c.id == bindparam("number")), values)
 
 
-def make(url: str, *, oaid: str, days: int, users: int, changes: int, until: date) -> dict[str, Any]:
+def make(
+    url: str, *, oaid: str, days: int, users: int, changes: int, until: date
+) -> dict[str, Any]:
     """Make it in a database without this OA, in one transaction; give its figures."""
     most = 2 * (changes // users) - 1
     if changes % users or most < 1 or days <= 2 * most:
-        raise SystemExit("--changes must be a multiple of --users, and --days larger than four times their quotient")
+        raise SystemExit(
+            "--changes must be a multiple of --users, and --days larger than four times their quotient"
+        )
     engine = connect_engine(url)
     create_or_require_current(engine)
     begun = time.monotonic()
@@ -131,11 +154,21 @@ def make(url: str, *, oaid: str, days: int, users: int, changes: int, until: dat
             raise SystemExit("there is a history in that database already: name an empty one")
         if engine.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL work_mem = '256MB'"))
-        connection.execute(insert(official_accounts).values(oaid=oaid, name="A long history", created_at=datetime.now(UTC)))
         connection.execute(
-            insert(snapshots), [{name: getattr(each, name) for name in each.__slots__} for each in history(oaid, days, until)]
+            insert(official_accounts).values(
+                oaid=oaid, name="A long history", created_at=datetime.now(UTC)
+            )
         )
-        connection.execute(text(_CHANGES), {"oaid": oaid, "days": days, "users": users, "most": most})
+        connection.execute(
+            insert(snapshots),
+            [
+                {name: getattr(each, name) for name in each.__slots__}
+                for each in history(oaid, days, until)
+            ],
+        )
+        connection.execute(
+            text(_CHANGES), {"oaid": oaid, "days": days, "users": users, "most": most}
+        )
         connection.execute(text(_FOLLOWERS), {"oaid": oaid})
         count(connection, oaid)
         connection.execute(text("ANALYZE"))
@@ -152,12 +185,27 @@ def main() -> None:
     parser.add_argument("database_url", help="of an empty database, sqlite:///… or postgresql://…")
     parser.add_argument("--days", type=int, default=1_000, help="complete snapshots, one a day")
     parser.add_argument("--users", type=int, default=1_000_000, help="everybody who ever followed")
-    parser.add_argument("--changes", type=int, default=3_000_000, help="rows of the change log: a multiple of --users")
-    parser.add_argument("--until", type=date.fromisoformat, default=date.today(), help="date of the last snapshot")  # noqa: DTZ011
+    parser.add_argument(
+        "--changes",
+        type=int,
+        default=3_000_000,
+        help="rows of the change log: a multiple of --users",
+    )
+    parser.add_argument(
+        "--until",
+        type=date.fromisoformat,
+        default=datetime.now(UTC).date(),
+        help="date of the last snapshot",
+    )
     parser.add_argument("--oaid", default=OAID)
     given = parser.parse_args()
     figures = make(
-        given.database_url, oaid=given.oaid, days=given.days, users=given.users, changes=given.changes, until=given.until
+        given.database_url,
+        oaid=given.oaid,
+        days=given.days,
+        users=given.users,
+        changes=given.changes,
+        until=given.until,
     )
     for name, value in figures.items():
         print(f"{name:18} {value:>12,}")

@@ -3,9 +3,10 @@
     python benchmarks/run.py                         all cells, both databases, five rounds (about half an hour)
     python benchmarks/run.py --cell latency --cell small --rounds 3 --database sqlite
 
-Every measurement is a process of its own: its wall time, its CPU (user + system) and its peak memory are the kernel's
-(wait4). A round runs every contender once, one after the other, so that a noisy minute hits them all. Printed are medians,
-the spread (largest less smallest), and the ratios that docs/performance.md speaks of.
+Every measurement is a process of its own: its wall time, its CPU (user + system) and its peak
+memory are the kernel's (wait4). A round runs every contender once, one after the other, so that a
+noisy minute hits them all. Printed are medians, the spread (largest less smallest), and the ratios
+that docs/performance.md speaks of.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ class Server:
     """server.py in a process of its own."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen([sys.executable, HERE / "server.py"], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, HERE / "server.py"], stdout=subprocess.PIPE, text=True
+        )
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 
@@ -117,7 +120,12 @@ class Databases:
                 connection.execute(f"CREATE DATABASE bench{self._made}".encode())
             url = self._server_url.replace("/postgres?", f"/bench{self._made}?")
         environment = {"DATABASE_URL": url, "PATH": os.environ["PATH"]}
-        subprocess.run([sys.executable, "-m", "etl", "db", "upgrade"], env=environment, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "etl", "db", "upgrade"],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
         return url
 
     def drop(self, url: str) -> None:
@@ -167,7 +175,8 @@ class Bench:
         self.cell, self.server, self.databases, self.home = cell, server, databases, home
         self.figures: dict[tuple[str, str], Figures] = {}
         for changed in (0.0, CHANGED):
-            # In a process of its own: a measured process begins as a copy of this one, and its peak with this one's size.
+            # In a process of its own: a measured process begins as a copy of this one, and its peak
+            # with this one's size.
             arguments = [str(self._users_file(changed)), str(cell.followers), str(changed)]
             subprocess.run([sys.executable, HERE / "server.py", *arguments], check=True)
 
@@ -189,32 +198,58 @@ class Bench:
         }  # fmt: skip
         command = [sys.executable, "-m", "etl", "sync"]
         for sync, changed in (("first", 0.0), ("unchanged", 0.0), ("1 % changed", CHANGED)):
-            self._one(f"etl sync, {connections} connections", sync, command, environment, url, changed)
+            self._one(
+                f"etl sync, {connections} connections", sync, command, environment, url, changed
+            )
         self.databases.drop(url)
 
     def _script(self) -> None:
         url = self.databases.new()
-        command = [sys.executable, str(HERE / "script.py"), f"http://127.0.0.1:{self.server.port}", url, str(self.cell.page_size)]
+        command = [
+            sys.executable,
+            str(HERE / "script.py"),
+            f"http://127.0.0.1:{self.server.port}",
+            url,
+            str(self.cell.page_size),
+        ]
         for sync, changed in (("first", 0.0), ("unchanged", 0.0), ("1 % changed", CHANGED)):
             self._one("the script", sync, command, dict(os.environ), url, changed)
         self.databases.drop(url)
 
     def _database(self) -> None:
         url = self.databases.new()
-        for number, (sync, changed) in enumerate((("first", 0.0), ("unchanged", 0.0), ("1 % changed", CHANGED)), 1):
-            command = [sys.executable, str(HERE / "database.py"), url, str(self._users_file(changed)), str(number)]
+        for number, (sync, changed) in enumerate(
+            (("first", 0.0), ("unchanged", 0.0), ("1 % changed", CHANGED)), 1
+        ):
+            command = [
+                sys.executable,
+                str(HERE / "database.py"),
+                url,
+                str(self._users_file(changed)),
+                str(number),
+            ]
             self._one("the database alone", sync, command, dict(os.environ), url, changed)
         self.databases.drop(url)
 
     def _network(self, connections: int, looks: int) -> None:
         cell = self.cell
-        command = [sys.executable, str(HERE / "network.py"), *map(str, (self.server.port, cell.followers, cell.page_size))]
+        command = [
+            sys.executable,
+            str(HERE / "network.py"),
+            *map(str, (self.server.port, cell.followers, cell.page_size)),
+        ]
         name = f"the network alone, {connections} connections"
         sync = "first" if looks == 1 else "1 % changed"
         self._one(name, sync, [*command, str(connections), str(looks)], dict(os.environ), None, 0.0)
 
     def _one(
-        self, name: str, sync: str, command: list[str], environment: dict[str, str], url: str | None, changed: float
+        self,
+        name: str,
+        sync: str,
+        command: list[str],
+        environment: dict[str, str],
+        url: str | None,
+        changed: float,
     ) -> None:
         figures = self.figures.setdefault((name, sync), Figures())
         self.server.set(self.cell, changed=changed)
@@ -241,7 +276,9 @@ class Bench:
                 "| | s | spread | CPU, s | peak MB | requests | WAL, kB |",
                 "|---|---|---|---|---|---|---|",
             ]
-            lines += [figures.row(name) for (name, each), figures in self.figures.items() if each == sync]
+            lines += [
+                figures.row(name) for (name, each), figures in self.figures.items() if each == sync
+            ]
         return "\n".join([*lines, "", *self.ratios(), ""])
 
     def ratios(self) -> list[str]:
@@ -253,12 +290,21 @@ class Bench:
             ours, network = f"etl sync, {k} connections", f"the network alone, {k} connections"
             once, twice = wall[network, "first"], wall[network, "1 % changed"]
             if self.cell.latency:
-                more = [wall[ours, "first"] - once, wall[ours, "unchanged"] - once, wall[ours, "1 % changed"] - twice]
+                more = [
+                    wall[ours, "first"] - once,
+                    wall[ours, "unchanged"] - once,
+                    wall[ours, "1 % changed"] - twice,
+                ]
                 told = ", ".join(f"{seconds:.2f}" for seconds in more)
-                lines.append(f"- {k} connections: first, unchanged, 1 % changed: the network's own time + {told} s")
+                lines.append(
+                    f"- {k} connections: first, unchanged, 1 % changed: the network's own time + {told} s"
+                )
                 continue
             for sync in ("first", "unchanged", "1 % changed"):
-                database, script = (wall[ours, sync] / wall[other, sync] for other in ("the database alone", "the script"))
+                database, script = (
+                    wall[ours, sync] / wall[other, sync]
+                    for other in ("the database alone", "the script")
+                )
                 share = cpu[ours, sync] / cpu["the script", sync]
                 lines.append(
                     f"- {sync}: {database:.2f} times the database alone, {script:.2f} times the script (CPU {share:.2f})"
@@ -282,9 +328,15 @@ def postgresql(home: Path) -> Iterator[str]:
 
 def main() -> None:
     """Run what was asked for and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cell", action="append", choices=[cell.name for cell in CELLS], help="default: all")
-    parser.add_argument("--database", action="append", choices=["sqlite", "postgresql"], help="default: both")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cell", action="append", choices=[cell.name for cell in CELLS], help="default: all"
+    )
+    parser.add_argument(
+        "--database", action="append", choices=["sqlite", "postgresql"], help="default: both"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="b"))
@@ -298,7 +350,10 @@ def main() -> None:
                     bench = Bench(cell, server, Databases(kind, home, server_url), home)
                     for done in range(asked.rounds):
                         bench.round()
-                        print(f"{cell.name} on {kind}: round {done + 1} of {asked.rounds}", file=sys.stderr)
+                        print(
+                            f"{cell.name} on {kind}: round {done + 1} of {asked.rounds}",
+                            file=sys.stderr,
+                        )
                     print(bench.table(), flush=True)
     finally:
         server.stop()

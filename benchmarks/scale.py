@@ -42,7 +42,9 @@ def sync(server: Server, databases: Databases, url: str, figures: Figures) -> No
 
 def by_size(server: Server, databases: Databases, rounds: int, largest: int) -> None:
     """A first sync, and a second one that finds nothing changed, of ever longer lists."""
-    print("| followers | first, s | CPU, s | µs CPU a follower | WAL, kB | unchanged, s | CPU, s | peak MB | WAL, kB |")
+    print(
+        "| followers | first, s | CPU, s | µs CPU a follower | WAL, kB | unchanged, s | CPU, s | peak MB | WAL, kB |"
+    )
     print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for size in (each for each in SIZES if each <= largest):
         first, again = Figures(), Figures()
@@ -88,7 +90,9 @@ def _wal(figures: Figures) -> str:
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--largest", type=int, default=SIZES[-1])

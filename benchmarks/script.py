@@ -24,7 +24,13 @@ def main(url: str, database: str, size: int, keys: tuple[str, str] = ("k", "s"))
     session = requests.Session()
     users: list[str] = []
     while True:
-        body = {"ApiKey": keys[0], "SecretKey": keys[1], "OAID": OAID, "Offset": len(users), "Count": size}
+        body = {
+            "ApiKey": keys[0],
+            "SecretKey": keys[1],
+            "OAID": OAID,
+            "Offset": len(users),
+            "Count": size,
+        }
         answer = session.post(url + "/ZNS/GetFollowers/", json=body, timeout=30).json()
         users += [follower["User_Id"] for follower in answer["Followers"]]
         if not answer["Followers"] or len(users) >= answer["Total"]:

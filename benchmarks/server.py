@@ -1,8 +1,9 @@
 """A server that answers GetFollowers faster than any client asks: bodies are cut from ready bytes, one thread, no framework.
 
-Its world stands still between two commands. `GET /control?followers=N&changed=SHARE&latency=S` sets it; `GET /count` tells how
-many pages were asked for since. `python server.py FILE N SHARE` writes that world to a file instead. How fast it is alone is
-measured in every run (the row "network alone").
+Its world stands still between two commands. `GET /control?followers=N&changed=SHARE&latency=S` sets
+it; `GET /count` tells how many pages were asked for since. `python server.py FILE N SHARE` writes
+that world to a file instead. How fast it is alone is measured in every run (the row "network
+alone").
 """
 
 from __future__ import annotations
@@ -45,9 +46,12 @@ class World:
         count = min(count, MAX_PAGE)
         if (ready := self._pages.get((offset, count))) is None:
             listed = b", ".join(self._fragments[offset : offset + count])
-            ready = b'{"CodeResult": "100", "ErrorMessage": "success", "Followers": [%b], "Total": %d}' % (
-                listed,
-                len(self.users),
+            ready = (
+                b'{"CodeResult": "100", "ErrorMessage": "success", "Followers": [%b], "Total": %d}'
+                % (
+                    listed,
+                    len(self.users),
+                )
             )
             ready = self._pages[offset, count] = http(ready)
         return ready
@@ -55,7 +59,10 @@ class World:
 
 def http(body: bytes) -> bytes:
     """A whole HTTP answer."""
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
 
 
 class Connection(asyncio.Protocol):
@@ -106,7 +113,9 @@ class Connection(asyncio.Protocol):
 async def serve() -> None:
     """Listen on any free port, print it, and stay until killed."""
     world = World()
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(world), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(world), "127.0.0.1", 0
+    )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()

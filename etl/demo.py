@@ -1,7 +1,8 @@
 """`etl demo`: everything without keys and without network. A simulated eSMS, a scripted clock, some weeks of daily syncs.
 
-The script has what a year brings: ordinary days, a campaign, people who return, an outage upstream that would have wiped
-everybody, a list that was cut short, a day without an answer. The syncs are the real ones.
+The script has what a year brings: ordinary days, a campaign, people who return, an outage upstream
+that would have wiped everybody, a list that was cut short, a day without an answer. The syncs are
+the real ones.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from etl.esms.client import EsmsClient
 from etl.model import Account, Status
 from etl.settings import EsmsSettings
 from etl.simulator import Simulator
-from etl.sweep import SweepLimits
-from etl.sync import Limits, Run, sync_account
+from etl.sync.account import Limits, Run, sync_account
+from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,7 +111,9 @@ class Demo:
         sim.churn(leaves=0.02, arrivals=0.03, seed=day)
         trouble(sim, day)
         with EsmsClient(settings) as esms:
-            snapshot = sync_account(Run(esms, engine, limits, ZONE, clock=lambda: at), OAID).snapshot
+            snapshot = sync_account(
+                Run(esms, engine, limits, ZONE, clock=lambda: at), OAID
+            ).snapshot
         sim.calm()
         return snapshot
 
@@ -171,11 +174,11 @@ def _line(snapshot: Snapshot, day: int) -> str | None:
     if snapshot.baseline:
         happened = f"{snapshot.baseline} followers found: the baseline, no arrivals"
     elif snapshot.status in {Status.COMPLETE, Status.PARTIAL}:
-        happened = (
-            f"{snapshot.following} follow (+{(snapshot.followed or 0) + (snapshot.refollowed or 0)} −{snapshot.unfollowed})"
-        )
+        happened = f"{snapshot.following} follow (+{(snapshot.followed or 0) + (snapshot.refollowed or 0)} −{snapshot.unfollowed})"
     elif snapshot.status == Status.HELD:
-        happened = f"{snapshot.unfollowed} would have been marked as unfollowed; nothing was changed"
+        happened = (
+            f"{snapshot.unfollowed} would have been marked as unfollowed; nothing was changed"
+        )
     else:
         happened = f"nothing was changed ({(snapshot.reason or '').partition(':')[0]})"
     line = f"  {snapshot.taken_on}  {snapshot.status:8}  {happened}"

@@ -1,7 +1,8 @@
 """The doctor: step by step, what works, what does not, and what to do about it; then what eSMS leaves undocumented, by asking.
 
-It changes nothing: no snapshot, no database, no row that stays. What decides (`page_length`, `counting`, `order`, `listing`,
-`ceiling`) takes values and gives a `Step`; what asks decides nothing.
+It changes nothing: no snapshot, no database, no row that stays. What decides (`page_length`,
+`counting`, `order`, `listing`, `ceiling`) takes values and gives a `Step`; what asks decides
+nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +19,21 @@ from sqlalchemy import make_url
 from etl.db.engine import connect_engine
 from etl.db.health import clock_ahead, try_writing
 from etl.db.schema import EMPTY, HEAD, current_revision, require_current
-from etl.errors import EtlError, FaultError, NoDatabaseError, OffsetRefusedError, RefusedError, SettingsError
+from etl.errors import (
+    EtlError,
+    FaultError,
+    NoDatabaseError,
+    OffsetRefusedError,
+    RefusedError,
+    SettingsError,
+)
 from etl.esms.client import EsmsClient
 from etl.esms.reach import connect, proxy_of, resolve
-from etl.guard import tolerated_gap
-from etl.look import LARGEST_DOCUMENTED_OFFSET
 from etl.settings import ALL, database_settings, esms_settings, sync_settings
-from etl.spool import Spool
-from etl.sweep import SweepLimits, sweep
+from etl.sync.guard import tolerated_gap
+from etl.sync.look import LARGEST_DOCUMENTED_OFFSET
+from etl.sync.spool import Spool
+from etl.sync.sweep import SweepLimits, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -105,9 +113,15 @@ def _settings(chosen: Sequence[str]) -> tuple[Step, Settings | None]:
     except SettingsError as error:
         return failed("settings", error), None
     if not chosen and not settings.esms_oaids:
-        missing = SettingsError(["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"])
+        missing = SettingsError(
+            ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
+        )
         return failed("settings", missing), settings
-    return Step("settings", State.OK, f"all there; ESMS_OAIDS names {', '.join(settings.esms_oaids) or 'nobody'}"), settings
+    return Step(
+        "settings",
+        State.OK,
+        f"all there; ESMS_OAIDS names {', '.join(settings.esms_oaids) or 'nobody'}",
+    ), settings
 
 
 def failed(name: str, error: EtlError) -> Step:
@@ -129,17 +143,27 @@ def _database(settings: DatabaseSettings | None) -> Iterator[Step]:
         return
     except SettingsError as error:
         # Told already, with all other settings.
-        yield failed(name, error) if settings is not None else Step(name, State.SKIPPED, "its settings are wrong")
+        yield (
+            failed(name, error)
+            if settings is not None
+            else Step(name, State.SKIPPED, "its settings are wrong")
+        )
         return
     except EtlError as error:
         yield failed(name, error)
         return
-    yield Step(name, State.OK, make_url(url.get_secret_value()).set(query={}).render_as_string(hide_password=True))
+    yield Step(
+        name,
+        State.OK,
+        make_url(url.get_secret_value()).set(query={}).render_as_string(hide_password=True),
+    )
     yield _migrated(engine, revision)
     if revision != HEAD:
         yield Step("database: writable", State.SKIPPED, "its tables are not there, or not ours")
     else:
-        yield _tried("database: writable", lambda: try_writing(engine), "all that a sync writes, rolled back")
+        yield _tried(
+            "database: writable", lambda: try_writing(engine), "all that a sync writes, rolled back"
+        )
     try:
         yield clock(clock_ahead(engine))
     except EtlError as error:
@@ -148,9 +172,18 @@ def _database(settings: DatabaseSettings | None) -> Iterator[Step]:
 
 def _no_file(name: str, path: str, error: EtlError) -> Step:
     if Path(path).absolute().parent.is_dir():
-        return Step(name, State.WARN, f"{error}, yet", "The first `etl sync` creates it; check the directory you are in.")
+        return Step(
+            name,
+            State.WARN,
+            f"{error}, yet",
+            "The first `etl sync` creates it; check the directory you are in.",
+        )
     return Step(
-        name, State.FAIL, f"{error}, and no such directory", "Check DATABASE_URL, or make the directory.", error.exit_code
+        name,
+        State.FAIL,
+        f"{error}, and no such directory",
+        "Check DATABASE_URL, or make the directory.",
+        error.exit_code,
     )
 
 
@@ -173,8 +206,15 @@ def clock(ahead: float) -> Step:
     """Whether the database's clock and ours agree: ours dates the snapshots, the database's ends the leases."""
     told = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
     if abs(ahead) <= CLOCK_SECONDS:
-        return Step("database: clock", State.OK, told if abs(ahead) > 1 else "the same as this machine's")
-    return Step("database: clock", State.WARN, told, "Let both machines keep time by NTP; snapshots are dated by this one.")
+        return Step(
+            "database: clock", State.OK, told if abs(ahead) > 1 else "the same as this machine's"
+        )
+    return Step(
+        "database: clock",
+        State.WARN,
+        told,
+        "Let both machines keep time by NTP; snapshots are dated by this one.",
+    )
 
 
 # -- eSMS ---------------------------------------------------------------------------------------------------------------
@@ -201,7 +241,11 @@ def _esms(settings: Settings | None, chosen: Sequence[str]) -> Iterator[Step]:
         except EtlError as error:
             yield failed("eSMS: keys", error)
             return
-        yield Step("eSMS: keys", State.OK, f"accepted; OAs of the account: {', '.join(map(_named, listed)) or 'none'}")
+        yield Step(
+            "eSMS: keys",
+            State.OK,
+            f"accepted; OAs of the account: {', '.join(map(_named, listed)) or 'none'}",
+        )
         for oaid in _asked_for(chosen, settings, listed):
             step = registered(oaid, listed)
             yield step
@@ -211,7 +255,9 @@ def _esms(settings: Settings | None, chosen: Sequence[str]) -> Iterator[Step]:
 
 def _reached(settings: EsmsSettings) -> Iterator[Step]:
     if proxy_of(settings):
-        yield Step("eSMS: connection", State.SKIPPED, "the environment names a proxy, whose matter it is")
+        yield Step(
+            "eSMS: connection", State.SKIPPED, "the environment names a proxy, whose matter it is"
+        )
         return
     try:
         addresses = resolve(settings)
@@ -231,16 +277,27 @@ def _reached(settings: EsmsSettings) -> Iterator[Step]:
     if connected.days >= CERTIFICATE_DAYS:
         yield Step("eSMS: connection", State.OK, told)
     else:
-        yield Step("eSMS: connection", State.WARN, told, "Tell eSMS, unless the certificate is a firewall's.")
+        yield Step(
+            "eSMS: connection",
+            State.WARN,
+            told,
+            "Tell eSMS, unless the certificate is a firewall's.",
+        )
 
 
 def _named(account: Account) -> str:
     return f"{account.oaid} ({account.name})" if account.name else account.oaid
 
 
-def _asked_for(chosen: Sequence[str], settings: Settings | None, listed: Sequence[Account]) -> list[str]:
+def _asked_for(
+    chosen: Sequence[str], settings: Settings | None, listed: Sequence[Account]
+) -> list[str]:
     oaids = list(chosen) or list(settings.esms_oaids if settings else ())
-    return list(dict.fromkeys(account.oaid for account in listed)) if oaids == [ALL] else list(dict.fromkeys(oaids))
+    return (
+        list(dict.fromkeys(account.oaid for account in listed))
+        if oaids == [ALL]
+        else list(dict.fromkeys(oaids))
+    )
 
 
 def registered(oaid: str, listed: Sequence[Account]) -> Step:
@@ -249,13 +306,21 @@ def registered(oaid: str, listed: Sequence[Account]) -> Step:
     if any(account.oaid == oaid for account in listed):
         return Step(name, State.OK, "at eSMS, in this account")
     advice = "Check ESMS_OAIDS (or --oaid); a new OA must be registered at eSMS first."
-    return Step(name, State.FAIL, "eSMS does not name it among this account's OAs", advice, RefusedError.exit_code)
+    return Step(
+        name,
+        State.FAIL,
+        "eSMS does not name it among this account's OAs",
+        advice,
+        RefusedError.exit_code,
+    )
 
 
 # -- what the documentation leaves open ---------------------------------------------------------------------------------
 
 
-def _learned(client: EsmsClient, oaid: str, settings: EsmsSettings, tolerance: float) -> Iterator[Step]:
+def _learned(
+    client: EsmsClient, oaid: str, settings: EsmsSettings, tolerance: float
+) -> Iterator[Step]:
     called = f"OA {oaid}: "
     asked = settings.esms_page_size
     try:
@@ -265,12 +330,19 @@ def _learned(client: EsmsClient, oaid: str, settings: EsmsSettings, tolerance: f
         return
     yield page_length(called, asked, head)
     if len(head.users) < 2:  # noqa: PLR2004 - two users have an order, and half of them is less
-        yield Step(f"{called}the rest", State.SKIPPED, f"too few followers to learn from (Total {head.total})")
+        yield Step(
+            f"{called}the rest",
+            State.SKIPPED,
+            f"too few followers to learn from (Total {head.total})",
+        )
         return
     try:
         yield order(called, head, client.page(oaid, 0))
         fewer = len(head.users) // 2
-        by_count, by_limit = _page_by(client, oaid, count=fewer), _page_by(client, oaid, limit=fewer)
+        by_count, by_limit = (
+            _page_by(client, oaid, count=fewer),
+            _page_by(client, oaid, limit=fewer),
+        )
         yield counting(called, fewer, by_count, by_limit)
         end = _end(partial(client.page, oaid), head, tolerance)
         yield listing(called, end, tolerance)
@@ -287,13 +359,21 @@ def page_length(called: str, asked: int, head: Page) -> Step:
     if given > asked:
         told, advice = f"asked for {asked}, got {given}: ESMS_PAGE_SIZE is ignored", ""
     elif not given:
-        told, advice = f"an empty page, while Total is {head.total}", "Ask eSMS: nobody of this OA can be read."
+        told, advice = (
+            f"an empty page, while Total is {head.total}",
+            "Ask eSMS: nobody of this OA can be read.",
+        )
     else:
-        told, advice = f"asked for {asked}, got {given} of Total {head.total}", f"Set ESMS_PAGE_SIZE={given}: eSMS gives no more."
+        told, advice = (
+            f"asked for {asked}, got {given} of Total {head.total}",
+            f"Set ESMS_PAGE_SIZE={given}: eSMS gives no more.",
+        )
     return Step(name, State.WARN, told, advice)
 
 
-def _page_by(client: EsmsClient, oaid: str, *, count: int | None = None, limit: int | None = None) -> Page | None:
+def _page_by(
+    client: EsmsClient, oaid: str, *, count: int | None = None, limit: int | None = None
+) -> Page | None:
     """A page asked for with one of the two members; None where eSMS calls that wrong."""
     try:
         return client.page_of(oaid, 0, count=count, limit=limit)
@@ -303,14 +383,21 @@ def _page_by(client: EsmsClient, oaid: str, *, count: int | None = None, limit: 
 
 def counting(called: str, fewer: int, by_count: Page | None, by_limit: Page | None) -> Step:
     """Which member of the request says how many followers a page holds. We send both, so that either may."""
-    heeded = [name for name, page in (("Count", by_count), ("Limit", by_limit)) if page is not None and len(page.users) == fewer]
+    heeded = [
+        name
+        for name, page in (("Count", by_count), ("Limit", by_limit))
+        if page is not None and len(page.users) == fewer
+    ]
     name = f"{called}Count or Limit"
     if len(heeded) == 1:
         return Step(name, State.OK, f"{heeded[0]} counts, alone")
     if heeded:
         return Step(name, State.OK, "both count")
     return Step(
-        name, State.WARN, f"neither: asked for {fewer}, eSMS gave as many as before", "Nothing: a sync follows what comes."
+        name,
+        State.WARN,
+        f"neither: asked for {fewer}, eSMS gave as many as before",
+        "Nothing: a sync follows what comes.",
     )
 
 
@@ -322,9 +409,16 @@ def order(called: str, first: Page, second: Page) -> Step:
     if before and before == after:
         moved = "" if first.users == second.users else "; somebody came or went meanwhile"
         return Step(name, State.OK, f"two readings in a row keep it{moved}")
-    told = "two readings in a row list them in another order" if before else "two readings in a row have nobody in common"
+    told = (
+        "two readings in a row list them in another order"
+        if before
+        else "two readings in a row have nobody in common"
+    )
     return Step(
-        name, State.WARN, told, "A sync takes more looks then, and is partial where they never agree. Ask eSMS for an order."
+        name,
+        State.WARN,
+        told,
+        "A sync takes more looks then, and is partial where they never agree. Ask eSMS for an order.",
     )
 
 
@@ -342,7 +436,9 @@ def _end(fetch: Callable[[int], Page], head: Page, tolerance: float) -> End:
     if last is not None and last.users:
         after = ask(total)
         beyond = len(after.users) if after is not None else 0
-        return End(total, total, refused=False, beyond=beyond, distinct=_distinct(fetch, head, tolerance))
+        return End(
+            total, total, refused=False, beyond=beyond, distinct=_distinct(fetch, head, tolerance)
+        )
     refused = last is None
     served, unserved = head, total - 1
     middle = LARGEST_DOCUMENTED_OFFSET if unserved > LARGEST_DOCUMENTED_OFFSET else unserved // 2
@@ -362,12 +458,20 @@ def _distinct(fetch: Callable[[int], Page], head: Page, tolerance: float) -> int
         return None
     with Spool() as spool:
         limits = SweepLimits(concurrency=1, max_looks=2, tolerance=tolerance)
-        return sweep(fetch, spool, add_known=lambda known: known.add_known([]), previous_gap=None, limits=limits).seen
+        return sweep(
+            fetch,
+            spool,
+            add_known=lambda known: known.add_known([]),
+            previous_gap=None,
+            limits=limits,
+        ).seen
 
 
 def _cut_off(end: End, tolerance: float) -> bool:
     """Whether the server stops serving, rather than `Total` being a little too large."""
-    return end.reach < end.total and (end.refused or end.total - end.reach > tolerated_gap(end.total, tolerance))
+    return end.reach < end.total and (
+        end.refused or end.total - end.reach > tolerated_gap(end.total, tolerance)
+    )
 
 
 def listing(called: str, end: End, tolerance: float) -> Step:
@@ -377,7 +481,12 @@ def listing(called: str, end: End, tolerance: float) -> Step:
         return Step(name, State.SKIPPED, f"says {end.total}; the list ends before, see ceiling")
     if end.beyond:
         told = f"says {end.total}, but there are followers after that many"
-        return Step(name, State.WARN, told, "Somebody may just have come: try again. Otherwise ask eSMS what Total counts.")
+        return Step(
+            name,
+            State.WARN,
+            told,
+            "Somebody may just have come: try again. Otherwise ask eSMS what Total counts.",
+        )
     listed = end.reach if end.distinct is None else end.distinct
     if listed >= end.total:
         how = "all of them were listed" if end.distinct is not None else "the list ends there"
@@ -385,21 +494,38 @@ def listing(called: str, end: End, tolerance: float) -> Step:
     told = f"says {end.total}, but {listed} can be listed"
     if end.total - listed <= tolerated_gap(end.total, tolerance):
         return Step(name, State.WARN, told, "Nothing: within ETL_TOTAL_TOLERANCE.")
-    return Step(name, State.WARN, told, "Syncs will be partial (total_gap). Ask eSMS; raise ETL_TOTAL_TOLERANCE if it stays so.")
+    return Step(
+        name,
+        State.WARN,
+        told,
+        "Syncs will be partial (total_gap). Ask eSMS; raise ETL_TOTAL_TOLERANCE if it stays so.",
+    )
 
 
 def ceiling(called: str, end: End, tolerance: float) -> Step:
     """Whether the listing has a ceiling, and whether it cuts this OA off."""
     name = f"{called}ceiling"
     if _cut_off(end, tolerance):
-        how = "eSMS refuses offsets beyond (162)" if end.refused else "eSMS answers with empty pages beyond"
+        how = (
+            "eSMS refuses offsets beyond (162)"
+            if end.refused
+            else "eSMS answers with empty pages beyond"
+        )
         told = f"only {end.reach} of Total {end.total} can be read: {how}"
         return Step(
-            name, State.WARN, told, "Syncs will be partial (ceiling): nobody is marked as unfollowed. Ask eSMS to lift it."
+            name,
+            State.WARN,
+            told,
+            "Syncs will be partial (ceiling): nobody is marked as unfollowed. Ask eSMS to lift it.",
         )
     if end.total == LARGEST_DOCUMENTED_OFFSET + 50:
         told = f"Total is {end.total}, just what the documented ceiling lets through"
-        return Step(name, State.WARN, told, "Compare it with the follower count that Zalo shows: eSMS may be cutting it off.")
+        return Step(
+            name,
+            State.WARN,
+            told,
+            "Compare it with the follower count that Zalo shows: eSMS may be cutting it off.",
+        )
     if end.total > LARGEST_DOCUMENTED_OFFSET:
         return Step(name, State.OK, f"none met: offset {end.total - 1} is served")
     return Step(name, State.OK, f"not relevant: Total is {end.total}")

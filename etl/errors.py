@@ -21,7 +21,8 @@
     ├── TornStoryError              65   `verify` found rows that contradict each other
     └── InterruptedRunError   128+signal SIGTERM, Ctrl-C
 
-An error brings its own advice (`hint`), and its facts as attributes. None of them ever holds a secret.
+An error brings its own advice (`hint`), and its facts as attributes. None of them ever holds a
+secret.
 """
 
 from __future__ import annotations
@@ -194,13 +195,21 @@ class InterruptedRunError(EtlError):
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
-        self.exit_code = 128 + signum
+        self.exit_code = SIGNALLED + signum
 
 
 GRAVITY = (78, 77, 1, 76, 65, 69, 75, 0)
 """Exit codes of several OAs, gravest first (DESIGN §6)."""
 
 
+SIGNALLED = 128
+"""Exit codes from here on are signals, by the shell's convention."""
+
+
 def gravest(codes: list[int]) -> int:
     """The one exit code that speaks for several OAs. A signal (128 and above) outranks them all."""
-    return max(codes, key=lambda code: (code >= 128, -GRAVITY.index(code) if code in GRAVITY else 0), default=0)  # noqa: PLR2004 - 128+signal is the shell's convention
+    return max(
+        codes,
+        key=lambda code: (code >= SIGNALLED, -GRAVITY.index(code) if code in GRAVITY else 0),
+        default=0,
+    )

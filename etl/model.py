@@ -50,6 +50,13 @@ class Reason(StrEnum):
     OFFSET_IGNORED = "offset_ignored"
 
 
+class Source(StrEnum):
+    """Which call of eSMS a snapshot was read by (`snapshots.source`)."""
+
+    FOLLOWERS = "followers"
+    WINDOWS = "windows"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One Official Account (OA) as GetListZOA names it."""
@@ -79,8 +86,9 @@ class Page:
 class Sweep:
     """What the looks of one run add up to. The users themselves wait in the spool.
 
-    `total` is the API's last `Total`, `total_first` its first; `seen` counts the distinct users of all looks;
-    `missing` those known to follow of whom no look saw anything; `reason` is None where the sweep is complete.
+    `total` is the API's last `Total`, `total_first` its first; `seen` counts the distinct users of
+    all looks; `missing` those known to follow of whom no look saw anything; `reason` is None where
+    the sweep is complete.
     """
 
     total: int
@@ -137,3 +145,5 @@ class Snapshot:
     requests: int | None = None
     retries: int | None = None
     reason: str | None = None
+    source: str = Source.FOLLOWERS
+    gap: int | None = None

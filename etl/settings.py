@@ -23,7 +23,10 @@ ALL = "all"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_PLAIN_URL = re.compile(rf"https?://(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::\d{{1,5}})?(?:/[!-~]*)?", re.IGNORECASE)
+_PLAIN_URL = re.compile(
+    rf"https?://(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::\d{{1,5}})?(?:/[!-~]*)?",
+    re.IGNORECASE,
+)
 
 _UNPRINTABLE = "holds a character that cannot be printed: is it pasted whole, in UTF-8?"
 
@@ -63,7 +66,9 @@ class DatabaseSettings(_Settings):
             raise ValueError("must begin with sqlite:/// or postgresql://")
         place = url.get_secret_value().partition("://")[2].partition("?")[0]
         if scheme.startswith("sqlite") and place in {"", "/", "/:memory:"}:
-            raise ValueError("must name a file, such as sqlite:///followers.db: each connection would have a memory of its own")
+            raise ValueError(
+                "must name a file, such as sqlite:///followers.db: each connection would have a memory of its own"
+            )
         return url
 
     @field_validator("etl_timezone")
@@ -72,7 +77,9 @@ class DatabaseSettings(_Settings):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("is no time zone of the IANA database, such as Asia/Ho_Chi_Minh") from error
+            raise ValueError(
+                "is no time zone of the IANA database, such as Asia/Ho_Chi_Minh"
+            ) from error
         return name
 
     @property
@@ -89,7 +96,9 @@ class EsmsSettings(_Settings):
     esms_base_url: str = "https://rest.esms.vn/MainService.svc/json"
     esms_page_size: Annotated[int, Field(ge=1, le=1_000_000)] = 50  # users a page
     esms_concurrency: Annotated[int, Field(ge=1, le=256)] = 4  # connections
-    esms_rate: Annotated[float, Field(ge=0, le=100_000)] = 20  # requests a second, all workers together; 0 = no limit
+    esms_rate: Annotated[float, Field(ge=0, le=100_000)] = (
+        20  # requests a second, all workers together; 0 = no limit
+    )
     esms_timeout: Seconds = 30  # seconds a request may take in all
     esms_max_attempts: Annotated[int, Field(ge=1, le=100)] = 6  # tries a request
     esms_backoff_base: Annotated[float, Field(ge=0, le=600)] = 0.5  # seconds
@@ -98,10 +107,14 @@ class EsmsSettings(_Settings):
     @classmethod
     def _https_or_loopback(cls, url: str) -> str:
         if not _PLAIN_URL.fullmatch(url) or any(sign in url for sign in "@?#"):
-            raise ValueError("must be a plain https:// URL without user, password, query or fragment")
+            raise ValueError(
+                "must be a plain https:// URL without user, password, query or fragment"
+            )
         parts = urlsplit(url)
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-            raise ValueError("plain http would send the keys in clear text: use https:// (http only to a loopback address)")
+            raise ValueError(
+                "plain http would send the keys in clear text: use https:// (http only to a loopback address)"
+            )
         if parts.port == 0:  # one above 65,535 is refused by reading it
             raise ValueError("Port out of range 1-65535")
         return url.rstrip("/")
@@ -124,7 +137,9 @@ class Settings(EsmsSettings, DatabaseSettings):
     """The OAs to sync, each once, in order; `("all",)` for every OA of the account."""
 
     etl_max_looks: Annotated[int, Field(ge=1, le=100)] = 4  # readings of the list a sweep may take
-    etl_total_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.005  # share of Total that may stay unseen, at least 5 users
+    etl_total_tolerance: Annotated[float, Field(ge=0, lt=1)] = (
+        0.005  # share of Total that may stay unseen, at least 5 users
+    )
     etl_max_unfollow_share: Annotated[float, Field(ge=0, le=1)] = 0.2  # of those who follow
     etl_unfollow_floor: Annotated[int, Field(ge=0)] = 20  # users
     etl_max_runtime: Annotated[float, Field(gt=0, le=24 * 60)] = 30  # minutes a run
@@ -216,7 +231,9 @@ def _read(kind: type[S]) -> S:
         return kind(_secrets_dir=secrets)  # type: ignore[call-arg]  # an argument of BaseSettings that its typed signature hides
     except ValidationError as error:
         # `from None`: pydantic's own traceback would show inputs.
-        raise SettingsError([_problem(each["loc"], each["type"], each["msg"]) for each in error.errors()]) from None
+        raise SettingsError(
+            [_problem(each["loc"], each["type"], each["msg"]) for each in error.errors()]
+        ) from None
     except UnicodeDecodeError:
         raise SettingsError([".env could not be read: it is no UTF-8 text"]) from None
     except (OSError, ValueError) as error:

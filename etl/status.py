@@ -57,7 +57,9 @@ class AccountStatus:
         ]  # fmt: skip
 
 
-def account_status(engine: Engine, account: Account, *, now: datetime, max_age: timedelta | None) -> AccountStatus:
+def account_status(
+    engine: Engine, account: Account, *, now: datetime, max_age: timedelta | None
+) -> AccountStatus:
     """Look at one OA. `max_age` decides `too_old`; without it, nothing is. `now` is the reader's clock, in UTC.
 
     Raises:
@@ -120,7 +122,9 @@ def _since(connection: Connection, oaid: str, last_complete: int | None) -> dict
 def _net(connection: Connection, oaid: str, since: datetime) -> int | None:
     """Wins less losses of the applied snapshots since then; the baseline is no win."""
     net = func.sum(snapshots.c.followed + snapshots.c.refollowed - snapshots.c.unfollowed)
-    statement = select(net).where(snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED), snapshots.c.taken_at >= since)
+    statement = select(net).where(
+        snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED), snapshots.c.taken_at >= since
+    )
     value = connection.execute(statement).scalar_one()
     return int(value) if value is not None else None
 

@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 
 def run(connection: Connection) -> None:
     """Migrate in one transaction: both databases have transactional DDL, so a failed upgrade leaves nothing behind."""
-    context.configure(connection=connection, target_metadata=metadata, compare_type=True, transaction_per_migration=False)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_type=True,
+        transaction_per_migration=False,
+    )
     with context.begin_transaction():
         context.run_migrations()
 
 
 if context.is_offline_mode():
-    context.configure(dialect_name=context.get_x_argument(as_dictionary=True).get("dialect", "postgresql"), literal_binds=True)
+    context.configure(
+        dialect_name=context.get_x_argument(as_dictionary=True).get("dialect", "postgresql"),
+        literal_binds=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 elif (given := context.config.attributes.get("connection")) is not None:

@@ -5,7 +5,8 @@
         assert page.evaluate("document.title") == "…"
         assert not page.requests
 
-https://chromedevtools.github.io/devtools-protocol/ (`--remote-debugging-pipe`: it reads 3, writes 4; messages end in NUL)
+https://chromedevtools.github.io/devtools-protocol/ (`--remote-debugging-pipe`: it reads 3, writes
+4; messages end in NUL)
 """
 
 from __future__ import annotations
@@ -59,7 +60,13 @@ class Page:
 
     def evaluate(self, script: str) -> Any:
         """The value of an expression, in the page."""
-        answer = self.browser.call("Runtime.evaluate", self.session, expression=script, returnByValue=True, awaitPromise=True)
+        answer = self.browser.call(
+            "Runtime.evaluate",
+            self.session,
+            expression=script,
+            returnByValue=True,
+            awaitPromise=True,
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -134,14 +141,19 @@ class Browser:
         self.call("Page.navigate", session, url=page.url)
         while session not in self._loaded:
             self._heed(self._message())
-        # One answer more: what the page asked for or complained of until now has been told before it.
-        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        # One answer more: what the page asked for or complained of until now has been told before
+        # it.
+        page.evaluate(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
         return page
 
     def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
         """Ask for one thing and wait for its answer."""
         self._number += 1
-        message = {"id": self._number, "method": method, "params": params} | ({"sessionId": session} if session else {})
+        message = {"id": self._number, "method": method, "params": params} | (
+            {"sessionId": session} if session else {}
+        )
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while True:
             told = self._message()

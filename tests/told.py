@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import insert
 
 from etl.db.engine import reading, writing
-from etl.db.story import check, oaids
 from etl.db.tables import follower_changes, followers, official_accounts, snapshots
+from etl.maintenance.verify import check, oaids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,7 +68,9 @@ class Story:
         self.applied = [each for each in self.readings if each.applied]
         self.after: list[frozenset[str]] = []
         for each in self.applied:
-            self.after.append(each.seen if each.status == "complete" else each.seen | self.before(len(self.after)))
+            self.after.append(
+                each.seen if each.status == "complete" else each.seen | self.before(len(self.after))
+            )
 
     def before(self, index: int) -> frozenset[str]:
         return self.after[index - 1] if index else frozenset()
@@ -104,8 +106,19 @@ class Story:
             there = [user in after for after in self.after]
             for index, (was, now) in enumerate(zip([False, *there], there, strict=False)):
                 if now and not was:
-                    end = next((self.applied[later] for later in range(index, len(there)) if not there[later]), None)
-                    found.append(Stay(self.oaid, user, self.applied[index], end, user in self.baseline(index)))
+                    end = next(
+                        (
+                            self.applied[later]
+                            for later in range(index, len(there))
+                            if not there[later]
+                        ),
+                        None,
+                    )
+                    found.append(
+                        Stay(
+                            self.oaid, user, self.applied[index], end, user in self.baseline(index)
+                        )
+                    )
         return found
 
 
@@ -114,17 +127,29 @@ def tell(engine: Engine, readings: Sequence[Reading], names: dict[str, str]) -> 
     stories = {oaid: Story(readings, oaid) for oaid in names}
     ids = {each: number for number, each in enumerate(readings, 1)}
     with writing(engine) as connection:
-        accounts = [{"oaid": oaid, "name": name, "created_at": datetime(2024, 1, 1, tzinfo=UTC)} for oaid, name in names.items()]
+        accounts = [
+            {"oaid": oaid, "name": name, "created_at": datetime(2024, 1, 1, tzinfo=UTC)}
+            for oaid, name in names.items()
+        ]
         connection.execute(insert(official_accounts), accounts)
         for each in readings:
-            connection.execute(insert(snapshots).values(_snapshot(ids[each], each, stories[each.oaid])))
+            connection.execute(
+                insert(snapshots).values(_snapshot(ids[each], each, stories[each.oaid]))
+            )
         for story in stories.values():
             for row in _changes(story):
-                connection.execute(insert(follower_changes).values(row | {"snapshot_id": ids[row["snapshot_id"]]}))
+                connection.execute(
+                    insert(follower_changes).values(row | {"snapshot_id": ids[row["snapshot_id"]]})
+                )
             for row in _followers(story):
                 connection.execute(insert(followers).values(row))
     with reading(engine) as connection:
-        torn = [finding for oaid in oaids(connection) for finding in check(connection, oaid) if finding.contradictions]
+        torn = [
+            finding
+            for oaid in oaids(connection)
+            for finding in check(connection, oaid)
+            if finding.contradictions
+        ]
     assert not torn, "the history was told wrong"
 
 
@@ -135,7 +160,11 @@ def _snapshot(number: int, each: Reading, story: Story) -> dict[str, Any]:
     }  # fmt: skip
     if not each.applied:
         # What a held or failed run leaves: none of these counts may enter a figure.
-        return row | ({"baseline": 0, "followed": 7, "refollowed": 7, "unfollowed": 70} if each.status == "held" else {})
+        return row | (
+            {"baseline": 0, "followed": 7, "refollowed": 7, "unfollowed": 70}
+            if each.status == "held"
+            else {}
+        )
     index = story.applied.index(each)
     return row | {
         "total": len(each.seen), "seen": len(each.seen), "following": len(story.after[index]),
@@ -145,9 +174,20 @@ def _snapshot(number: int, each: Reading, story: Story) -> dict[str, Any]:
 
 
 def _changes(story: Story) -> list[dict[str, Any]]:
-    kinds = {"baseline": story.baseline, "followed": story.followed, "refollowed": story.refollowed, "unfollowed": story.gone}
+    kinds = {
+        "baseline": story.baseline,
+        "followed": story.followed,
+        "refollowed": story.refollowed,
+        "unfollowed": story.gone,
+    }
     return [
-        {"oaid": story.oaid, "user_id": user, "snapshot_id": each, "change": change, "changed_at": each.at}
+        {
+            "oaid": story.oaid,
+            "user_id": user,
+            "snapshot_id": each,
+            "change": change,
+            "changed_at": each.at,
+        }
         for index, each in enumerate(story.applied)
         for change, users in kinds.items()
         for user in users(index)

@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from etl.db.engine import reading
-from etl.db.story import check
 from etl.db.tables import follower_changes, followers
 from etl.esms.client import EsmsClient
+from etl.maintenance.verify import check
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY
-from etl.sweep import SweepLimits
-from etl.sync import Limits, Run, sync_account
+from etl.sync.account import Limits, Run, sync_account
+from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from etl.simulator import Simulator
-    from etl.sync import Outcome
+    from etl.sync.account import Outcome
 
 LIMITS = Limits(SweepLimits(concurrency=3), max_unfollow_share=0.2, unfollow_floor=20)
 
@@ -33,32 +33,52 @@ LIMITS = Limits(SweepLimits(concurrency=3), max_unfollow_share=0.2, unfollow_flo
 @contextmanager
 def client(sim: Simulator, **settings: Any) -> Iterator[EsmsClient]:
     """Our client, pointed at the simulator, in a hurry."""
-    given = {"esms_rate": 5000, "esms_backoff_base": 0, "esms_timeout": 5, "esms_page_size": sim.max_page, **settings}
+    given = {
+        "esms_rate": 5000,
+        "esms_backoff_base": 0,
+        "esms_timeout": 5,
+        "esms_page_size": sim.max_page,
+        **settings,
+    }
     keys = {"esms_api_key": API_KEY, "esms_secret_key": SECRET_KEY, "esms_base_url": sim.url}
     with EsmsClient(EsmsSettings.model_validate(keys | given)) as esms:
         yield esms
 
 
 def sync(
-    sim: Simulator, db: Engine, oaid: str | None = None, *, limits: Limits = LIMITS, at: datetime | None = None, **run: Any
+    sim: Simulator,
+    db: Engine,
+    oaid: str | None = None,
+    *,
+    limits: Limits = LIMITS,
+    at: datetime | None = None,
+    **run: Any,
 ) -> Outcome:
     """Sync one OA once."""
     clock = (lambda: at) if at else (lambda: datetime.now(UTC))
     settings = {name: run.pop(name) for name in list(run) if name.startswith("esms_")}
     with client(sim, **settings) as esms:
-        return sync_account(Run(esms, db, limits, ZoneInfo("UTC"), clock=clock, **run), oaid or sim.default)
+        return sync_account(
+            Run(esms, db, limits, ZoneInfo("UTC"), clock=clock, **run), oaid or sim.default
+        )
 
 
 def limits(**changed: Any) -> Limits:
     """The usual limits, some of them changed; those of the sweep, too."""
-    sweep = {name: changed.pop(name) for name in ("concurrency", "max_looks", "tolerance") if name in changed}
+    sweep = {
+        name: changed.pop(name)
+        for name in ("concurrency", "max_looks", "tolerance")
+        if name in changed
+    }
     return replace(LIMITS, sweep=replace(LIMITS.sweep, **sweep), **changed)
 
 
 def following(db: Engine, oaid: str) -> set[str]:
     """Who follows, by our tables."""
     with reading(db) as connection:
-        statement = select(followers.c.user_id).where(followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None))
+        statement = select(followers.c.user_id).where(
+            followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None)
+        )
         return set(connection.scalars(statement))
 
 
@@ -83,4 +103,9 @@ def contradictions(db: Engine, oaid: str) -> list[str]:
 
 
 def _rows(connection: Connection, table: Any, oaid: str) -> list[Any]:
-    return [tuple(row) for row in connection.execute(select(table).where(table.c.oaid == oaid).order_by(*table.primary_key))]
+    return [
+        tuple(row)
+        for row in connection.execute(
+            select(table).where(table.c.oaid == oaid).order_by(*table.primary_key)
+        )
+    ]

@@ -40,13 +40,24 @@ app = typer.Typer(
 
 Oaids = Annotated[
     list[str] | None,
-    typer.Option("--oaid", metavar="OAID", help="Only this OA; give it again for several. Default: all that are set up."),
+    typer.Option(
+        "--oaid",
+        metavar="OAID",
+        help="Only this OA; give it again for several. Default: all that are set up.",
+    ),
 ]
 OutputFile = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Written beside, then renamed: whole or not at all. Default: stdout."),
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Written beside, then renamed: whole or not at all. Default: stdout.",
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on stdout, one object a line.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="For programs: JSON on stdout, one object a line.")
+]
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -61,7 +72,10 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's signature
 def _options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
+        ),
     ] = False,
 ) -> None:
     """Run before every command: nothing to do."""
@@ -128,11 +142,18 @@ def show_error(error: EtlError) -> None:
 
 def main() -> NoReturn:
     """Run the command that the arguments name and exit with its code (DESIGN §6)."""
-    for module in ("run", "watch", "report", "data", "care", "play"):  # they register their commands, listed in this order
+    for module in (
+        "run",
+        "watch",
+        "report",
+        "data",
+        "care",
+        "play",
+    ):  # they register their commands, listed in this order
         import_module(f"etl.cli.{module}")
 
-    # Imports make some hundred thousand objects that live as long as the process: looking for garbage among them costs a
-    # tenth of a small sync.
+    # Imports make some hundred thousand objects that live as long as the process: looking for
+    # garbage among them costs a tenth of a small sync.
     gc.set_threshold(100_000)
     stop_on_signals()
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from etl.reports.export import Point
+    from etl.export import Point
 
 
 class ExportFormat(StrEnum):
@@ -45,7 +45,9 @@ def export(
             "2026-11-01T09:00:00+07:00. Default: now.",
         ),
     ] = None,
-    changes: Annotated[bool, typer.Option("--changes", help="The change log until then, in place of who followed.")] = False,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="The change log until then, in place of who followed.")
+    ] = False,
     output: Annotated[
         ExportFormat, typer.Option("--format", help="parquet needs -o and the extra of that name.")
     ] = ExportFormat.CSV,
@@ -54,16 +56,20 @@ def export(
     """Write the User_Ids who followed at a moment, as the last snapshot until then found them; or the change log."""
     from datetime import UTC, datetime
 
+    from etl import export as exports
     from etl.db.accounts import chosen_accounts
     from etl.db.engine import reading
-    from etl.reports import export as exports
 
     if output is ExportFormat.PARQUET:
         if file is None:
             raise UsageError("--format parquet needs -o FILE")
         exports.require_pyarrow()
     settings, engine = open_database()
-    moment = exports.moment_of(as_of, zone=settings.timezone, now=datetime.now(UTC)) if as_of is not None else None
+    moment = (
+        exports.moment_of(as_of, zone=settings.timezone, now=datetime.now(UTC))
+        if as_of is not None
+        else None
+    )
     accounts = chosen_accounts(engine, oaid or [])
     if not accounts:
         raise UsageError("no OA is in the database yet: run `etl sync` first")
@@ -77,10 +83,14 @@ def export(
         ):
             for point in points:
                 count = 0
-                for rows in (exports.changes_until if changes else exports.followers_at)(connection, point):
+                for rows in (exports.changes_until if changes else exports.followers_at)(
+                    connection, point
+                ):
                     sink.write(rows)
                     count += len(rows)
-                say(f"etl: OA {point.oaid}: {count} {'changes' if changes else 'followers'} as of {point}")
+                say(
+                    f"etl: OA {point.oaid}: {count} {'changes' if changes else 'followers'} as of {point}"
+                )
     return 0
 
 
@@ -101,14 +111,15 @@ def _target(file: Path | None, *, binary: bool) -> Iterator[IO[Any]]:
     Raises:
         UsageError: the file cannot be written.
     """
-    from etl.atomic import atomic_file
+    from etl.files import atomic_file
 
     if file is None:
         try:
             yield sys.stdout
             sys.stdout.flush()
         except BrokenPipeError:
-            # The reader has seen enough (`etl export | head`): nothing is wrong, and nothing more can be flushed.
+            # The reader has seen enough (`etl export | head`): nothing is wrong, and nothing more
+            # can be flushed.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(128 + signal.SIGPIPE) from None
         return

@@ -13,7 +13,7 @@ from etl.cli.app import app, say
 
 if TYPE_CHECKING:
     from etl.reports.figures import ChurnReport
-    from etl.reports.words import Words
+    from etl.reports.language import Words
 
 DEMO_FILE = Path("followers-demo.db")
 
@@ -36,23 +36,44 @@ With real keys (a .env file or the environment; README.md has the rest):
 """
 
 
-@app.command(epilog="Example: etl simulate --port 8460 --followers 5000 --leaves 0.2 --arrivals 0.3")
+@app.command(
+    epilog="Example: etl simulate --port 8460 --followers 5000 --leaves 0.2 --arrivals 0.3"
+)
 def simulate(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8460,
     followers: Annotated[int, typer.Option("--followers", min=0)] = 1000,
     oaid: Annotated[str, typer.Option("--oaid", metavar="OAID")] = "4097311281936189049",
-    order: Annotated[str, typer.Option("--order", help="oldest, newest or activity: how the list is ordered.")] = "oldest",
+    order: Annotated[
+        str, typer.Option("--order", help="oldest, newest or activity: how the list is ordered.")
+    ] = "oldest",
     seed: Annotated[int, typer.Option("--seed", help="The same seed, the same world.")] = 1,
-    max_page: Annotated[int, typer.Option("--max-page", min=1, help="The most users an answer holds.")] = 50,
-    max_offset: Annotated[int | None, typer.Option("--max-offset", min=0, help="A larger Offset is answered with 162.")] = None,
-    rate: Annotated[float, typer.Option("--rate", min=0, help="Requests a second before code 160; 0: no limit.")] = 0,
-    latency: Annotated[float, typer.Option("--latency", min=0, help="Seconds before each answer.")] = 0,
-    leaves: Annotated[float, typer.Option("--leaves", min=0, help="How many leave before a page, on average.")] = 0,
-    arrivals: Annotated[float, typer.Option("--arrivals", min=0, help="How many arrive before a page.")] = 0,
-    returns: Annotated[float, typer.Option("--returns", min=0, help="How many return before a page.")] = 0,
+    max_page: Annotated[
+        int, typer.Option("--max-page", min=1, help="The most users an answer holds.")
+    ] = 50,
+    max_offset: Annotated[
+        int | None,
+        typer.Option("--max-offset", min=0, help="A larger Offset is answered with 162."),
+    ] = None,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0, help="Requests a second before code 160; 0: no limit.")
+    ] = 0,
+    latency: Annotated[
+        float, typer.Option("--latency", min=0, help="Seconds before each answer.")
+    ] = 0,
+    leaves: Annotated[
+        float, typer.Option("--leaves", min=0, help="How many leave before a page, on average.")
+    ] = 0,
+    arrivals: Annotated[
+        float, typer.Option("--arrivals", min=0, help="How many arrive before a page.")
+    ] = 0,
+    returns: Annotated[
+        float, typer.Option("--returns", min=0, help="How many return before a page.")
+    ] = 0,
     fault: Annotated[
         list[str] | None,
-        typer.Option("--fault", metavar="NAME=P", help="A fault and its probability, such as http_503=0.01."),
+        typer.Option(
+            "--fault", metavar="NAME=P", help="A fault and its probability, such as http_503=0.01."
+        ),
     ] = None,
 ) -> int:
     """Serve a simulated eSMS on this machine until Ctrl-C: followers come and go while they are read."""
@@ -73,7 +94,9 @@ def simulate(
     simulator.remember = False
     try:
         with simulator:
-            say("A simulated eSMS (its followers are made up) listens. Point etl to it from another terminal:\n")
+            say(
+                "A simulated eSMS (its followers are made up) listens. Point etl to it from another terminal:\n"
+            )
             for name, value in simulator.environment.items():
                 typer.echo(f"export {name}={value}")
             say("\nCtrl-C ends it.")
@@ -85,9 +108,13 @@ def simulate(
     return 0
 
 
-@app.command(epilog="Example: etl demo && etl report    (with DATABASE_URL as the demo's last lines say)")
+@app.command(
+    epilog="Example: etl demo && etl report    (with DATABASE_URL as the demo's last lines say)"
+)
 def demo(
-    file: Annotated[Path, typer.Option("--file", help="The SQLite file to make; an earlier demo's is replaced.")] = DEMO_FILE,
+    file: Annotated[
+        Path, typer.Option("--file", help="The SQLite file to make; an earlier demo's is replaced.")
+    ] = DEMO_FILE,
     weeks: Annotated[int, typer.Option("--weeks", min=1, max=52, help="Weeks of daily syncs.")] = 8,
 ) -> int:
     """Show everything without keys and without network: weeks of daily syncs of a simulated OA, and its churn."""
@@ -96,8 +123,8 @@ def demo(
     from etl.demo import FOLLOWERS, HOUR, NAME, OAID, ZONE, Demo
     from etl.model import Account
     from etl.reports.churn import Question, churn_report
+    from etl.reports.language import Lang, Words
     from etl.reports.text import period_table, section
-    from etl.reports.words import Lang, Words
 
     typer.echo(
         f"The data of this demo is SIMULATED: an OA of {FOLLOWERS:,} made-up followers on a simulated eSMS. The syncs are real:\n"
@@ -105,11 +132,15 @@ def demo(
     )
     show = Demo(file, weeks, datetime.now(UTC))
     engine = show.run(typer.echo)
-    report = churn_report(engine, [Account(OAID, NAME)], Question(), now=datetime.now(UTC), zone=ZONE)
+    report = churn_report(
+        engine, [Account(OAID, NAME)], Question(), now=datetime.now(UTC), zone=ZONE
+    )
     words = Words(Lang.EN, ZONE)
     requests = sum(snapshot.requests or 0 for snapshot in show.snapshots)
     typer.echo(f"\n{len(show.snapshots)} syncs, {requests:,} requests to the simulated eSMS.\n")
-    typer.echo(section("Churn by week (simulated)", period_table(report.accounts[0], report, words)))
+    typer.echo(
+        section("Churn by week (simulated)", period_table(report.accounts[0], report, words))
+    )
     page = _page(report, words, file)
     typer.echo(LAST_WORDS.format(etl=_called(), url=show.url, page=page))
     return 0

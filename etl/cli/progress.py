@@ -29,6 +29,8 @@ def progress() -> Iterator[Callable[[str, int, int, int], None]]:
         task = bar.add_task("", total=None, visible=False, oaid="", look=1)
 
         def show(oaid: str, look: int, end: int, total: int) -> None:
-            bar.update(task, visible=True, oaid=oaid, look=look, completed=end, total=max(total, end))
+            bar.update(
+                task, visible=True, oaid=oaid, look=look, completed=end, total=max(total, end)
+            )
 
         yield show

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from etl.reports.figures import ChurnReport
-    from etl.reports.words import Words
+    from etl.reports.language import Words
 
 
 class ReportFormat(StrEnum):
@@ -36,7 +36,7 @@ class PeriodLength(StrEnum):
 
 
 class Language(StrEnum):
-    """What people read it in (`etl.reports.words.Lang`)."""
+    """What people read it in (`etl.reports.language.Lang`)."""
 
     EN = "en"
     VI = "vi"
@@ -49,16 +49,28 @@ class Language(StrEnum):
 )
 def report(
     oaid: Oaids = None,
-    by: Annotated[PeriodLength, typer.Option("--by", help="How long a period is; weeks begin on Monday.")] = PeriodLength.WEEK,
+    by: Annotated[
+        PeriodLength, typer.Option("--by", help="How long a period is; weeks begin on Monday.")
+    ] = PeriodLength.WEEK,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="DATE", help="The first day, such as 2026-11-01. Default: the first snapshot's."),
+        typer.Option(
+            "--since",
+            metavar="DATE",
+            help="The first day, such as 2026-11-01. Default: the first snapshot's.",
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="The last day, included. Default: the last run's.")
+        str | None,
+        typer.Option(
+            "--until", metavar="DATE", help="The last day, included. Default: the last run's."
+        ),
     ] = None,
     output: Annotated[
-        ReportFormat, typer.Option("--format", help="csv: the periods; json: every figure, one object a line for each OA.")
+        ReportFormat,
+        typer.Option(
+            "--format", help="csv: the periods; json: every figure, one object a line for each OA."
+        ),
     ] = ReportFormat.TABLE,
     lang: Annotated[Language, typer.Option("--lang", help="Of table and html.")] = Language.EN,
     file: OutputFile = None,
@@ -68,9 +80,9 @@ def report(
 
     from etl.db.accounts import chosen_accounts
     from etl.reports.churn import Question, churn_report
+    from etl.reports.language import Lang, Words
     from etl.reports.periods import By
     from etl.reports.webpage import write_file
-    from etl.reports.words import Lang, Words
 
     question = Question(By(by), _date("--since", since), _date("--until", until))
     if output is ReportFormat.HTML:
@@ -82,7 +94,9 @@ def report(
         Thread(target=warm_up, daemon=True).start()
     settings, engine = open_database()
     accounts = chosen_accounts(engine, oaid or [])
-    told = churn_report(engine, accounts, question, now=datetime.now(UTC), zone=settings.timezone, strict=bool(oaid))
+    told = churn_report(
+        engine, accounts, question, now=datetime.now(UTC), zone=settings.timezone, strict=bool(oaid)
+    )
     for why in told.left_out:
         say(f"etl: left out: {why}")
     content = _rendered(told, output, Words(Lang(lang), settings.timezone))

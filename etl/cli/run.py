@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from etl.esms.client import EsmsClient
     from etl.esms.pace import Retry
     from etl.settings import Settings
-    from etl.sync import Outcome, Run
+    from etl.sync.account import Outcome, Run
 
 
 @app.command(
@@ -33,7 +33,10 @@ def sync(
     oaid: Oaids = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Read the API and the database, write nothing at all, exit as the real run would."),
+        typer.Option(
+            "--dry-run",
+            help="Read the API and the database, write nothing at all, exit as the real run would.",
+        ),
     ] = False,
     allow_mass_unfollow: Annotated[
         bool,
@@ -49,10 +52,23 @@ def sync(
     from etl.settings import sync_settings
 
     settings = sync_settings(need_oaids=not oaid)
-    return run_sync(settings, oaid or [], dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow, as_json=as_json)
+    return run_sync(
+        settings,
+        oaid or [],
+        dry_run=dry_run,
+        allow_mass_unfollow=allow_mass_unfollow,
+        as_json=as_json,
+    )
 
 
-def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass_unfollow: bool, as_json: bool) -> int:
+def run_sync(
+    settings: Settings,
+    chosen: list[str],
+    *,
+    dry_run: bool,
+    allow_mass_unfollow: bool,
+    as_json: bool,
+) -> int:
     """Sync the chosen OAs (or all that are set up) one after the other; give the gravest exit code.
 
     Raises:
@@ -60,7 +76,7 @@ def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass
     """
     from contextlib import nullcontext
 
-    from etl.cli.announce import announced
+    from etl.observe.announce import announced
     from etl.observe.logs import configure_logging, failure_event, logger
 
     people = configure_logging(settings.etl_log_format, settings.etl_log_level)
@@ -71,7 +87,9 @@ def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass
     told = nullcontext() if dry_run else announced(settings, log, outcomes, chosen=bool(chosen))
     try:
         with told:
-            for outcome in _outcomes(settings, chosen, log, dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow):
+            for outcome in _outcomes(
+                settings, chosen, log, dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow
+            ):
                 outcomes.append(outcome)
                 try:
                     _show(log, outcome, people=people, as_json=as_json)
@@ -87,13 +105,22 @@ def run_sync(settings: Settings, chosen: list[str], *, dry_run: bool, allow_mass
     return gravest([outcome.exit_code for outcome in outcomes])
 
 
-def _outcomes(settings: Settings, chosen: list[str], log: Any, *, dry_run: bool, allow_mass_unfollow: bool) -> Iterator[Outcome]:  # noqa: ANN401 - structlog's own proxy
+def _outcomes(
+    settings: Settings,
+    chosen: list[str],
+    log: Any,  # noqa: ANN401 - structlog's own proxy
+    *,
+    dry_run: bool,
+    allow_mass_unfollow: bool,
+) -> Iterator[Outcome]:
     """What becomes of each OA, as it becomes."""
     from etl.esms.client import EsmsClient
 
     chosen = _checked(chosen)
     if not chosen and not settings.esms_oaids:
-        raise SettingsError(["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"])
+        raise SettingsError(
+            ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
+        )
     engine = _engine(settings, dry_run=dry_run)
     deadline = time.monotonic() + settings.max_runtime_seconds
     with (
@@ -102,7 +129,9 @@ def _outcomes(settings: Settings, chosen: list[str], log: Any, *, dry_run: bool,
     ):
         oaids = _oaids(settings, chosen, esms, engine, dry_run=dry_run)
         if allow_mass_unfollow and not chosen and len(oaids) > 1:
-            raise UsageError("--allow-mass-unfollow needs --oaid where there are several OAs: name those you mean")
+            raise UsageError(
+                "--allow-mass-unfollow needs --oaid where there are several OAs: name those you mean"
+            )
 
         def on_page(oaid: str, look: int, end: int, total: int) -> None:
             log.debug("page", oaid=oaid, look=look, end=end, total=total)
@@ -115,7 +144,13 @@ def _outcomes(settings: Settings, chosen: list[str], log: Any, *, dry_run: bool,
 def _show(log: Any, outcome: Outcome, *, people: bool, as_json: bool) -> None:  # noqa: ANN401 - structlog's own proxy
     from etl.observe.logs import closing_event
 
-    closing_event(log, outcome.snapshot, duration_s=outcome.duration_s, exit_code=outcome.exit_code, error=outcome.error)
+    closing_event(
+        log,
+        outcome.snapshot,
+        duration_s=outcome.duration_s,
+        exit_code=outcome.exit_code,
+        error=outcome.error,
+    )
     if as_json:
         write_line(as_line(outcome))
         sys.stdout.flush()
@@ -126,7 +161,14 @@ def _show(log: Any, outcome: Outcome, *, people: bool, as_json: bool) -> None:  
 def _told(log: Any, retry: Retry) -> None:  # noqa: ANN401 - structlog's own proxy
     from etl.observe.logs import retry_event
 
-    retry_event(log, oaid=retry.oaid, offset=retry.offset, attempt=retry.attempt, wait_s=retry.wait, reason=retry.reason)
+    retry_event(
+        log,
+        oaid=retry.oaid,
+        offset=retry.offset,
+        attempt=retry.attempt,
+        wait_s=retry.wait,
+        reason=retry.reason,
+    )
 
 
 def as_line(outcome: Outcome) -> dict[str, Any]:
@@ -167,7 +209,9 @@ def _engine(settings: Settings, *, dry_run: bool) -> Engine | None:
     return engine
 
 
-def _oaids(settings: Settings, chosen: list[str], esms: EsmsClient, engine: Engine | None, *, dry_run: bool) -> list[str]:
+def _oaids(
+    settings: Settings, chosen: list[str], esms: EsmsClient, engine: Engine | None, *, dry_run: bool
+) -> list[str]:
     from etl.settings import ALL
 
     if chosen:
@@ -176,7 +220,9 @@ def _oaids(settings: Settings, chosen: list[str], esms: EsmsClient, engine: Engi
         return list(settings.esms_oaids)
     accounts = esms.accounts()
     if not accounts:
-        raise SettingsError(["ESMS_OAIDS is `all`, but eSMS names no OA for this account (see `etl accounts`)"])
+        raise SettingsError(
+            ["ESMS_OAIDS is `all`, but eSMS names no OA for this account (see `etl accounts`)"]
+        )
     if engine is not None and not dry_run:
         from etl.db.accounts import name_accounts
 
@@ -192,20 +238,29 @@ def _run(
     allow_mass_unfollow: bool,
     on_page: Callable[[str, int, int, int], None],
 ) -> Run:
-    from etl.sweep import SweepLimits
-    from etl.sync import Limits, Run
+    from etl.sync.account import Limits, Run
+    from etl.sync.sweep import SweepLimits
 
     limits = Limits(
-        SweepLimits(settings.esms_concurrency, settings.etl_max_looks, settings.etl_total_tolerance),
+        SweepLimits(
+            settings.esms_concurrency, settings.etl_max_looks, settings.etl_total_tolerance
+        ),
         settings.etl_max_unfollow_share,
         settings.etl_unfollow_floor,
     )
-    return Run(esms, engine, limits, settings.timezone, allow_mass_unfollow=allow_mass_unfollow, on_page=on_page)
+    return Run(
+        esms,
+        engine,
+        limits,
+        settings.timezone,
+        allow_mass_unfollow=allow_mass_unfollow,
+        on_page=on_page,
+    )
 
 
 def _each(run: Run, oaids: list[str], esms: EsmsClient, *, dry_run: bool) -> Iterator[Outcome]:
     """One OA after the other; one that fails does not keep the others from being synced, a signal does."""
-    from etl.sync import preview_account, sync_account
+    from etl.sync.account import preview_account, sync_account
 
     for oaid in oaids:
         outcome = (preview_account if dry_run else sync_account)(run, oaid)

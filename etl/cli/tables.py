@@ -49,9 +49,13 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for number, column in enumerate(columns):
         figures = any(isinstance(row[number], int | float) for row in rows)
         # Nothing is cut off, however narrow the terminal.
-        table.add_column(column.replace("_", " "), justify="right" if figures else "left", overflow="fold")
+        table.add_column(
+            column.replace("_", " "), justify="right" if figures else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))  # Text: an OA's name is data and may look like markup
+        table.add_row(
+            *(Text(_cell(value)) for value in row)
+        )  # Text: an OA's name is data and may look like markup
     Console().print(table)
 
 

@@ -14,13 +14,32 @@ from etl.errors import TornStoryError, UsageError
 TOO_OLD = 75
 """Exit code of `etl status --max-age`: no believable reading for too long; the next one may cure it."""
 
-STATUS_COLUMNS = ("OA", "name", "following", "last complete", "age", "7 days", "30 days", "since then")
+STATUS_COLUMNS = (
+    "OA",
+    "name",
+    "following",
+    "last complete",
+    "age",
+    "7 days",
+    "30 days",
+    "since then",
+)
 
 HISTORY_COLUMNS = (
     "snapshot_id", "oaid", "status", "taken_at", "taken_on", "finished_at", "total", "seen", "baseline", "followed",
     "refollowed", "unfollowed", "following", "looks", "requests", "retries", "reason",
 )  # fmt: skip
-HISTORY_FOR_PEOPLE = ("id", "oaid", "taken_at", "status", "followed", "refollowed", "unfollowed", "following", "reason")
+HISTORY_FOR_PEOPLE = (
+    "id",
+    "oaid",
+    "taken_at",
+    "status",
+    "followed",
+    "refollowed",
+    "unfollowed",
+    "following",
+    "reason",
+)
 """What fits on a terminal; the other forms tell everything."""
 
 
@@ -31,7 +50,11 @@ def status(
     oaid: Oaids = None,
     max_age: Annotated[
         str | None,
-        typer.Option("--max-age", metavar="AGE", help="Exit 75 where the last complete snapshot is older: 90m, 26h, 2d."),
+        typer.Option(
+            "--max-age",
+            metavar="AGE",
+            help="Exit 75 where the last complete snapshot is older: 90m, 26h, 2d.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -45,7 +68,10 @@ def status(
     if not accounts:
         say("etl: no OA was synced yet: run `etl sync`")
         return TOO_OLD if limit is not None else 0
-    states = [account_status(engine, account, now=datetime.now(UTC), max_age=limit) for account in accounts]
+    states = [
+        account_status(engine, account, now=datetime.now(UTC), max_age=limit)
+        for account in accounts
+    ]
     if as_json:
         for state in states:
             write_line(asdict(state))
@@ -64,8 +90,15 @@ def status(
 @app.command(epilog="Example: etl history --limit 14 --format csv > snapshots.csv")
 def history(
     oaid: Oaids = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=2**63 - 1, help="The newest so many snapshots of each OA.")] = 30,
-    output: Annotated[TableFormat, typer.Option("--format", help="How to show it.")] = TableFormat.TABLE,
+    limit: Annotated[
+        int,
+        typer.Option(
+            "--limit", min=1, max=2**63 - 1, help="The newest so many snapshots of each OA."
+        ),
+    ] = 30,
+    output: Annotated[
+        TableFormat, typer.Option("--format", help="How to show it.")
+    ] = TableFormat.TABLE,
     as_json: AsJson = False,
 ) -> int:
     """List the snapshots: every run that was, whatever became of it, newest last."""
@@ -90,7 +123,7 @@ def history(
 def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
     """Prove that the tables tell one story: followers, the change log and the snapshots' counts agree."""
     from etl.db.engine import reading
-    from etl.db.story import check, oaids, require_sound
+    from etl.maintenance.verify import check, oaids, require_sound
 
     _, engine = open_database()
     torn = 0
@@ -98,7 +131,9 @@ def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
         require_sound(connection)
         known = oaids(connection)
         for unknown in set(oaid or []) - set(known):
-            raise UsageError(f"--oaid: OA {unknown!r} is not in the database (there: {', '.join(known) or 'none yet'})")
+            raise UsageError(
+                f"--oaid: OA {unknown!r} is not in the database (there: {', '.join(known) or 'none yet'})"
+            )
         for each in known:
             if oaid and each not in oaid:
                 continue

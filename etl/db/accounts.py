@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 def known_accounts(engine: Engine) -> list[Account]:
     """Every OA that was ever synced, by OAID; the name is empty where GetListZOA was never asked."""
     with reading(engine) as connection:
-        rows = connection.execute(select(official_accounts.c.oaid, official_accounts.c.name).order_by(official_accounts.c.oaid))
+        rows = connection.execute(
+            select(official_accounts.c.oaid, official_accounts.c.name).order_by(
+                official_accounts.c.oaid
+            )
+        )
         return [Account(row.oaid, row.name or "") for row in rows]
 
 
@@ -45,16 +49,24 @@ def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = Tr
     """Write the names that GetListZOA gives; `add` registers OAs that are not in the database yet. Writes only what changed."""
     known = {account.oaid: account.name for account in known_accounts(engine)}
     each = {account.oaid: account for account in accounts}.values()  # eSMS may list one twice
-    changed = [account for account in each if known.get(account.oaid, None if add else account.name) != account.name]
+    changed = [
+        account
+        for account in each
+        if known.get(account.oaid, None if add else account.name) != account.name
+    ]
     if not changed:
         return
     with writing(engine) as connection:
         for account in changed:
             if account.oaid in known:
                 connection.execute(
-                    update(official_accounts).where(official_accounts.c.oaid == account.oaid).values(name=account.name)
+                    update(official_accounts)
+                    .where(official_accounts.c.oaid == account.oaid)
+                    .values(name=account.name)
                 )
             else:
                 connection.execute(
-                    official_accounts.insert().values(oaid=account.oaid, name=account.name, created_at=datetime.now(UTC))
+                    official_accounts.insert().values(
+                        oaid=account.oaid, name=account.name, created_at=datetime.now(UTC)
+                    )
                 )

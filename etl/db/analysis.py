@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-# LOCAL: it ends with the transaction, so that it works behind a transaction-pooling pgbouncer. Without it PostgreSQL sorts
-# three million changes on disk (4 MB are its default); compiling such a statement (jit) costs more than it gains.
+# LOCAL: it ends with the transaction, so that it works behind a transaction-pooling pgbouncer.
+# Without it PostgreSQL sorts three million changes on disk (4 MB are its default); compiling such a
+# statement (jit) costs more than it gains.
 _POSTGRESQL = ("SET LOCAL work_mem = '192MB'", "SET LOCAL jit = off")
 
 

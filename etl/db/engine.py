@@ -16,7 +16,13 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from etl.errors import DatabaseUnreachableError, EtlError, InterruptedRunError, NoDatabaseError, SettingsError
+from etl.errors import (
+    DatabaseUnreachableError,
+    EtlError,
+    InterruptedRunError,
+    NoDatabaseError,
+    SettingsError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,17 +55,24 @@ def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
     given = url if isinstance(url, str) else url.get_secret_value()
     try:
         parsed = make_url(given)
-        return _sqlite(parsed, create=create) if parsed.get_backend_name() == "sqlite" else _postgresql(parsed)
+        return (
+            _sqlite(parsed, create=create)
+            if parsed.get_backend_name() == "sqlite"
+            else _postgresql(parsed)
+        )
     except (ArgumentError, ValueError):
         # Without its cause: the text of a URL may hold a password.
-        raise SettingsError(["DATABASE_URL is no database URL such as sqlite:///followers.db"]) from None
+        raise SettingsError(
+            ["DATABASE_URL is no database URL such as sqlite:///followers.db"]
+        ) from None
 
 
 def _postgresql(url: URL) -> Engine:
     if "@" in (url.host or ""):
         # Half a password, which the driver's "cannot resolve host" would tell.
         raise SettingsError(["DATABASE_URL holds an @ too many: write one in a password as %40"])
-    # prepare_threshold: server-side prepared statements do not survive a transaction-pooling pgbouncer.
+    # prepare_threshold: server-side prepared statements do not survive a transaction-pooling
+    # pgbouncer.
     return create_engine(
         url.set(drivername="postgresql+psycopg"),
         poolclass=NullPool,
@@ -73,19 +86,27 @@ def _sqlite(url: URL, *, create: bool) -> Engine:
     if not create and path and path != ":memory:":
         if not Path(path).is_file():
             raise NoDatabaseError(f"there is no database file {path}")
-        url = url.set(database=f"file:{quote(str(Path(path).absolute()))}", query={"mode": "rw", "uri": "true"})
+        url = url.set(
+            database=f"file:{quote(str(Path(path).absolute()))}",
+            query={"mode": "rw", "uri": "true"},
+        )
     engine = create_engine(
         url.set(drivername="sqlite+pysqlite"),
         poolclass=NullPool,
         hide_parameters=True,
-        # isolation_level None: we begin transactions ourselves, below; the driver's guesses begin them too late.
-        connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
+        # isolation_level None: we begin transactions ourselves, below; the driver's guesses begin
+        # them too late.
+        connect_args={
+            "timeout": SQLITE_BUSY_SECONDS,
+            "isolation_level": None,
+            "check_same_thread": False,
+        },
     )
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _: Any) -> None:  # noqa: ANN401 - sqlalchemy's pool record
-        # WAL: readers (analysts, backups) and the sync do not wait for each other. It stays with the file, and whoever only
-        # reads it (a backup, say) leaves it as it is.
+        # WAL: readers (analysts, backups) and the sync do not wait for each other. It stays with
+        # the file, and whoever only reads it (a backup, say) leaves it as it is.
         if create and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode=WAL")
 
@@ -115,7 +136,11 @@ def writing(engine: Engine) -> Iterator[Connection]:
     Raises:
         DatabaseUnreachableError: the database is gone, full, read-only or refuses us.
     """
-    with translated(), engine.execution_options(**{_IMMEDIATE: True}).begin() as connection, _stoppable(connection):
+    with (
+        translated(),
+        engine.execution_options(**{_IMMEDIATE: True}).begin() as connection,
+        _stoppable(connection),
+    ):
         yield connection
 
 
@@ -127,7 +152,9 @@ def reading(engine: Engine) -> Iterator[Connection]:
         DatabaseUnreachableError: the database is gone or refuses us.
     """
     if engine.dialect.name == "postgresql":
-        engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        engine = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
     with translated(), engine.begin() as connection, _stoppable(connection):
         yield connection
 
@@ -140,8 +167,11 @@ def _stoppable(connection: Connection) -> Iterator[None]:
     except InterruptedRunError:
         if connection.dialect.name == "postgresql":
             with suppress(*_driver_errors()):
-                cast("PsycopgConnection", connection.connection.driver_connection).cancel_safe(timeout=POSTGRESQL_CONNECT_SECONDS)
-            # Rolling back would fail, amid a statement, and hide the signal; the server does it when the connection goes.
+                cast("PsycopgConnection", connection.connection.driver_connection).cancel_safe(
+                    timeout=POSTGRESQL_CONNECT_SECONDS
+                )
+            # Rolling back would fail, amid a statement, and hide the signal; the server does it
+            # when the connection goes.
             connection.invalidate()
         raise
 
@@ -156,7 +186,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise DatabaseUnreachableError(f"the database failed: {driver_words(error.orig or error)}") from error
+        raise DatabaseUnreachableError(
+            f"the database failed: {driver_words(error.orig or error)}"
+        ) from error
     except SQLAlchemyError as error:
         raise DatabaseUnreachableError(f"the database failed: {type(error).__name__}") from error
     except _driver_errors() as error:
@@ -185,10 +217,17 @@ def worth_another_try(error: EtlError) -> bool:
         cause = cause.orig
     if isinstance(cause, sqlite3.Error):
         # The low byte is the primary code: https://sqlite.org/rescode.html
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in {
+            sqlite3.SQLITE_BUSY,
+            sqlite3.SQLITE_LOCKED,
+        }
     state = getattr(cause, "sqlstate", "")
     # A psycopg.OperationalError that the server gave no state is a connection that broke.
-    return type(cause).__name__ == "OperationalError" if state is None else state.startswith(_PASSING_STATES)
+    return (
+        type(cause).__name__ == "OperationalError"
+        if state is None
+        else state.startswith(_PASSING_STATES)
+    )
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:

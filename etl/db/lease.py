@@ -1,7 +1,8 @@
 """One run per OA at a time, on any number of hosts: a row with a token and an expiry, by the database's own clock.
 
-No advisory locks: they vanish behind a pooler. The fence is what makes the lease safe: the first statement of every
-transaction that writes is conditional on the token, so that a process that was paused and wakes late can change nothing.
+No advisory locks: they vanish behind a pooler. The fence is what makes the lease safe: the first
+statement of every transaction that writes is conditional on the token, so that a process that was
+paused and wakes late can change nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +66,11 @@ class Lease:
 
     def release(self, connection: Connection) -> None:
         """Give it back, in the same transaction as the last thing written under it."""
-        connection.execute(update(official_accounts).where(self._ours()).values(lease_token=None, lease_expires_at=None))
+        connection.execute(
+            update(official_accounts)
+            .where(self._ours())
+            .values(lease_token=None, lease_expires_at=None)
+        )
 
     @contextmanager
     def resting(self) -> Iterator[None]:
@@ -89,7 +94,9 @@ class Lease:
             self.release(connection)
 
     def _ours(self) -> ColumnElement[bool]:
-        return and_(official_accounts.c.oaid == self.oaid, official_accounts.c.lease_token == self._token)
+        return and_(
+            official_accounts.c.oaid == self.oaid, official_accounts.c.lease_token == self._token
+        )
 
     def _renew(self, connection: Connection) -> bool:
         dialect = connection.dialect.name
@@ -131,7 +138,11 @@ def held(connection: Connection, oaid: str) -> bool:
 
 def _take(connection: Connection, lease: Lease, now: datetime) -> None:
     dialect = connection.dialect.name
-    connection.execute(upserting(connection, official_accounts).values(oaid=lease.oaid, created_at=now).on_conflict_do_nothing())
+    connection.execute(
+        upserting(connection, official_accounts)
+        .values(oaid=lease.oaid, created_at=now)
+        .on_conflict_do_nothing()
+    )
     taken = connection.execute(
         update(official_accounts)
         .where(
@@ -141,7 +152,10 @@ def _take(connection: Connection, lease: Lease, now: datetime) -> None:
                 official_accounts.c.lease_expires_at <= database_clock(dialect),
             ),
         )
-        .values(lease_token=lease._token, lease_expires_at=database_clock(dialect, seconds=LEASE_SECONDS))  # noqa: SLF001 - the same module
+        .values(
+            lease_token=lease._token,  # noqa: SLF001 - the same module
+            lease_expires_at=database_clock(dialect, seconds=LEASE_SECONDS),
+        )
     )
     if taken.rowcount != 1:
         raise BusyError(f"another run holds OA {lease.oaid}")

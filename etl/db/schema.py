@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Engine
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/versions` (a test compares). Known by heart: Alembic takes half a second to import."""
 
 EMPTY = "empty"
@@ -39,10 +39,16 @@ def current_revision(engine: Engine) -> str:
     with reading(engine) as connection:
         tables = set(inspect(connection).get_table_names())
         if "alembic_version" in tables:
-            revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+            revision = connection.execute(
+                text("SELECT version_num FROM alembic_version")
+            ).scalar_one_or_none()
             if revision is not None:
                 return str(revision)
-        return EMPTY if not tables & {"official_accounts", "snapshots", "followers", "follower_changes"} else UNKNOWN
+        return (
+            EMPTY
+            if not tables & {"official_accounts", "snapshots", "followers", "follower_changes"}
+            else UNKNOWN
+        )
 
 
 def require_current(engine: Engine) -> None:
@@ -56,7 +62,10 @@ def require_current(engine: Engine) -> None:
     if revision == HEAD:
         return
     if revision == EMPTY:
-        raise _behind("the database is empty", "The first `etl sync` fills it; `etl db upgrade` creates its tables.")
+        raise _behind(
+            "the database is empty",
+            "The first `etl sync` fills it; `etl db upgrade` creates its tables.",
+        )
     if not revision.isdigit():
         raise _behind(
             f"the database's tables are not ours (their revision: {revision})",
@@ -67,7 +76,10 @@ def require_current(engine: Engine) -> None:
             f"the database is at revision {revision}, newer than this program ({HEAD})",
             "Upgrade etl: pip install -U follower-etl",
         )
-    raise _behind(f"the database is at revision {revision}, behind this program ({HEAD})", DatabaseBehindError.hint)
+    raise _behind(
+        f"the database is at revision {revision}, behind this program ({HEAD})",
+        DatabaseBehindError.hint,
+    )
 
 
 def create_or_require_current(engine: Engine) -> None:

@@ -28,22 +28,39 @@ def begin(connection: Connection, snapshot: Snapshot) -> Snapshot:
 
 def finish(connection: Connection, snapshot: Snapshot) -> bool:
     """Say what became of a running one; False where it is not running any more."""
-    values = {name: value for name, value in asdict(snapshot).items() if name not in {"id", "oaid", "taken_at", "taken_on"}}
+    values = {
+        name: value
+        for name, value in asdict(snapshot).items()
+        if name not in {"id", "oaid", "taken_at", "taken_on"}
+    }
     done = connection.execute(
-        update(snapshots).where(snapshots.c.id == snapshot.id, snapshots.c.status == Status.RUNNING).values(values)
+        update(snapshots)
+        .where(snapshots.c.id == snapshot.id, snapshots.c.status == Status.RUNNING)
+        .values(values)
     )
     return done.rowcount == 1
 
 
 def get(connection: Connection, snapshot_id: int) -> Snapshot | None:
     """One snapshot by its id."""
-    row = connection.execute(select(*_COLUMNS).where(snapshots.c.id == snapshot_id)).mappings().first()
+    row = (
+        connection.execute(select(*_COLUMNS).where(snapshots.c.id == snapshot_id))
+        .mappings()
+        .first()
+    )
     return _snapshot(row) if row else None
 
 
-def latest(connection: Connection, oaid: str, statuses: Sequence[Status] | None = None, *, limit: int = 1) -> list[Snapshot]:
+def latest(
+    connection: Connection, oaid: str, statuses: Sequence[Status] | None = None, *, limit: int = 1
+) -> list[Snapshot]:
     """The newest snapshots of an OA, newest first, of some statuses or of any."""
-    statement = select(*_COLUMNS).where(snapshots.c.oaid == oaid).order_by(snapshots.c.id.desc()).limit(limit)
+    statement = (
+        select(*_COLUMNS)
+        .where(snapshots.c.oaid == oaid)
+        .order_by(snapshots.c.id.desc())
+        .limit(limit)
+    )
     if statuses is not None:
         statement = statement.where(snapshots.c.status.in_(statuses))
     return [_snapshot(row) for row in connection.execute(statement).mappings()]
@@ -62,10 +79,17 @@ def baseline_open(connection: Connection, oaid: str) -> bool:
     """Whether whoever is found now followed before we looked: no complete snapshot yet, and none partial by the ceiling."""
     settled = or_(
         snapshots.c.status == Status.COMPLETE,
-        # Whoever is found after a list that was cut off before its first follower was there before, too.
-        and_(snapshots.c.status == Status.PARTIAL, snapshots.c.reason == Reason.CEILING, snapshots.c.seen > 0),
+        # Whoever is found after a list that was cut off before its first follower was there before,
+        # too.
+        and_(
+            snapshots.c.status == Status.PARTIAL,
+            snapshots.c.reason == Reason.CEILING,
+            snapshots.c.seen > 0,
+        ),
     )
-    return not connection.execute(select(exists().where(snapshots.c.oaid == oaid, settled))).scalar_one()
+    return not connection.execute(
+        select(exists().where(snapshots.c.oaid == oaid, settled))
+    ).scalar_one()
 
 
 def held_unfollowed(connection: Connection, oaid: str) -> int | None:

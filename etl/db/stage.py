@@ -1,6 +1,7 @@
 """What a sweep would change, beside the truth: a temporary table that lives as long as the one transaction. Differs per database.
 
-Only the difference is staged, not everybody seen: the spool has both sets and knows it already (docs/decisions/0003).
+Only the difference is staged, not everybody seen: the spool has both sets and knows it already
+(docs/decisions/0003).
 """
 
 from __future__ import annotations
@@ -32,14 +33,18 @@ CHUNK = 10_000
 """Users read from the database at once."""
 
 
-def load(connection: Connection, *, arrived: Iterable[list[str]], gone: Iterable[list[str]]) -> None:
+def load(
+    connection: Connection, *, arrived: Iterable[list[str]], gone: Iterable[list[str]]
+) -> None:
     """Create the table for the present transaction, bulk-load it, and give the statements that follow room.
 
-    On PostgreSQL by COPY, with `SET LOCAL` and `ON COMMIT DROP`: nothing outlives the transaction, so a pooler may sit between.
+    On PostgreSQL by COPY, with `SET LOCAL` and `ON COMMIT DROP`: nothing outlives the transaction,
+    so a pooler may sit between.
     """
     chunks = [(True, arrived), (False, gone)]
     if connection.dialect.name == "postgresql":
-        # Sorting and hashing a million identifiers wants memory; jit compiles for longer than these statements run.
+        # Sorting and hashing a million identifiers wants memory; jit compiles for longer than these
+        # statements run.
         connection.execute(text("SET LOCAL work_mem = '256MB'"))
         connection.execute(text("SET LOCAL jit = off"))
         connection.execute(
@@ -48,7 +53,10 @@ def load(connection: Connection, *, arrived: Iterable[list[str]], gone: Iterable
             )
         )
         driver = cast("PsycopgConnection", connection.connection.driver_connection)
-        with driver.cursor() as cursor, cursor.copy(f"COPY {staged.name} (user_id, seen) FROM STDIN") as copy:
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(f"COPY {staged.name} (user_id, seen) FROM STDIN") as copy,
+        ):
             for seen, users in chunks:
                 end = f"\t{'t' if seen else 'f'}\n"
                 for chunk in users:
@@ -57,20 +65,29 @@ def load(connection: Connection, *, arrived: Iterable[list[str]], gone: Iterable
     else:
         # A connection is ours alone here: what an earlier try left behind goes first.
         connection.execute(text(f"DROP TABLE IF EXISTS temp.{staged.name}"))
-        connection.execute(text(f"CREATE TEMPORARY TABLE {staged.name} (user_id TEXT NOT NULL, seen BOOLEAN NOT NULL)"))
+        connection.execute(
+            text(
+                f"CREATE TEMPORARY TABLE {staged.name} (user_id TEXT NOT NULL, seen BOOLEAN NOT NULL)"
+            )
+        )
         lite = cast("sqlite3.Connection", connection.connection.driver_connection)
         for seen, users in chunks:
             for chunk in users:
-                lite.executemany(f"INSERT INTO {staged.name} VALUES (?, {int(seen)})", zip(chunk, strict=True))
+                lite.executemany(
+                    f"INSERT INTO {staged.name} VALUES (?, {int(seen)})", zip(chunk, strict=True)
+                )
 
 
 def known(connection: Connection, oaid: str, *, following: bool = True) -> Iterator[list[str]]:
     """Who follows now by our tables (or followed once and left), streamed in chunks.
 
-    Asks the driver itself: a million rows take five times the processor where SQLAlchemy makes objects of them.
+    Asks the driver itself: a million rows take five times the processor where SQLAlchemy makes
+    objects of them.
     """
     left = "NULL" if following else "NOT NULL"
-    statement = f"SELECT user_id FROM {followers.name} WHERE oaid = {{}} AND unfollowed_at IS {left}"
+    statement = (
+        f"SELECT user_id FROM {followers.name} WHERE oaid = {{}} AND unfollowed_at IS {left}"
+    )
     driver = connection.connection.driver_connection
     with closing(_cursor(driver, statement, oaid)) as cursor:
         while rows := cursor.fetchmany(CHUNK):

@@ -1,6 +1,7 @@
 """The tables, declared once. `migrations/` builds exactly these (a test compares the two, on both databases).
 
-No foreign keys from the two big tables: half a million rows took 0.8 s without and 3.6 s with them. `etl verify` checks it.
+No foreign keys from the two big tables: half a million rows took 0.8 s without and 3.6 s with them.
+`etl verify` checks it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from etl.model import Change, Status
+from etl.model import Change, Source, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +53,9 @@ class Utc(TypeDecorator[datetime]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """SQLite has no type for it: text."""
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+        return dialect.type_descriptor(
+            Text() if dialect.name == "sqlite" else DateTime(timezone=True)
+        )
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401 - a driver's own type
         """Store UTC; refuse a naive time rather than guess its zone."""
@@ -61,7 +64,9 @@ class Utc(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError(f"a time without a zone: {value!r}")
         value = value.astimezone(UTC)
-        return value.isoformat(sep=" ", timespec="microseconds") if dialect.name == "sqlite" else value
+        return (
+            value.isoformat(sep=" ", timespec="microseconds") if dialect.name == "sqlite" else value
+        )
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401, ARG002 - as above
         """Give UTC back, whatever zone the session speaks."""
@@ -87,8 +92,21 @@ official_accounts = Table(
     Column("oaid", Opaque, nullable=False),
     Column("name", Text, comment="as GetListZOA names it; NULL until `etl accounts` has asked"),
     Column("created_at", Utc, nullable=False),
-    Column("lease_token", Text, comment="random, of the run that holds this OA now; NULL when nobody does"),
-    Column("lease_expires_at", Utc, comment="by the database's clock; past it, anybody may take the lease over"),
+    Column(
+        "lease_token",
+        Text,
+        comment="random, of the run that holds this OA now; NULL when nobody does",
+    ),
+    Column(
+        "lease_expires_at",
+        Utc,
+        comment="by the database's clock; past it, anybody may take the lease over",
+    ),
+    Column(
+        "retired_at",
+        Utc,
+        comment="since when nobody waits for it any more; NULL while it is synced",
+    ),
     PrimaryKeyConstraint("oaid"),
 )
 
@@ -107,7 +125,11 @@ snapshots = Table(
     Column("finished_at", Utc),
     Column("total", BigInteger, comment="the API's last Total"),
     Column("seen", BigInteger, comment="distinct users of all looks"),
-    Column("baseline", BigInteger, comment="found before the first whole reading: they followed before we looked"),
+    Column(
+        "baseline",
+        BigInteger,
+        comment="found before the first whole reading: they followed before we looked",
+    ),
     Column("followed", BigInteger),
     Column("refollowed", BigInteger),
     Column("unfollowed", BigInteger, comment="of a held snapshot: how many it would have marked"),
@@ -115,9 +137,25 @@ snapshots = Table(
     Column("looks", BigInteger),
     Column("requests", BigInteger),
     Column("retries", BigInteger),
-    Column("reason", Text, comment="why it is not complete: a word that a program can read, then prose"),
+    Column(
+        "reason", Text, comment="why it is not complete: a word that a program can read, then prose"
+    ),
+    Column(
+        "source",
+        Text,
+        nullable=False,
+        server_default=Source.FOLLOWERS,
+        comment="the call it was read by: followers (GetFollowers) or windows (QueryListUID)",
+    ),
+    Column(
+        "gap",
+        BigInteger,
+        comment="the largest own gap of its closed looks: their Total less the users they saw",
+    ),
     PrimaryKeyConstraint("id"),
     CheckConstraint(_one_of("status", Status), name="status"),
+    CheckConstraint(_one_of("source", Source), name="source"),
+    CheckConstraint("gap >= 0", name="gap"),
     *(CheckConstraint(f"{count} >= 0", name=count) for count in COUNTS),
     # Serves: the last snapshots of an OA (status, history, the gap and the held one before).
     Index(None, "oaid", "id"),
@@ -144,8 +182,14 @@ follower_changes = Table(
     Column("user_id", Opaque, nullable=False),
     Column("snapshot_id", RowId, nullable=False),
     Column("change", Text, nullable=False),
-    Column("changed_at", Utc, nullable=False, comment="the snapshot's taken_at; order is by snapshot_id"),
-    # Serves: a user's story in order (follow_periods, undo), and applying the changes of one snapshot once.
+    Column(
+        "changed_at",
+        Utc,
+        nullable=False,
+        comment="the snapshot's taken_at; order is by snapshot_id",
+    ),
+    # Serves: a user's story in order (follow_periods, undo), and applying the changes of one
+    # snapshot once.
     PrimaryKeyConstraint("oaid", "user_id", "snapshot_id"),
     CheckConstraint(_one_of("change", Change), name="change"),
     sqlite_with_rowid=False,
@@ -155,10 +199,20 @@ forgotten = Table(
     "forgotten",
     metadata,
     Column("oaid", Opaque, nullable=False),
-    Column("pseudonym", Opaque, nullable=False, comment="stands in followers and follower_changes for a User_Id"),
+    Column(
+        "pseudonym",
+        Opaque,
+        nullable=False,
+        comment="stands in followers and follower_changes for a User_Id",
+    ),
     Column("salt", Text, nullable=False, comment="hex; random, one for all of an OA"),
     Column("digest", Text, nullable=False, comment="hex; scrypt of the User_Id with the salt"),
-    Column("snapshot_id", RowId, nullable=False, comment="the OA's newest when they were forgotten; 0 where none was"),
+    Column(
+        "snapshot_id",
+        RowId,
+        nullable=False,
+        comment="the OA's newest when they were forgotten; 0 where none was",
+    ),
     # Serves: the one query of every sync that asks whom to recognise.
     PrimaryKeyConstraint("oaid", "pseudonym"),
     sqlite_with_rowid=False,

@@ -1,7 +1,7 @@
 """The views of `migrations/versions/0002_create_views.py`, with their columns' types, for statements that read them.
 
-They stand outside `metadata`: no migration may take them for tables. What each column means is told in the migration (and,
-on PostgreSQL, by the comments of the views themselves).
+They stand outside `metadata`: no migration may take them for tables. What each column means is told
+in the migration (and, on PostgreSQL, by the comments of the views themselves).
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from etl.errors import (
 )
 from etl.esms import wire
 from etl.esms.pace import STOPPED, Pace, Retry, patiently
-from etl.esms.transport import Adapter
+from etl.transport import Adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,11 @@ T = TypeVar("T")
 FOLLOWERS_PATH = "ZNS/GetFollowers/"
 ACCOUNTS_PATH = "ZNS/GetListZOA/"
 
-HEADERS = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "follower-etl"}
+HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "User-Agent": "follower-etl",
+}
 
 LARGEST_BODY = 64 * 2**20
 """Bytes, decompressed; a million identifiers are about 40 MB, and nobody documents more than 50 a page."""
@@ -72,17 +76,25 @@ class EsmsClient:
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self._retries: Counter[str] = Counter()
-        # The adapter alone, without a Session around it: no cookies, no redirects, no .netrc, a third less CPU a page. It
-        # keeps the connections and may be shared by threads.
-        self._adapter = Adapter(pool_connections=1, pool_maxsize=settings.esms_concurrency, pool_block=False)
+        # The adapter alone, without a Session around it: no cookies, no redirects, no .netrc, a
+        # third less CPU a page. It keeps the connections and may be shared by threads.
+        self._adapter = Adapter(
+            pool_connections=1, pool_maxsize=settings.esms_concurrency, pool_block=False
+        )
         # Asked of the environment once, not at every request: proxies and the CA bundle.
         with requests.Session() as session:
-            merged = session.merge_environment_settings(settings.esms_base_url, {}, stream=True, verify=None, cert=None)
+            merged = session.merge_environment_settings(
+                settings.esms_base_url, {}, stream=True, verify=None, cert=None
+            )
         # Plain http goes to a loopback address alone: no proxy may see the keys on their way.
-        self._proxies = merged["proxies"] if settings.esms_base_url.lower().startswith("https:") else {}
+        self._proxies = (
+            merged["proxies"] if settings.esms_base_url.lower().startswith("https:") else {}
+        )
         self._verify = True if merged["verify"] is None else merged["verify"]
         self._prepared = {
-            path: requests.Request("POST", f"{settings.esms_base_url}/{path}", headers=HEADERS).prepare()
+            path: requests.Request(
+                "POST", f"{settings.esms_base_url}/{path}", headers=HEADERS
+            ).prepare()
             for path in (FOLLOWERS_PATH, ACCOUNTS_PATH)
         }
         self._stopped = False
@@ -93,7 +105,12 @@ class EsmsClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
         self._adapter.close()
 
@@ -133,18 +150,34 @@ class EsmsClient:
             count=count,
             limit=limit,
         )
-        return self._call(FOLLOWERS_PATH, body, oaid, offset, lambda answer: wire.page(answer, offset, secrets=self._secrets))
+        return self._call(
+            FOLLOWERS_PATH,
+            body,
+            oaid,
+            offset,
+            lambda answer: wire.page(answer, offset, secrets=self._secrets),
+        )
 
     def accounts(self) -> list[Account]:
         """The OAs of the eSMS account (GetListZOA). Raises as `page` does."""
-        body = wire.accounts_request(api_key=self._settings.esms_api_key, secret_key=self._settings.esms_secret_key)
-        return self._call(ACCOUNTS_PATH, body, "", None, lambda answer: wire.accounts(answer, secrets=self._secrets))
+        body = wire.accounts_request(
+            api_key=self._settings.esms_api_key, secret_key=self._settings.esms_secret_key
+        )
+        return self._call(
+            ACCOUNTS_PATH,
+            body,
+            "",
+            None,
+            lambda answer: wire.accounts(answer, secrets=self._secrets),
+        )
 
     @property
     def _secrets(self) -> tuple[SecretStr, SecretStr]:
         return self._settings.esms_api_key, self._settings.esms_secret_key
 
-    def _call(self, path: str, body: bytes, oaid: str, offset: int | None, read: Callable[[bytes], T]) -> T:
+    def _call(
+        self, path: str, body: bytes, oaid: str, offset: int | None, read: Callable[[bytes], T]
+    ) -> T:
         tries = 0
 
         def once() -> T:
@@ -192,22 +225,31 @@ class EsmsClient:
             ) as response:
                 _check_http(response)
                 return _body(response)
-        # `from None`, all of them: their cause carries the request, and the request carries the keys.
+        # `from None`, all of them: their cause carries the request, and the request carries the
+        # keys.
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise ImpossibleAnswerError("the TLS certificate of eSMS could not be verified") from None
+                raise ImpossibleAnswerError(
+                    "the TLS certificate of eSMS could not be verified"
+                ) from None
             raise EsmsUnavailableError("the TLS connection to eSMS failed") from None
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             raise self._late() from None
         except urllib3.exceptions.DecodeError:
             raise MalformedAnswerError("the body's compression is broken") from None
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except (
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+            OSError,
+        ) as error:
             raise EsmsUnavailableError(f"the connection to eSMS failed ({_words(error)})") from None
 
     def _late(self) -> EsmsUnavailableError | OutOfTimeError:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return OutOfTimeError("the run reached ETL_MAX_RUNTIME")
-        return EsmsUnavailableError(f"eSMS did not answer within ESMS_TIMEOUT ({self._settings.esms_timeout:g} s)")
+        return EsmsUnavailableError(
+            f"eSMS did not answer within ESMS_TIMEOUT ({self._settings.esms_timeout:g} s)"
+        )
 
 
 def _body(response: requests.Response) -> bytes:
@@ -234,9 +276,15 @@ def _check_http(response: requests.Response) -> None:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise EsmsUnavailableError(told)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise RefusedError(told, code=str(status), hint="A firewall refuses us: check the allow-list at eSMS and ESMS_BASE_URL.")
+        raise RefusedError(
+            told,
+            code=str(status),
+            hint="A firewall refuses us: check the allow-list at eSMS and ESMS_BASE_URL.",
+        )
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        raise ImpossibleAnswerError(f"{told}, a redirect; it is not followed, because the body carries the keys")
+        raise ImpossibleAnswerError(
+            f"{told}, a redirect; it is not followed, because the body carries the keys"
+        )
     raise ImpossibleAnswerError(told)
 
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
-from etl.errors import EsmsUnavailableError, InterruptedRunError, MalformedAnswerError, OutOfTimeError, ThrottledError
+from etl.errors import (
+    EsmsUnavailableError,
+    InterruptedRunError,
+    MalformedAnswerError,
+    OutOfTimeError,
+    ThrottledError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +53,8 @@ class Retry:
 class Pace:
     """The pace of all workers of the process: evenly spaced slots, never a burst; slower after each throttling.
 
-    Thread-safe. `clock` gives seconds; waiting ends at `deadline` (of that clock), or when `stop()` is called.
+    Thread-safe. `clock` gives seconds; waiting ends at `deadline` (of that clock), or when `stop()`
+    is called.
     """
 
     def __init__(
@@ -127,8 +134,9 @@ def patiently(
 ) -> T:
     """Call until it answers: at most `attempts` times, waits growing from `backoff_base` seconds with full jitter.
 
-    Full jitter: a wait is drawn between 0 and the exponential bound, so that workers that failed together do not come back
-    together (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    Full jitter: a wait is drawn between 0 and the exponential bound, so that workers that failed
+    together do not come back together
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 
     Raises:
         EtlError: the last try's own, its message naming the tries; or at once what no retry cures.

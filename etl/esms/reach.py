@@ -46,7 +46,9 @@ def resolve(settings: EsmsSettings) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise _unreachable(f"the name {host} does not resolve ({_words(error)})", "Check ESMS_BASE_URL and DNS.") from error
+        raise _unreachable(
+            f"the name {host} does not resolve ({_words(error)})", "Check ESMS_BASE_URL and DNS."
+        ) from error
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
@@ -68,7 +70,9 @@ def connect(settings: EsmsSettings) -> Connected:
                 ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
                 return Connected(secured.version(), int((ends - time.time()) // _DAY))
     except ssl.SSLCertVerificationError as error:
-        refused = ImpossibleAnswerError(f"the TLS certificate of {host} could not be verified: {error.verify_message}")
+        refused = ImpossibleAnswerError(
+            f"the TLS certificate of {host} could not be verified: {error.verify_message}"
+        )
         refused.hint = "Check ESMS_BASE_URL, this machine's clock, and REQUESTS_CA_BUNDLE where a firewall opens TLS."
         raise refused from error
     except OSError as error:
@@ -83,7 +87,11 @@ def _host(settings: EsmsSettings) -> tuple[str, int]:
 
 def _context() -> ssl.SSLContext:
     """Trusts whom the client trusts."""
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
+    bundle = (
+        os.environ.get("REQUESTS_CA_BUNDLE")
+        or os.environ.get("CURL_CA_BUNDLE")
+        or requests.utils.DEFAULT_CA_BUNDLE_PATH
+    )
     if Path(bundle).is_dir():
         return ssl.create_default_context(capath=bundle)
     return ssl.create_default_context(cafile=bundle)

@@ -1,7 +1,8 @@
 """eSMS on the wire: JSON <-> values, result codes -> errors. Pure: no socket, no clock (facts: shared/ESMS_API.md).
 
-Tolerant where the provider's pages contradict each other (numbers as strings, Count or Limit), strict where guessing would
-be believed later: one member of the wrong type and the whole page is malformed.
+Tolerant where the provider's pages contradict each other (numbers as strings, Count or Limit),
+strict where guessing would be believed later: one member of the wrong type and the whole page is
+malformed.
 """
 
 from __future__ import annotations
@@ -44,16 +45,25 @@ REFUSALS = {
 
 FAULTS = {"110", "161"}
 
-# Also what PostgreSQL's text cannot hold (U+0000, lone surrogates) and what would break a line: C0, DEL, C1, separators.
+# Also what PostgreSQL's text cannot hold (U+0000, lone surrogates) and what would break a line: C0,
+# DEL, C1, separators.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def followers_request(
-    *, api_key: SecretStr, secret_key: SecretStr, oaid: str, offset: int, count: int | None, limit: int | None
+    *,
+    api_key: SecretStr,
+    secret_key: SecretStr,
+    oaid: str,
+    offset: int,
+    count: int | None,
+    limit: int | None,
 ) -> bytes:
     """The body of GetFollowers. The documentation names both `Count` and `Limit`: send both, or leave one out with None."""
     body: dict[str, Any] = _keys(api_key, secret_key) | {"OAID": oaid, "Offset": offset}
-    body |= {name: value for name, value in (("Count", count), ("Limit", limit)) if value is not None}
+    body |= {
+        name: value for name, value in (("Count", count), ("Limit", limit)) if value is not None
+    }
     return json.dumps(body).encode()
 
 
@@ -85,7 +95,10 @@ def accounts(body: bytes, *, secrets: Sequence[SecretStr] = ()) -> list[Account]
     if not all(isinstance(name, str) for name in names):
         raise MalformedAnswerError("an OAName is not a string")
     oaids = _checked([each.get("OAID") for each in listed], "OAID")
-    return [Account(oaid, _UNPRINTABLE.sub(" ", name).strip()) for oaid, name in zip(oaids, names, strict=True)]
+    return [
+        Account(oaid, _UNPRINTABLE.sub(" ", name).strip())
+        for oaid, name in zip(oaids, names, strict=True)
+    ]
 
 
 def _keys(api_key: SecretStr, secret_key: SecretStr) -> dict[str, Any]:
@@ -107,7 +120,11 @@ def _answer(body: bytes, offset: int | None, secrets: Sequence[SecretStr]) -> di
     if str(code) != SUCCESS:
         message = answer.get("ErrorMessage")
         told = f"eSMS answered code {_clean(str(code), secrets)}"
-        raise _error(str(code), f"{told}: {_clean(message, secrets)}" if isinstance(message, str) and message else told, offset)
+        raise _error(
+            str(code),
+            f"{told}: {_clean(message, secrets)}" if isinstance(message, str) and message else told,
+            offset,
+        )
     return answer
 
 
@@ -154,7 +171,12 @@ def _checked(identifiers: list[Any], name: str) -> list[str]:
 
 
 def _whole_number(value: object, name: str) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(LARGEST_TOTAL)):
+    if (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isdigit()
+        and len(value) <= len(str(LARGEST_TOTAL))
+    ):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise MalformedAnswerError(f"{name} is missing or no whole number")

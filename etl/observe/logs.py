@@ -1,7 +1,8 @@
 """Logs: lines for people on a terminal, JSON lines otherwise (ETL_LOG_FORMAT), always on stderr: stdout is data.
 
-Levels that an alert can be built on: `info` all is well, a retry that may yet help among it; `warning` something was put
-off; `error` a person should look. No secret, and User_Ids at debug level only.
+Levels that an alert can be built on: `info` all is well, a retry that may yet help among it;
+`warning` something was put off; `error` a person should look. No secret, and User_Ids at debug
+level only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from etl.model import BUSY, Status
 
-# structlog.dev would import rich's tracebacks, which we never print: 70 ms, a tenth of a small sync. A None makes it do without.
+# structlog.dev would import rich's tracebacks, which we never print: 70 ms, a tenth of a small
+# sync. A None makes it do without.
 _rich = sys.modules.get("rich")
 sys.modules["rich"] = None  # type: ignore[assignment]  # what `import` takes for "not installed"
 import structlog  # noqa: E402 - see above
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
     from etl.errors import EtlError
     from etl.model import Snapshot
 
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 _LEVEL_OF = {Status.COMPLETE: "info", Status.PARTIAL: "warning", BUSY: "warning"}
 """By what became of the OA; whatever is not named is an error."""
@@ -41,7 +48,9 @@ _ADVICE: dict[str, dict[str, str]] = {
     Status.HELD: {
         "hint": "Nothing was changed. If the loss is true: etl sync --oaid … --allow-mass-unfollow (docs/operations.md)."
     },
-    Status.PARTIAL: {"hint": "Nobody was marked as unfollowed. What the reason asks for is in docs/operations.md."},
+    Status.PARTIAL: {
+        "hint": "Nobody was marked as unfollowed. What the reason asks for is in docs/operations.md."
+    },
 }
 """What to do about what is no error: nothing failed, and yet somebody may have to act."""
 
@@ -89,17 +98,31 @@ def closing_event(
     fields["snapshot_id"] = fields.pop("id")
     told = {name: _plain(value) for name, value in fields.items() if value is not None}
     advice = _advice(error) if error is not None else _ADVICE.get(snapshot.status, {})
-    getattr(log, _LEVEL_OF.get(snapshot.status, "error"))("sync", **told, duration_s=duration_s, exit_code=exit_code, **advice)
+    getattr(log, _LEVEL_OF.get(snapshot.status, "error"))(
+        "sync", **told, duration_s=duration_s, exit_code=exit_code, **advice
+    )
 
 
 def failure_event(log: Any, error: EtlError) -> None:  # noqa: ANN401 - as above
     """A run that ended before, between or after its OAs: no closing line of theirs tells why."""
-    log.error("run failed", reason=f"{error.reason}: {error}", exit_code=error.exit_code, **_advice(error))
+    log.error(
+        "run failed", reason=f"{error.reason}: {error}", exit_code=error.exit_code, **_advice(error)
+    )
 
 
-def retry_event(log: Any, *, oaid: str, offset: int | None, attempt: int, wait_s: float, reason: str) -> None:  # noqa: ANN401 - as above; the fields of one line
+def retry_event(
+    log: Any,  # noqa: ANN401 - as above
+    *,
+    oaid: str,
+    offset: int | None,
+    attempt: int,
+    wait_s: float,
+    reason: str,
+) -> None:
     """One more try is about to be waited for. No warning yet: cron would mail every hiccup that the next try cures."""
-    log.info("retry", oaid=oaid, offset=offset, attempt=attempt, wait_s=round(wait_s, 3), reason=reason)
+    log.info(
+        "retry", oaid=oaid, offset=offset, attempt=attempt, wait_s=round(wait_s, 3), reason=reason
+    )
 
 
 def _advice(error: EtlError) -> dict[str, str]:
@@ -107,7 +130,9 @@ def _advice(error: EtlError) -> dict[str, str]:
     advice = {"hint": error.hint} if error.hint else {}
     if error.reason == "fault" and error.__cause__ is not None:
         frames = traceback.extract_tb(error.__cause__.__traceback__)
-        advice["trace"] = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+        advice["trace"] = " > ".join(
+            f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames
+        )
     return advice
 
 

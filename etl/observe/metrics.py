@@ -1,9 +1,11 @@
 """Metrics for the textfile collector of Prometheus' node_exporter: one small file, replaced after every run.
 
-The file is the state of the OAs after their last run here, so it must be whole after every run: a run of some OAs (`--oaid`)
-keeps what the file says of the others, and a run that fails keeps when its OA was last read whole. Both come from the file
-before; the database is asked where that one has nothing to say (it is new, or was deleted). A run of all OAs writes the file
-anew: an OA that is no longer synced goes out of it, and its alerts with it. Two runs with different settings need two files.
+The file is the state of the OAs after their last run here, so it must be whole after every run: a
+run of some OAs (`--oaid`) keeps what the file says of the others, and a run that fails keeps when
+its OA was last read whole. Both come from the file before; the database is asked where that one has
+nothing to say (it is new, or was deleted). A run of all OAs writes the file anew: an OA that is no
+longer synced goes out of it, and its alerts with it. Two runs with different settings need two
+files.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from etl.atomic import atomic_file
 from etl.errors import EtlError
+from etl.files import atomic_file
 from etl.model import APPLIED, BUSY, Status
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ Samples = dict[tuple[str, str], float]
 """The values of one OA, by metric and, for STATUS, by status ("" for the others)."""
 
 
-def measured(snapshot: Snapshot, duration_s: float, *, last_success: float, following: float | None) -> Samples:
+def measured(
+    snapshot: Snapshot, duration_s: float, *, last_success: float, following: float | None
+) -> Samples:
     """The values of an OA after a run; `last_success` (unix time) and `following` as they were before it."""
     applied = snapshot.status in APPLIED
     if snapshot.status == Status.COMPLETE and snapshot.finished_at is not None:
@@ -70,7 +74,9 @@ def measured(snapshot: Snapshot, duration_s: float, *, last_success: float, foll
         "etl_sync_requests": snapshot.requests,
         "etl_sync_retries": snapshot.retries,
     }
-    samples: Samples = {(name, ""): float(value) for name, value in values.items() if value is not None}
+    samples: Samples = {
+        (name, ""): float(value) for name, value in values.items() if value is not None
+    }
     return samples | {(STATUS, status): float(snapshot.status == status) for status in STATUSES}
 
 
@@ -147,13 +153,20 @@ def _text(oas: Mapping[str, Samples], exit_code: int) -> bytes:
     from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
     registry = CollectorRegistry()
-    gauges = {name: Gauge(name, words, ["oaid"], registry=registry) for name, words in GAUGES.items()}
+    gauges = {
+        name: Gauge(name, words, ["oaid"], registry=registry) for name, words in GAUGES.items()
+    }
     gauges[STATUS] = Gauge(
-        STATUS, "1 for what became of the OA's last sync, 0 for the rest.", ["oaid", "status"], registry=registry
+        STATUS,
+        "1 for what became of the OA's last sync, 0 for the rest.",
+        ["oaid", "status"],
+        registry=registry,
     )
     for oaid, samples in sorted(oas.items()):
         for (name, status), value in samples.items():
             gauges[name].labels(*([oaid, status] if name == STATUS else [oaid])).set(value)
-    Gauge(LAST_RUN, "When the last run ended (unix time), however it did.", registry=registry).set(time.time())
+    Gauge(LAST_RUN, "When the last run ended (unix time), however it did.", registry=registry).set(
+        time.time()
+    )
     Gauge(EXIT_CODE, "Exit code of the last run.", registry=registry).set(exit_code)
     return generate_latest(registry)

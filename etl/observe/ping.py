@@ -4,8 +4,9 @@
     URL         exit code 0
     URL/fail    any other: a partial or busy run (75) too, for the list was not read whole, and whoever is told decides
 
-The body says what became of each OA, in counts and in words of ours; the details of an error stay in our own log, because
-whoever keeps the pings is somebody else. The URL lets one in: nothing of it is ever told, nor is a redirect followed.
+The body says what became of each OA, in counts and in words of ours; the details of an error stay
+in our own log, because whoever keeps the pings is somebody else. The URL lets one in: nothing of it
+is ever told, nor is a redirect followed.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Pings:
             self.log.warning("ping failed", ping=kind, reason=trouble)
 
 
-def summary(snapshots: Sequence[tuple[Snapshot, float]], *, exit_code: int, reason: str | None = None) -> str:
+def summary(
+    snapshots: Sequence[tuple[Snapshot, float]], *, exit_code: int, reason: str | None = None
+) -> str:
     """What a ping's body says: a line for the run, and one for each OA with its snapshot and seconds."""
     first = f"etl sync: exit code {exit_code}" + (f" ({reason})" if reason else "")
     return "\n".join([first, *(_line(snapshot, seconds) for snapshot, seconds in snapshots)]) + "\n"
@@ -67,22 +70,38 @@ def _line(snapshot: Snapshot, seconds: float) -> str:
     reason = f" ({snapshot.reason.partition(':')[0]})" if snapshot.reason else ""
     counts = {
         name: getattr(snapshot, name)
-        for name in ("following", "baseline", "followed", "refollowed", "unfollowed", "seen", "total", "requests", "retries")
+        for name in (
+            "following",
+            "baseline",
+            "followed",
+            "refollowed",
+            "unfollowed",
+            "seen",
+            "total",
+            "requests",
+            "retries",
+        )
     }
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if count is not None)
-    return f"OA {snapshot.oaid}: {snapshot.status}{reason} in {seconds:.1f} s" + (f"; {told}" if told else "")
+    return f"OA {snapshot.oaid}: {snapshot.status}{reason} in {seconds:.1f} s" + (
+        f"; {told}" if told else ""
+    )
 
 
 def _with_path(url: str, signal: str) -> str:
     """The URL with one more step in its path; a query (`?create=1`) stays behind it."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + signal if signal else parts.path, fragment=""))
+    return urlunsplit(
+        parts._replace(path=parts.path.rstrip("/") + signal if signal else parts.path, fragment="")
+    )
 
 
 def _within_time(url: str, body: bytes) -> str | None:
     """Send it, from a thread that is left behind where it takes too long: nothing bounds the resolution of a name."""
     troubles: list[str | None] = []
-    sender = threading.Thread(target=lambda: troubles.append(_post(url, body)), name="ping", daemon=True)
+    sender = threading.Thread(
+        target=lambda: troubles.append(_post(url, body)), name="ping", daemon=True
+    )
     sender.start()
     sender.join(LONGEST)
     return troubles[0] if troubles else f"no answer within {LONGEST:g} s"
@@ -93,7 +112,7 @@ def _post(url: str, body: bytes) -> str | None:
     import requests
     from urllib3.util import Timeout
 
-    from etl.esms.transport import Adapter
+    from etl.transport import Adapter
 
     try:
         with requests.Session() as session:
@@ -102,7 +121,13 @@ def _post(url: str, body: bytes) -> str | None:
             headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "follower-etl"}
             timeout: Any = Timeout(total=_ANSWER)  # requests takes one; its types do not say so
             # stream: the answer's body is nobody's business, however long it is.
-            with session.post(url, body, headers=headers, timeout=timeout, allow_redirects=False, stream=True) as answer:
-                return None if HTTPStatus.OK <= answer.status_code < HTTPStatus.MULTIPLE_CHOICES else f"HTTP {answer.status_code}"
+            with session.post(
+                url, body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+            ) as answer:
+                return (
+                    None
+                    if HTTPStatus.OK <= answer.status_code < HTTPStatus.MULTIPLE_CHOICES
+                    else f"HTTP {answer.status_code}"
+                )
     except Exception as error:  # noqa: BLE001 - whatever it is, a ping never makes a sync fail; its words may quote the URL
         return type(error).__name__

@@ -1,6 +1,7 @@
 """Figures -> charts (Altair). Pure: they know no page, and each colour stands for one thing.
 
-The page's style sheet gives every one of these colours another value in the dark, by the attribute that holds it.
+The page's style sheet gives every one of these colours another value in the dark, by the attribute
+that holds it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
+from etl.reports.language import Lang
 from etl.reports.periods import By, Span, month_number, month_of
-from etl.reports.words import Lang
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etl.reports.figures import AccountReport, Cohort, Period, Reading
-    from etl.reports.words import Words
+    from etl.reports.language import Words
 
 INK, GRID, UNSEEN = "#52514e", "#e1e0d9", "#e6e2d8"
 LINE, BAND = "#2a78d6", "#bcd7f4"
@@ -63,26 +64,45 @@ NARROW = Size("narrow", 290, 200, ticks=3, points=60, months=9)
 def curve(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     """Who followed, day by day; broken and shaded where the list was not read whole."""
     whole = [reading for reading in account.curve if reading.complete]
-    gaps = [{**_between(gap), "tip": f"{words.span(gap, By.DAY)}: {words('not_seen')}"} for gap in account.curve_gaps]
+    gaps = [
+        {**_between(gap), "tip": f"{words.span(gap, By.DAY)}: {words('not_seen')}"}
+        for gap in account.curve_gaps
+    ]
     line = [
         {"t": _at(reading.day, NOON), "n": reading.following, "part": part}
         for part, stretch in enumerate(_stretches(whole, account.curve_gaps))
         for reading in _thinned(stretch, size.width)
     ]
-    alone = [_point(stretch[0], words) for stretch in _stretches(whole, account.curve_gaps) if len(stretch) == 1]
+    alone = [
+        _point(stretch[0], words)
+        for stretch in _stretches(whole, account.curve_gaps)
+        if len(stretch) == 1
+    ]
     hover = [_point(reading, words) for reading in _thinned(whole, size.points)]
-    part_read = [_point(reading, words) for reading in _thinned([r for r in account.curve if not r.complete], size.points)]
-    y = alt.Y("n:Q", title=None, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5))
+    part_read = [
+        _point(reading, words)
+        for reading in _thinned([r for r in account.curve if not r.complete], size.points)
+    ]
+    y = alt.Y(
+        "n:Q",
+        title=None,
+        scale=alt.Scale(zero=False, nice=True),
+        axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5),
+    )
     x = _time_axis(account.span, words, size)
     return _finished(
         [
             _marks(gaps).mark_rect(color=UNSEEN).encode(x=x, x2="t2:Q", description="tip:N"),
-            _marks(line).mark_line(color=LINE, strokeWidth=2, aria=False, strokeJoin="round").encode(x=x, y=y, detail="part:N"),
+            _marks(line)
+            .mark_line(color=LINE, strokeWidth=2, aria=False, strokeJoin="round")
+            .encode(x=x, y=y, detail="part:N"),
             _marks(alone).mark_circle(color=LINE, size=28, opacity=1, aria=False).encode(x=x, y=y),
             _marks(part_read)
             .mark_point(color=LINE, size=26, strokeWidth=1.2, filled=False)
             .encode(x=x, y=y, description="tip:N"),
-            _marks(hover).mark_circle(color=LINE, size=110, opacity=0).encode(x=x, y=y, description="tip:N"),
+            _marks(hover)
+            .mark_circle(color=LINE, size=110, opacity=0)
+            .encode(x=x, y=y, description="tip:N"),
         ],
         size,
     )
@@ -111,8 +131,17 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
             _marks(blind).mark_rect(color=UNSEEN).encode(x=x, x2="t2:Q", description="tip:N"),
             _marks(bars)
             .mark_rect()
-            .encode(x=x, x2="t2:Q", y=y, y2="n2:Q", color=alt.Color("fill:N", scale=None), description="tip:N"),
-            _marks([{"n": 0}]).mark_rule(color=INK, strokeWidth=1, aria=False).encode(y=alt.Y("n:Q")),
+            .encode(
+                x=x,
+                x2="t2:Q",
+                y=y,
+                y2="n2:Q",
+                color=alt.Color("fill:N", scale=None),
+                description="tip:N",
+            ),
+            _marks([{"n": 0}])
+            .mark_rule(color=INK, strokeWidth=1, aria=False)
+            .encode(y=alt.Y("n:Q")),
         ],
         size,
     )
@@ -137,13 +166,23 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     columns = max((len(cohort.following) for cohort in shown), default=1)
     step = min(size.width // min(columns, size.months), 56)
     x = alt.X(
-        "since:O", title=words("months_since"), axis=alt.Axis(labelAngle=0, orient="top"), scale=alt.Scale(paddingInner=0.06)
+        "since:O",
+        title=words("months_since"),
+        axis=alt.Axis(labelAngle=0, orient="top"),
+        scale=alt.Scale(paddingInner=0.06),
     )
-    y = alt.Y("row:O", title=None, sort=[words.month(cohort.month) for cohort in shown], scale=alt.Scale(paddingInner=0.08))
+    y = alt.Y(
+        "row:O",
+        title=None,
+        sort=[words.month(cohort.month) for cohort in shown],
+        scale=alt.Scale(paddingInner=0.08),
+    )
     tiles = _marks(cells)
     chart = _finished(
         [
-            tiles.mark_rect(cornerRadius=2).encode(x=x, y=y, color=alt.Color("fill:N", scale=None), description="tip:N"),
+            tiles.mark_rect(cornerRadius=2).encode(
+                x=x, y=y, color=alt.Color("fill:N", scale=None), description="tip:N"
+            ),
             tiles.mark_text(fontSize=11 if step > 30 else 9, aria=False).encode(  # noqa: PLR2004 - pixels
                 x=x, y=y, text="text:N", color=alt.Color("ink:N", scale=None)
             ),
@@ -173,7 +212,10 @@ def survival(account: AccountReport, words: Words, size: Size) -> alt.LayerChart
     for day in _thinned(days, size.width // 2):
         point = curve.at(day)
         if point is not None:
-            low, high = point.survival if point.low is None else point.low, point.survival if point.high is None else point.high
+            low, high = (
+                point.survival if point.low is None else point.low,
+                point.survival if point.high is None else point.high,
+            )
             tip = words(
                 "survival_tip",
                 day=words.number(day),
@@ -183,16 +225,23 @@ def survival(account: AccountReport, words: Words, size: Size) -> alt.LayerChart
             )
             steps.append({"d": day, "s": point.survival, "low": low, "high": high, "tip": tip})
     x = alt.X(
-        "d:Q", title=words("survival_axis"), scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=size.ticks, tickMinStep=1)
+        "d:Q",
+        title=words("survival_axis"),
+        scale=alt.Scale(nice=False),
+        axis=alt.Axis(tickCount=size.ticks, tickMinStep=1),
     )
-    y = alt.Y("s:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
+    y = alt.Y(
+        "s:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5)
+    )
     marks = _marks(steps)
     return _finished(
         [
             marks.mark_area(color=BAND, opacity=0.7, interpolate="step-after", aria=False).encode(
                 x=x, y=alt.Y("low:Q"), y2="high:Q"
             ),
-            marks.mark_line(color=LINE, strokeWidth=2, interpolate="step-after", aria=False).encode(x=x, y=y),
+            marks.mark_line(color=LINE, strokeWidth=2, interpolate="step-after", aria=False).encode(
+                x=x, y=y
+            ),
             _marks(_thinned(steps, size.points))
             .mark_circle(color=LINE, size=110, opacity=0)
             .encode(x=x, y=y, description="tip:N"),
@@ -229,12 +278,17 @@ def _time_axis(span: Span, words: Words, size: Size) -> alt.X:
     form = long_form if long else short_form
     domain = [_at(span.first), _at(span.last + timedelta(days=1))]
     axis = alt.Axis(format=form, tickCount=size.ticks, grid=False)
-    return alt.X("t:T", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis)
+    return alt.X(
+        "t:T", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis
+    )
 
 
 def _at(day: date, share: float = 0.0) -> int:
     """Milliseconds, as Vega counts time."""
-    return round((datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=share)).timestamp() * 1000)
+    return round(
+        (datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=share)).timestamp()
+        * 1000
+    )
 
 
 def _between(span: Span, inset: float = 0.0) -> dict[str, int]:

@@ -39,7 +39,13 @@ class Question:
 
 
 def churn_report(
-    engine: Engine, accounts: Sequence[Account], question: Question, *, now: datetime, zone: ZoneInfo, strict: bool = False
+    engine: Engine,
+    accounts: Sequence[Account],
+    question: Question,
+    *,
+    now: datetime,
+    zone: ZoneInfo,
+    strict: bool = False,
 ) -> ChurnReport:
     """The figures of some OAs.
 
@@ -74,11 +80,19 @@ def churn_report(
 def _account(engine: Engine, account: Account, question: Question, *, today: date) -> AccountReport:
     with analysing(engine) as connection:
         runs = queries.runs(connection, account.oaid)
-        span = chosen_span(runs, account.oaid, since=question.since, until=question.until, today=today)
+        span = chosen_span(
+            runs, account.oaid, since=question.since, until=question.until, today=today
+        )
         applied = [run for run in runs if run.status in APPLIED and run.taken_on <= span.last]
-        seen_until = max((run.taken_on for run in applied if run.status == Status.COMPLETE), default=span.last)
+        seen_until = max(
+            (run.taken_on for run in applied if run.status == Status.COMPLETE), default=span.last
+        )
         last_id = max(run.id or 0 for run in applied)
-        stays = queries.stay_counts(connection, account.oaid, first=span.first, seen_until=seen_until, last_id=last_id)
+        stays = queries.stay_counts(
+            connection, account.oaid, first=span.first, seen_until=seen_until, last_id=last_id
+        )
         inside = [run for run in reversed(applied) if run.taken_on in span]
         lost = queries.last_unfollows(connection, account.oaid, inside, limit=RECENT)
-    return account_report(account, span, question.by, runs=runs, stays=stays, lost=lost, today=today)
+    return account_report(
+        account, span, question.by, runs=runs, stays=stays, lost=lost, today=today
+    )

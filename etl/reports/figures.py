@@ -9,9 +9,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from etl.model import APPLIED, Account, Change, Snapshot, Status
+from etl.reports.gaps import Unseen, missing, unseen, usual_interval
 from etl.reports.periods import By, Span, month_number, month_of, split, whole
 from etl.reports.survival import Survival, kaplan_meier
-from etl.reports.unseen import Unseen, missing, unseen, usual_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,10 +30,11 @@ MOST_BARS = 100
 class Period:
     """What happened from one day to another, both included.
 
-    following_end - following_start = baseline + followed + refollowed - unfollowed. None where it could not be seen: without a
-    complete snapshot in the period nobody knows who left, without any applied one nobody knows anything. The rates are
-    shares of those who followed at the start, among whom the baseline counts. `observed_since` is when the list had last
-    been read whole before: the changes happened since then.
+    following_end - following_start = baseline + followed + refollowed - unfollowed. None where it
+    could not be seen: without a complete snapshot in the period nobody knows who left, without any
+    applied one nobody knows anything. The rates are shares of those who followed at the start,
+    among whom the baseline counts. `observed_since` is when the list had last been read whole
+    before: the changes happened since then.
     """
 
     first: date
@@ -76,7 +77,10 @@ class Cohort:
     @property
     def retention(self) -> tuple[float | None, ...]:
         """The shares of them."""
-        return tuple(count / self.users if count is not None and self.users else None for count in self.following)
+        return tuple(
+            count / self.users if count is not None and self.users else None
+            for count in self.following
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +118,8 @@ class Unfollow:
 class AccountReport:
     """One OA. Days are dates in ETL_TIMEZONE.
 
-    `bars` are the periods, or longer ones where those are too many to be drawn; `curve_gaps` are the stretches of the curve
-    without a complete snapshot.
+    `bars` are the periods, or longer ones where those are too many to be drawn; `curve_gaps` are
+    the stretches of the curve without a complete snapshot.
     """
 
     oaid: str
@@ -179,9 +183,15 @@ def account_report(
         bars_by=bars_by,
         curve=tuple(_curve(applied.within(span))),
         curve_gaps=tuple(missing(days_complete, usual)),
-        cohorts=tuple(_cohorts(stays, {month_number(run.taken_on) for run in complete}, month_number(span.last))),
+        cohorts=tuple(
+            _cohorts(
+                stays, {month_number(run.taken_on) for run in complete}, month_number(span.last)
+            )
+        ),
         last_month_open=not whole(Span(span.last.replace(day=1), span.last), By.MONTH),
-        survival=kaplan_meier((stay.days, stay.ended is not None, stay.users) for stay in stays if _new(stay)),
+        survival=kaplan_meier(
+            (stay.days, stay.ended is not None, stay.users) for stay in stays if _new(stay)
+        ),
         stays=_lengths(stays),
         recent=tuple(_unfollow(user, by_id) for user in lost),
         unseen=unseen(runs, span, today=today),
@@ -244,7 +254,9 @@ def _period(span: Span, applied: _Applied, by: By) -> Period:
 def _drawable(span: Span, by: By) -> By:
     """The shortest periods, no shorter than asked for, of which a chart can show all."""
     longer = list(By)[list(By).index(by) :]
-    return next((each for each in longer if sum(1 for _ in split(span, each)) <= MOST_BARS), By.MONTH)
+    return next(
+        (each for each in longer if sum(1 for _ in split(span, each)) <= MOST_BARS), By.MONTH
+    )
 
 
 def _id(run: Snapshot) -> int:
@@ -265,7 +277,9 @@ def _curve(runs: Iterable[Snapshot]) -> Iterator[Reading]:
     return (Reading(day, count, complete[day]) for day, count in following.items())
 
 
-def _cohorts(stays: Iterable[StayCount], seen_months: set[int], last_month: int) -> Iterator[Cohort]:
+def _cohorts(
+    stays: Iterable[StayCount], seen_months: set[int], last_month: int
+) -> Iterator[Cohort]:
     users: Counter[int] = Counter()
     changes: dict[int, Counter[int]] = defaultdict(Counter)
     for stay in stays:
@@ -301,12 +315,17 @@ def _lengths(stays: Iterable[StayCount]) -> Stays:
         else:
             baseline_follow += stay.users
     bounds = zip(BUCKETS, (*(first - 1 for first in BUCKETS[1:]), None), strict=True)
-    lengths = tuple(StayLength(first, last, _within(left, first, last), _within(follow, first, last)) for first, last in bounds)
+    lengths = tuple(
+        StayLength(first, last, _within(left, first, last), _within(follow, first, last))
+        for first, last in bounds
+    )
     return Stays(lengths, _median(left), _median(follow), baseline_left, baseline_follow)
 
 
 def _within(days: Counter[int], first: int, last: int | None) -> int:
-    return sum(count for day, count in days.items() if first <= day and (last is None or day <= last))
+    return sum(
+        count for day, count in days.items() if first <= day and (last is None or day <= last)
+    )
 
 
 def _median(days: Counter[int]) -> int | None:
@@ -323,4 +342,6 @@ def _unfollow(user: LostUser, by_id: Mapping[int | None, Snapshot]) -> Unfollow:
     left, began = by_id[user.unfollowed_id], by_id[user.began_id]
     if user.began_as == Change.BASELINE:
         return Unfollow(user.user_id, left.taken_at, None, None)
-    return Unfollow(user.user_id, left.taken_at, began.taken_at, (left.taken_on - began.taken_on).days)
+    return Unfollow(
+        user.user_id, left.taken_at, began.taken_at, (left.taken_on - began.taken_on).days
+    )

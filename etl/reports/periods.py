@@ -64,7 +64,9 @@ def month_of(number: int) -> date:
     return date(number // 12, number % 12 + 1, 1)
 
 
-def chosen_span(runs: Sequence[Snapshot], oaid: str, *, since: date | None, until: date | None, today: date) -> Span:
+def chosen_span(
+    runs: Sequence[Snapshot], oaid: str, *, since: date | None, until: date | None, today: date
+) -> Span:
     """What there is to report of one OA: from its first applied snapshot to its last run, within what was asked for.
 
     Raises:
@@ -72,14 +74,20 @@ def chosen_span(runs: Sequence[Snapshot], oaid: str, *, since: date | None, unti
     """
     applied = [run.taken_on for run in runs if run.status in APPLIED]
     if not applied:
-        raise UsageError(f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`")
+        raise UsageError(
+            f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`"
+        )
     first = min(applied)
     newest = max(run.taken_on for run in runs if run.status != Status.RUNNING)
     if until is not None and until < first:
-        raise UsageError(f"--until {until} lies before the first snapshot of OA {oaid}, taken on {first}")
+        raise UsageError(
+            f"--until {until} lies before the first snapshot of OA {oaid}, taken on {first}"
+        )
     last = newest if until is None else min(until, max(newest, today))
     if since is not None and since > last:
-        raise UsageError(f"--since {since} lies after the last snapshot of OA {oaid}, taken on {newest}")
+        raise UsageError(
+            f"--since {since} lies after the last snapshot of OA {oaid}, taken on {newest}"
+        )
     return Span(max(since or first, first), last)
 
 

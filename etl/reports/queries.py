@@ -27,9 +27,9 @@ _SNAPSHOT = [snapshots.c[name] for name in Snapshot.__slots__]
 class StayCount(NamedTuple):
     """How many stays are alike. Months are numbers (`periods.month_number`).
 
-    `cohort` is the month in which the user first followed: None for the baseline, and for whoever did so before the span.
-    `days` is the length of the stay, or how long it had lasted when the list was last read whole; `ended` is None while it
-    lasts.
+    `cohort` is the month in which the user first followed: None for the baseline, and for whoever
+    did so before the span. `days` is the length of the stay, or how long it had lasted when the
+    list was last read whole; `ended` is None while it lasts.
     """
 
     kind: Change
@@ -55,7 +55,9 @@ def runs(connection: Connection, oaid: str) -> list[Snapshot]:
     return [Snapshot(*row) for row in connection.execute(statement)]
 
 
-def stay_counts(connection: Connection, oaid: str, *, first: date, seen_until: date, last_id: int) -> list[StayCount]:
+def stay_counts(
+    connection: Connection, oaid: str, *, first: date, seen_until: date, last_id: int
+) -> list[StayCount]:
     """The stays that lasted into a span or began in it, counted: one reading of the change log, whatever is asked of it.
 
     Args:
@@ -88,15 +90,21 @@ def stay_counts(connection: Connection, oaid: str, *, first: date, seen_until: d
 def _stays(oaid: str, last_id: int) -> Select[Any]:
     """One row a stay: a user's changes alternate (`etl verify` proves it), so what comes after an arrival is its end.
 
-    One window over the log in the order of its primary key serves all; numbers of days and months come from the snapshots,
-    which are few. The cohort is the first follow's; who was there before we looked (baseline) has none.
+    One window over the log in the order of its primary key serves all; numbers of days and months
+    come from the snapshots, which are few. The cohort is the first follow's; who was there before
+    we looked (baseline) has none.
     """
     log = follower_changes.c
     days = (
         select(
             snapshots.c.id,
             cast(extract("epoch", snapshots.c.taken_on) / 86_400, Integer).label("day"),
-            cast(extract("year", snapshots.c.taken_on) * 12 + extract("month", snapshots.c.taken_on) - 1, Integer).label("month"),
+            cast(
+                extract("year", snapshots.c.taken_on) * 12
+                + extract("month", snapshots.c.taken_on)
+                - 1,
+                Integer,
+            ).label("month"),
         )
         .where(snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED))
         .cte("days")
@@ -107,7 +115,9 @@ def _stays(oaid: str, last_id: int) -> Select[Any]:
             log.change,
             log.snapshot_id.label("began_id"),
             func.lead(log.snapshot_id).over(**story).label("ended_id"),
-            func.first_value(case((log.change != Change.BASELINE, log.snapshot_id))).over(**story).label("cohort_id"),
+            func.first_value(case((log.change != Change.BASELINE, log.snapshot_id)))
+            .over(**story)
+            .label("cohort_id"),
         )
         .where(log.oaid == oaid, log.snapshot_id <= last_id)
         .subquery("told")
@@ -116,7 +126,9 @@ def _stays(oaid: str, last_id: int) -> Select[Any]:
     return (
         select(
             # A number: grouping millions by it is twice as fast as by text.
-            case({kind: number for number, kind in enumerate(_ARRIVALS)}, value=told.c.change).label("kind"),
+            case(
+                {kind: number for number, kind in enumerate(_ARRIVALS)}, value=told.c.change
+            ).label("kind"),
             began.c.day.label("began_day"),
             began.c.month.label("began_month"),
             ended.c.day.label("ended_day"),
@@ -132,7 +144,9 @@ def _stays(oaid: str, last_id: int) -> Select[Any]:
     )
 
 
-def last_unfollows(connection: Connection, oaid: str, losses: Sequence[Snapshot], *, limit: int) -> list[LostUser]:
+def last_unfollows(
+    connection: Connection, oaid: str, losses: Sequence[Snapshot], *, limit: int
+) -> list[LostUser]:
     """The most recent unfollows, newest first.
 
     Args:
@@ -159,14 +173,25 @@ def last_unfollows(connection: Connection, oaid: str, losses: Sequence[Snapshot]
     arrival = follower_changes.alias("arrival")
     before = (
         select(func.max(arrival.c.snapshot_id))
-        .where(arrival.c.oaid == oaid, arrival.c.user_id == lost.c.user_id, arrival.c.snapshot_id < lost.c.snapshot_id)
+        .where(
+            arrival.c.oaid == oaid,
+            arrival.c.user_id == lost.c.user_id,
+            arrival.c.snapshot_id < lost.c.snapshot_id,
+        )
         .scalar_subquery()
     )
     began = follower_changes.alias("began")
     statement = (
         select(lost.c.user_id, lost.c.snapshot_id, began.c.snapshot_id, began.c.change)
         .select_from(lost)
-        .join(began, and_(began.c.oaid == oaid, began.c.user_id == lost.c.user_id, began.c.snapshot_id == before))
+        .join(
+            began,
+            and_(
+                began.c.oaid == oaid,
+                began.c.user_id == lost.c.user_id,
+                began.c.snapshot_id == before,
+            ),
+        )
         .order_by(lost.c.snapshot_id.desc(), lost.c.user_id)
     )
     return [LostUser(*row) for row in connection.execute(statement)]

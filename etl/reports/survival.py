@@ -2,8 +2,9 @@
 
     S(t) = Π over days d ≤ t of (1 - left on day d / still there just before day d)
 
-Kaplan, E. L.; Meier, P. (1958): Nonparametric Estimation from Incomplete Observations. JASA 53, 457-481. Its variance is
-Greenwood's; the band is taken on the log(-log S) scale, so that it stays between 0 and 1 (Kalbfleisch & Prentice, 1980).
+Kaplan, E. L.; Meier, P. (1958): Nonparametric Estimation from Incomplete Observations. JASA 53,
+457-481. Its variance is Greenwood's; the band is taken on the log(-log S) scale, so that it stays
+between 0 and 1 (Kalbfleisch & Prentice, 1980).
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Survival:
 def kaplan_meier(stays: Iterable[tuple[int, bool, int]]) -> Survival:
     """Estimate it from (length in days, whether it ended, how many such stays).
 
-    Whoever still follows is censored at the length seen so far, after those who left at that length.
+    Whoever still follows is censored at the length seen so far, after those who left at that
+    length.
     """
     left: dict[int, int] = defaultdict(int)
     gone: dict[int, int] = defaultdict(int)
@@ -78,9 +80,13 @@ def kaplan_meier(stays: Iterable[tuple[int, bool, int]]) -> Survival:
             survival *= (at_risk - left[day]) / at_risk
             if at_risk > left[day]:
                 variance += left[day] / (at_risk * (at_risk - left[day]))
-            points.append(SurvivalPoint(day, at_risk, left[day], survival, *_band(survival, variance)))
+            points.append(
+                SurvivalPoint(day, at_risk, left[day], survival, *_band(survival, variance))
+            )
         at_risk -= gone[day]
-    return Survival(users, sum(left.values()), max(gone, default=0), tuple(points), tuple(sorted(gone.items())))
+    return Survival(
+        users, sum(left.values()), max(gone, default=0), tuple(points), tuple(sorted(gone.items()))
+    )
 
 
 def _band(survival: float, variance: float) -> tuple[float | None, float | None]:

@@ -14,10 +14,18 @@ from etl.errors import SettingsError
 if TYPE_CHECKING:
     from altair import LayerChart
 
-    from etl.reports.words import Words
+    from etl.reports.language import Words
 
 _SVG = "{http://www.w3.org/2000/svg}"
-_DROPPED = ("class", "pointer-events", "aria-hidden", "aria-roledescription", "role", "stroke-miterlimit", "version")
+_DROPPED = (
+    "class",
+    "pointer-events",
+    "aria-hidden",
+    "aria-roledescription",
+    "role",
+    "stroke-miterlimit",
+    "version",
+)
 _DECIMALS = re.compile(r"-?\d+\.\d{2,}")
 
 
@@ -30,7 +38,9 @@ def require_charts() -> None:
     from importlib.util import find_spec
 
     if find_spec("altair") is None or find_spec("vl_convert") is None:
-        raise SettingsError(["--format html needs altair and vl-convert: pip install 'follower-etl[report]'"])
+        raise SettingsError(
+            ["--format html needs altair and vl-convert: pip install 'follower-etl[report]'"]
+        )
 
 
 def warm_up() -> None:
@@ -38,7 +48,9 @@ def warm_up() -> None:
     import altair as alt
     import vl_convert
 
-    vl_convert.vegalite_to_svg(alt.Chart(alt.InlineData(values=[{}])).mark_point().to_json(), allowed_base_urls=[])
+    vl_convert.vegalite_to_svg(
+        alt.Chart(alt.InlineData(values=[{}])).mark_point().to_json(), allowed_base_urls=[]
+    )
 
 
 def render(chart: LayerChart, words: Words, *, name: str, title: str, description: str) -> str:
@@ -53,7 +65,9 @@ def render(chart: LayerChart, words: Words, *, name: str, title: str, descriptio
     """
     import vl_convert
 
-    drawn = vl_convert.vegalite_to_svg(chart.to_json(), format_locale=words.number_format(), allowed_base_urls=[])
+    drawn = vl_convert.vegalite_to_svg(
+        chart.to_json(), format_locale=words.number_format(), allowed_base_urls=[]
+    )
     root = ET.fromstring(drawn)  # noqa: S314 - our own renderer's
     for parent in root.iter():
         for child in list(parent):
@@ -78,7 +92,9 @@ def render(chart: LayerChart, words: Words, *, name: str, title: str, descriptio
 def _invisible(element: ET.Element) -> bool:
     """What a browser's own renderer needs: empty outlines of groups, and the white ground under all."""
     return element.get("display") == "none" or (
-        element.tag == _SVG + "path" and element.get("class") in {"background", "foreground"} and not element.get("fill")
+        element.tag == _SVG + "path"
+        and element.get("class") in {"background", "foreground"}
+        and not element.get("fill")
     )
 
 
@@ -91,4 +107,7 @@ def _slim(element: ET.Element) -> None:
         element.attrib.pop(name, None)
     for name, value in element.attrib.items():
         if name in {"d", "transform", "x", "y", "x2", "y2", "width", "height"}:
-            element.set(name, _DECIMALS.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value))
+            element.set(
+                name,
+                _DECIMALS.sub(lambda found: f"{float(found[0]):.1f}".removesuffix(".0"), value),
+            )

@@ -10,15 +10,15 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from etl.reports.cells import defused
+from etl.reports.csv_cells import defused
+from etl.reports.language import DEFINITIONS, NOTHING, Words
 from etl.reports.periods import Span
-from etl.reports.words import DEFINITIONS, NOTHING, Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from etl.reports.figures import AccountReport, ChurnReport, Period
-    from etl.reports.unseen import Unseen
+    from etl.reports.gaps import Unseen
 
 CSV_COLUMNS = (
     "oaid", "name", "first", "last", "following_start", "baseline", "followed", "refollowed", "unfollowed", "net",
@@ -33,7 +33,8 @@ WIDTH = 110
 """Of the definitions, in characters."""
 
 
-# --- for programs ----------------------------------------------------------------------------------------------------
+# --- for programs
+# ----------------------------------------------------------------------------------------------------
 
 
 def as_csv(report: ChurnReport) -> str:
@@ -52,7 +53,12 @@ def as_json(report: ChurnReport) -> str:
     """Every figure: one object a line for each OA."""
     lines = []
     for account in report.accounts:
-        values = {"by": report.by, "made_at": report.made_at, "timezone": report.timezone, **asdict(account)}
+        values = {
+            "by": report.by,
+            "made_at": report.made_at,
+            "timezone": report.timezone,
+            **asdict(account),
+        }
         for cohort, told in zip(account.cohorts, values["cohorts"], strict=True):
             told["retention"] = cohort.retention
         values["survival"]["median"] = account.survival.median
@@ -64,7 +70,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any figure
     return value.isoformat() if isinstance(value, date | datetime) else value
 
 
-# --- for people ------------------------------------------------------------------------------------------------------
+# --- for people
+# ------------------------------------------------------------------------------------------------------
 
 
 def as_table(report: ChurnReport, words: Words) -> str:
@@ -97,7 +104,11 @@ def _account(account: AccountReport, report: ChurnReport, words: Words) -> Itera
         )
     yield section(words("stays"), stay_table(account, words), words("def_stays"))
     recent = recent_table(account, words)
-    yield section(words("recent"), recent) if len(recent) > 1 else f"{words('recent')}\n{words('no_recent')}"
+    yield (
+        section(words("recent"), recent)
+        if len(recent) > 1
+        else f"{words('recent')}\n{words('no_recent')}"
+    )
     if account.unseen:
         yield section(words("unseen"), unseen_table(account.unseen, words), words("def_gap"))
     else:
@@ -124,7 +135,12 @@ def read_whole(account: AccountReport, words: Words) -> str:
     """On how many of the days."""
     if account.last_complete_at is None:
         return words("never_whole")
-    return words("read_whole", seen=account.days_seen, days=account.span.days, last=words.moment(account.last_complete_at))
+    return words(
+        "read_whole",
+        seen=account.days_seen,
+        days=account.span.days,
+        last=words.moment(account.last_complete_at),
+    )
 
 
 def median(account: AccountReport, words: Words) -> str:
@@ -137,16 +153,32 @@ def median(account: AccountReport, words: Words) -> str:
 
 def period_table(account: AccountReport, report: ChurnReport, words: Words) -> list[list[str]]:
     """A header, the periods, the total; the baseline only where there is one."""
-    columns = ["following_start", "baseline", "followed", "refollowed", "unfollowed", "net", "following_end"]
+    columns = [
+        "following_start",
+        "baseline",
+        "followed",
+        "refollowed",
+        "unfollowed",
+        "net",
+        "following_end",
+    ]
     if not account.total.baseline:
         columns.remove("baseline")
     header = [words("period"), *map(words, columns), words("churn_rate"), words("growth_rate")]
 
     def row(label: str, period: Period) -> list[str]:
         counts = (words.number(getattr(period, column), sign=column == "net") for column in columns)
-        return [label, *counts, words.percent(period.churn_rate), words.percent(period.growth_rate, sign=True)]
+        return [
+            label,
+            *counts,
+            words.percent(period.churn_rate),
+            words.percent(period.growth_rate, sign=True),
+        ]
 
-    rows = [row(words.span(Span(period.first, period.last), report.by), period) for period in account.periods]
+    rows = [
+        row(words.span(Span(period.first, period.last), report.by), period)
+        for period in account.periods
+    ]
     return [header, *rows, row(words("total"), account.total)]
 
 
@@ -155,7 +187,11 @@ def cohort_table(account: AccountReport, words: Words) -> list[list[str]]:
     months = max(len(cohort.following) for cohort in account.cohorts)
     header = [words("cohort"), words("users"), *map(str, range(months))]
     rows = [
-        [words.month(cohort.month), words.number(cohort.users), *(words.percent(share, digits=0) for share in cohort.retention)]
+        [
+            words.month(cohort.month),
+            words.number(cohort.users),
+            *(words.percent(share, digits=0) for share in cohort.retention),
+        ]
         for cohort in account.cohorts
     ]
     return [header, *([*row, *[""] * (len(header) - len(row))] for row in rows)]
@@ -168,8 +204,19 @@ def survival_table(account: AccountReport, words: Words) -> list[list[str]]:
     for day in MILESTONES:
         point = survival.at(day)
         if point is not None:
-            band = f"{words.percent(point.low)} – {words.percent(point.high)}" if point.low is not None else NOTHING
-            rows.append([words.number(day), words.percent(point.survival), band, words.number(survival.seen(day))])
+            band = (
+                f"{words.percent(point.low)} – {words.percent(point.high)}"
+                if point.low is not None
+                else NOTHING
+            )
+            rows.append(
+                [
+                    words.number(day),
+                    words.percent(point.survival),
+                    band,
+                    words.number(survival.seen(day)),
+                ]
+            )
     return rows
 
 
@@ -179,11 +226,23 @@ def stay_table(account: AccountReport, words: Words) -> list[list[str]]:
     rows = [[words("stays"), words("left"), words("follow")]]
     for length in stays.lengths:
         first = words.number(length.first)
-        label = words("stay_more", first=first) if length.last is None else words("stay_days", first=first, last=length.last)
+        label = (
+            words("stay_more", first=first)
+            if length.last is None
+            else words("stay_days", first=first, last=length.last)
+        )
         rows.append([label, words.number(length.left), words.number(length.follow)])
     medians = (stays.median_left, stays.median_follow)
-    rows.append([words("stay_median"), *(NOTHING if days is None else words.days(days) for days in medians)])
-    rows.append([words("stay_unknown"), words.number(stays.baseline_left), words.number(stays.baseline_follow)])
+    rows.append(
+        [words("stay_median"), *(NOTHING if days is None else words.days(days) for days in medians)]
+    )
+    rows.append(
+        [
+            words("stay_unknown"),
+            words.number(stays.baseline_left),
+            words.number(stays.baseline_follow),
+        ]
+    )
     return rows
 
 
@@ -206,7 +265,9 @@ def unseen_table(unseen: Sequence[Unseen], words: Words) -> list[list[str]]:
             reason.append(words("held_back", count=words.number(each.held_back)))
         last = words("lasting") if each.last is None else words.day(each.last)
         runs = words.number(each.runs) if each.runs else NOTHING
-        rows.append([words(each.kind), words.day(each.first), last, runs, ", ".join(reason) or NOTHING])
+        rows.append(
+            [words(each.kind), words.day(each.first), last, runs, ", ".join(reason) or NOTHING]
+        )
     return rows
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from etl.atomic import atomic_file
 from etl.errors import UsageError
+from etl.files import atomic_file
 from etl.reports import text
+from etl.reports.language import DEFINITIONS, Words
 from etl.reports.svg import render, require_charts
-from etl.reports.words import DEFINITIONS, Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,10 +55,16 @@ def as_page(report: ChurnReport, words: Words) -> str:
 
     from etl.reports import charts
 
-    environment = Environment(loader=PackageLoader("etl.reports"), autoescape=True, undefined=StrictUndefined)
-    # Checking specifications against altair's schema takes longer than drawing them, and a wrong one is refused there.
+    environment = Environment(
+        loader=PackageLoader("etl.reports"), autoescape=True, undefined=StrictUndefined
+    )
+    # Checking specifications against altair's schema takes longer than drawing them, and a wrong
+    # one is refused there.
     with debug_mode(False):
-        accounts = [_account(number, account, report, words) for number, account in enumerate(report.accounts, 1)]
+        accounts = [
+            _account(number, account, report, words)
+            for number, account in enumerate(report.accounts, 1)
+        ]
     return environment.get_template("report.html.j2").render(
         lang=str(words.lang),
         say=words,
@@ -66,26 +72,37 @@ def as_page(report: ChurnReport, words: Words) -> str:
         comparison=_comparison(report, words),
         left_out=report.left_out,
         definitions=DEFINITIONS,
-        keys=(("followed", charts.FOLLOWED), ("refollowed", charts.REFOLLOWED), ("unfollowed", charts.UNFOLLOWED)),
+        keys=(
+            ("followed", charts.FOLLOWED),
+            ("refollowed", charts.REFOLLOWED),
+            ("unfollowed", charts.UNFOLLOWED),
+        ),
         dark_colours=charts.DARK,
         made=words("made", when=words.moment(report.made_at), zone=report.timezone),
         days_in=words("days_in", zone=report.timezone),
     )
 
 
-def _account(number: int, account: AccountReport, report: ChurnReport, words: Words) -> dict[str, Any]:
+def _account(
+    number: int, account: AccountReport, report: ChurnReport, words: Words
+) -> dict[str, Any]:
     name = f"oa-{number}"
     total, survival = account.total, account.survival
     return {
         "id": name,
         "oaid": account.oaid,
         "label": account.name or account.oaid,
-        "from_to": words("from_to", first=words.day(account.span.first), last=words.day(account.span.last)),
+        "from_to": words(
+            "from_to", first=words.day(account.span.first), last=words.day(account.span.last)
+        ),
         "headline": text.headline(account, words),
         "read_whole": text.read_whole(account, words),
         "tiles": [
             (words("following"), words.number(total.following_end)),
-            *((words(each), words.number(getattr(total, each), sign=each == "net")) for each in _TILES),
+            *(
+                (words(each), words.number(getattr(total, each), sign=each == "net"))
+                for each in _TILES
+            ),
             (words("churn_rate"), words.percent(total.churn_rate)),
             (words("growth_rate"), words.percent(total.growth_rate, sign=True)),
         ],
@@ -114,7 +131,10 @@ def _comparison(report: ChurnReport, words: Words) -> list[list[str]]:
         *(
             [
                 account.name or account.oaid,
-                *(words.number(getattr(account.total, each), sign=each == "net") for each in columns),
+                *(
+                    words.number(getattr(account.total, each), sign=each == "net")
+                    for each in columns
+                ),
                 words.percent(account.total.churn_rate),
                 words.percent(account.total.growth_rate, sign=True),
             ]
@@ -146,7 +166,10 @@ def _curve(name: str, account: AccountReport, words: Words) -> Drawn | None:
 def _wins(name: str, account: AccountReport, words: Words) -> Drawn:
     from etl.reports import charts
 
-    counts = {each: words.number(getattr(account.total, each)) for each in ("followed", "refollowed", "unfollowed")}
+    counts = {
+        each: words.number(getattr(account.total, each))
+        for each in ("followed", "refollowed", "unfollowed")
+    }
     description = words("wins_desc", by=words(f"by_{account.bars_by}"), **counts)
     return _drawn(charts.wins, f"{name}-wins", account, words, words("wins"), description)
 
@@ -156,7 +179,9 @@ def _cohorts(name: str, account: AccountReport, words: Words) -> Drawn | None:
 
     if not any(count is not None for cohort in account.cohorts for count in cohort.following):
         return None
-    description = words("cohort_desc", cohorts=words.number(len(account.cohorts[-charts.NEWEST_COHORTS :])))
+    description = words(
+        "cohort_desc", cohorts=words.number(len(account.cohorts[-charts.NEWEST_COHORTS :]))
+    )
     return _drawn(charts.cohorts, f"{name}-cohorts", account, words, words("cohorts"), description)
 
 
@@ -176,7 +201,9 @@ def _survival(name: str, account: AccountReport, words: Words) -> Drawn:
 
     users, left = words.number(account.survival.users), words.number(account.survival.left)
     description = words("survival_desc", users=users, left=left, median=text.median(account, words))
-    return _drawn(charts.survival, f"{name}-survival", account, words, words("survival"), description)
+    return _drawn(
+        charts.survival, f"{name}-survival", account, words, words("survival"), description
+    )
 
 
 def _drawn(
@@ -194,8 +221,17 @@ def _drawn(
 
     return Drawn(
         *(
-            # Markup: it is our own SVG, and whatever text is in it was escaped when it was written as XML.
-            Markup(render(draw(account, words, size), words, name=f"{name}-{size.name}", title=title, description=description))  # noqa: S704
+            # Markup: it is our own SVG, and whatever text is in it was escaped when it was written
+            # as XML.
+            Markup(  # noqa: S704 - see above
+                render(
+                    draw(account, words, size),
+                    words,
+                    name=f"{name}-{size.name}",
+                    title=title,
+                    description=description,
+                )
+            )
             for size in (charts.WIDE, charts.NARROW)
         )
     )

@@ -17,7 +17,9 @@ class Reply:
 
     body: bytes = b""
     status: int = 200
-    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json; charset=utf-8"})
+    headers: dict[str, str] = field(
+        default_factory=lambda: {"Content-Type": "application/json; charset=utf-8"}
+    )
     declared: int | None = None
     """Content-Length, where it lies."""
     act: str = "answer"
@@ -88,7 +90,9 @@ def _truncated(reply: Reply) -> Reply:
 
 def _short(reply: Reply) -> Reply:
     answer = json.loads(reply.body)
-    answer["Followers"] = answer.get("Followers", [])[: max(1, len(answer.get("Followers", [])) // 2)]
+    answer["Followers"] = answer.get("Followers", [])[
+        : max(1, len(answer.get("Followers", [])) // 2)
+    ]
     reply.body = json.dumps(answer).encode()
     return reply
 
@@ -150,13 +154,17 @@ def fault(name: str) -> Callable[[Reply], Reply]:
     """A fault by its name; `code:160` answers with that CodeResult."""
     if name.startswith("code:"):
         code = name.removeprefix("code:")
-        return lambda reply: Reply(json.dumps({"CodeResult": code, "ErrorMessage": f"simulated {code}"}).encode())
+        return lambda reply: Reply(
+            json.dumps({"CodeResult": code, "ErrorMessage": f"simulated {code}"}).encode()
+        )
     if name.startswith("total:"):
         return _json(Total=int(name.removeprefix("total:")))
     try:
         return FAULTS[name]
     except KeyError:
-        raise ValueError(f"unknown fault {name!r}; known: code:N, total:N, {', '.join(FAULTS)}") from None
+        raise ValueError(
+            f"unknown fault {name!r}; known: code:N, total:N, {', '.join(FAULTS)}"
+        ) from None
 
 
 DRIP_SECONDS = 0.2

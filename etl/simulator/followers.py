@@ -18,7 +18,14 @@ class Followers:
     Every user who ever was has a stay number; `throughout()` tells who never left since `mark()`.
     """
 
-    def __init__(self, users: int | Iterable[str] = 0, *, order: str = "oldest", seed: int = 1, name: str = "") -> None:
+    def __init__(
+        self,
+        users: int | Iterable[str] = 0,
+        *,
+        order: str = "oldest",
+        seed: int = 1,
+        name: str = "",
+    ) -> None:
         if order not in ORDERS:
             raise ValueError(f"order is one of {', '.join(ORDERS)}")
         self.name = name

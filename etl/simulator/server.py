@@ -77,9 +77,23 @@ class Simulator:
         integer_ids: bool = False,
         ignore_offset: bool = False,
     ) -> None:
-        self.max_page, self.max_offset, self.refuse_by, self.clamp_total = max_page, max_offset, refuse_by, clamp_total
-        self.rate, self.latency, self.count_field, self.overcount = rate, latency, count_field, overcount
-        self.total_as_text, self.integer_ids, self.ignore_offset = total_as_text, integer_ids, ignore_offset
+        self.max_page, self.max_offset, self.refuse_by, self.clamp_total = (
+            max_page,
+            max_offset,
+            refuse_by,
+            clamp_total,
+        )
+        self.rate, self.latency, self.count_field, self.overcount = (
+            rate,
+            latency,
+            count_field,
+            overcount,
+        )
+        self.total_as_text, self.integer_ids, self.ignore_offset = (
+            total_as_text,
+            integer_ids,
+            ignore_offset,
+        )
         self.lock = threading.RLock()
         self.requests: list[Request] = []
         self.asked: Request | None = None
@@ -101,9 +115,13 @@ class Simulator:
 
     # -- the world ----------------------------------------------------------------------------------------------------
 
-    def add_account(self, oaid: str, name: str, followers: int | Iterable[str] = 0, *, order: str = "oldest") -> Followers:
+    def add_account(
+        self, oaid: str, name: str, followers: int | Iterable[str] = 0, *, order: str = "oldest"
+    ) -> Followers:
         """One more OA of the simulated eSMS account."""
-        self._accounts[oaid] = Followers(followers, order=order, seed=self._seed + len(self._accounts), name=name)
+        self._accounts[oaid] = Followers(
+            followers, order=order, seed=self._seed + len(self._accounts), name=name
+        )
         return self._accounts[oaid]
 
     def followers(self, oaid: str | None = None) -> Followers:
@@ -163,10 +181,23 @@ class Simulator:
         with self.lock:
             self._before_each.append(verb)
 
-    def churn(self, *, leaves: float = 0, arrivals: float = 0, returns: float = 0, touches: float = 0, seed: int = 1) -> None:
+    def churn(
+        self,
+        *,
+        leaves: float = 0,
+        arrivals: float = 0,
+        returns: float = 0,
+        touches: float = 0,
+        seed: int = 1,
+    ) -> None:
         """Let so many users leave, arrive, return and act, on average, before every page."""
         rng = random.Random(seed)
-        rates = ((leaves, self.unfollow), (arrivals, self.follow), (returns, self.refollow), (touches, self.touch))
+        rates = (
+            (leaves, self.unfollow),
+            (arrivals, self.follow),
+            (returns, self.refollow),
+            (touches, self.touch),
+        )
 
         def happen() -> None:
             for mean, verb in rates:
@@ -217,7 +248,9 @@ class Simulator:
             if self.account_code:
                 return _code(self.account_code, "simulated")
             if path.rstrip("/") == f"{BASE_PATH}/ZNS/GetListZOA":
-                listed = [{"OAID": oaid, "OAName": each.name} for oaid, each in self._accounts.items()]
+                listed = [
+                    {"OAID": oaid, "OAName": each.name} for oaid, each in self._accounts.items()
+                ]
                 return _ok({"ZOAList": listed})
             if path.rstrip("/") == f"{BASE_PATH}/ZNS/GetFollowers":
                 return self._get_followers(path, asked)
@@ -253,7 +286,9 @@ class Simulator:
         total = len(followers) + self.overcount
         if self.clamp_total and self.max_offset is not None:
             total = min(total, self.max_offset + self.max_page)
-        return _followers(users, str(total) if self.total_as_text else total, integers=self.integer_ids)
+        return _followers(
+            users, str(total) if self.total_as_text else total, integers=self.integer_ids
+        )
 
     def _count(self, asked: dict[str, Any]) -> int | None:
         names = ("Count", "Limit") if self.count_field == "both" else (self.count_field,)
@@ -299,11 +334,18 @@ class Simulator:
 
     def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", self._port), self)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
@@ -371,7 +413,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _ok(members: dict[str, Any]) -> Reply:
-    return Reply(json.dumps({"CodeResult": "100", "ErrorMessage": "success", **members}, ensure_ascii=False).encode())
+    return Reply(
+        json.dumps(
+            {"CodeResult": "100", "ErrorMessage": "success", **members}, ensure_ascii=False
+        ).encode()
+    )
 
 
 def _code(code: str, message: str) -> Reply:

@@ -25,10 +25,20 @@ def upgrade() -> None:
     op.create_table(
         "official_accounts",
         sa.Column("oaid", opaque, nullable=False),
-        sa.Column("name", sa.Text(), comment="as GetListZOA names it; NULL until `etl accounts` has asked"),
+        sa.Column(
+            "name", sa.Text(), comment="as GetListZOA names it; NULL until `etl accounts` has asked"
+        ),
         sa.Column("created_at", utc, nullable=False),
-        sa.Column("lease_token", sa.Text(), comment="random, of the run that holds this OA now; NULL when nobody does"),
-        sa.Column("lease_expires_at", utc, comment="by the database's clock; past it, anybody may take the lease over"),
+        sa.Column(
+            "lease_token",
+            sa.Text(),
+            comment="random, of the run that holds this OA now; NULL when nobody does",
+        ),
+        sa.Column(
+            "lease_expires_at",
+            utc,
+            comment="by the database's clock; past it, anybody may take the lease over",
+        ),
         sa.PrimaryKeyConstraint("oaid", name="pk_official_accounts"),
     )
     op.create_table(
@@ -37,22 +47,39 @@ def upgrade() -> None:
         sa.Column("oaid", opaque, nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("taken_at", utc, nullable=False, comment="when the run began"),
-        sa.Column("taken_on", sa.Date(), nullable=False, comment="the date of taken_at in ETL_TIMEZONE"),
+        sa.Column(
+            "taken_on", sa.Date(), nullable=False, comment="the date of taken_at in ETL_TIMEZONE"
+        ),
         sa.Column("finished_at", utc),
         sa.Column("total", sa.BigInteger(), comment="the API's last Total"),
         sa.Column("seen", sa.BigInteger(), comment="distinct users of all looks"),
-        sa.Column("baseline", sa.BigInteger(), comment="found before the first whole reading: they followed before we looked"),
+        sa.Column(
+            "baseline",
+            sa.BigInteger(),
+            comment="found before the first whole reading: they followed before we looked",
+        ),
         sa.Column("followed", sa.BigInteger()),
         sa.Column("refollowed", sa.BigInteger()),
-        sa.Column("unfollowed", sa.BigInteger(), comment="of a held snapshot: how many it would have marked"),
+        sa.Column(
+            "unfollowed",
+            sa.BigInteger(),
+            comment="of a held snapshot: how many it would have marked",
+        ),
         sa.Column("following", sa.BigInteger(), comment="active after it"),
         sa.Column("looks", sa.BigInteger()),
         sa.Column("requests", sa.BigInteger()),
         sa.Column("retries", sa.BigInteger()),
-        sa.Column("reason", sa.Text(), comment="why it is not complete: a word that a program can read, then prose"),
+        sa.Column(
+            "reason",
+            sa.Text(),
+            comment="why it is not complete: a word that a program can read, then prose",
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_snapshots"),
         sa.CheckConstraint(STATUSES, name=op.f("ck_snapshots_status")),
-        *(sa.CheckConstraint(f"{count} >= 0", name=op.f(f"ck_snapshots_{count}")) for count in COUNTS),
+        *(
+            sa.CheckConstraint(f"{count} >= 0", name=op.f(f"ck_snapshots_{count}"))
+            for count in COUNTS
+        ),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_snapshots_oaid_id", "snapshots", ["oaid", "id"])
@@ -72,7 +99,12 @@ def upgrade() -> None:
         sa.Column("user_id", opaque, nullable=False),
         sa.Column("snapshot_id", row_id, nullable=False),
         sa.Column("change", sa.Text(), nullable=False),
-        sa.Column("changed_at", utc, nullable=False, comment="the snapshot's taken_at; order is by snapshot_id"),
+        sa.Column(
+            "changed_at",
+            utc,
+            nullable=False,
+            comment="the snapshot's taken_at; order is by snapshot_id",
+        ),
         sa.PrimaryKeyConstraint("oaid", "user_id", "snapshot_id", name="pk_follower_changes"),
         sa.CheckConstraint(CHANGES, name=op.f("ck_follower_changes_change")),
         sqlite_with_rowid=False,

@@ -16,7 +16,8 @@ FROM followers
 WHERE unfollowed_at IS NULL
 """
 
-# A user's changes alternate (`etl verify` proves it), so whatever comes after an arrival is the end of that stay.
+# A user's changes alternate (`etl verify` proves it), so whatever comes after an arrival is the end
+# of that stay.
 FOLLOW_PERIODS = """
 CREATE VIEW follow_periods AS
 SELECT oaid, user_id, changed_at AS started_at, next_changed_at AS ended_at, change = 'baseline' AS left_truncated
@@ -26,8 +27,9 @@ FROM (SELECT oaid, user_id, change, changed_at,
 WHERE change <> 'unfollowed'
 """
 
-# The counts add up day by day: that keeps following_end - following_start the sum of the day's changes even where the
-# clock or ETL_TIMEZONE was set back and a later snapshot bears an earlier date.
+# The counts add up day by day: that keeps following_end - following_start the sum of the day's
+# changes even where the clock or ETL_TIMEZONE was set back and a later snapshot bears an earlier
+# date.
 DAILY_FOLLOWER_CHURN = """
 CREATE VIEW daily_follower_churn AS
 SELECT told.oaid, told.day, told.following_start, told.baseline, told.followed, told.refollowed,

@@ -18,10 +18,22 @@ def upgrade() -> None:
     op.create_table(
         "forgotten",
         sa.Column("oaid", opaque, nullable=False),
-        sa.Column("pseudonym", opaque, nullable=False, comment="stands in followers and follower_changes for a User_Id"),
+        sa.Column(
+            "pseudonym",
+            opaque,
+            nullable=False,
+            comment="stands in followers and follower_changes for a User_Id",
+        ),
         sa.Column("salt", sa.Text(), nullable=False, comment="hex; random, one for all of an OA"),
-        sa.Column("digest", sa.Text(), nullable=False, comment="hex; scrypt of the User_Id with the salt"),
-        sa.Column("snapshot_id", row_id, nullable=False, comment="the OA's newest when they were forgotten; 0 where none was"),
+        sa.Column(
+            "digest", sa.Text(), nullable=False, comment="hex; scrypt of the User_Id with the salt"
+        ),
+        sa.Column(
+            "snapshot_id",
+            row_id,
+            nullable=False,
+            comment="the OA's newest when they were forgotten; 0 where none was",
+        ),
         sa.PrimaryKeyConstraint("oaid", "pseudonym", name="pk_forgotten"),
         sqlite_with_rowid=False,
     )

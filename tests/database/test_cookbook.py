@@ -79,7 +79,11 @@ class Day:
         self.since = whole[-1] if whole else None
 
 
-DAYS = [Day(story, day) for story in STORIES.values() for day in sorted({each.day for each in story.applied})]
+DAYS = [
+    Day(story, day)
+    for story in STORIES.values()
+    for day in sorted({each.day for each in story.applied})
+]
 
 
 def months(oaid: str) -> list[str]:
@@ -104,7 +108,11 @@ def growth_by_month() -> list[tuple[Any, ...]]:
 
 def churn_rate_by_month() -> list[tuple[Any, ...]]:
     return [
-        (oaid, month, 100 * sum(day.gone for day in days) / days[0].start if days[0].start else None)
+        (
+            oaid,
+            month,
+            100 * sum(day.gone for day in days) / days[0].start if days[0].start else None,
+        )
         for oaid in STORIES
         for month in months(oaid)
         for days in [in_month(oaid, month)]
@@ -112,8 +120,14 @@ def churn_rate_by_month() -> list[tuple[Any, ...]]:
 
 
 def how_many_followed_on_a_date() -> list[tuple[Any, ...]]:
-    before = {oaid: [each for each in story.applied if each.day <= date(2026, 10, 15)] for oaid, story in STORIES.items()}
-    return [(oaid, before[oaid][-1].day, len(story.after[len(before[oaid]) - 1])) for oaid, story in STORIES.items()]
+    before = {
+        oaid: [each for each in story.applied if each.day <= date(2026, 10, 15)]
+        for oaid, story in STORIES.items()
+    }
+    return [
+        (oaid, before[oaid][-1].day, len(story.after[len(before[oaid]) - 1]))
+        for oaid, story in STORIES.items()
+    ]
 
 
 def who_followed_on_a_date() -> list[tuple[Any, ...]]:
@@ -136,7 +150,10 @@ def net_by_weekday() -> list[tuple[Any, ...]]:
     for day in DAYS:
         if day.known:
             nets.setdefault((day.oaid, day.day.isoweekday()), []).append(day.net)
-    return [(oaid, weekday, len(found), sum(found) / len(found)) for (oaid, weekday), found in sorted(nets.items())]
+    return [
+        (oaid, weekday, len(found), sum(found) / len(found))
+        for (oaid, weekday), found in sorted(nets.items())
+    ]
 
 
 def lost_within_7_days_of_following() -> list[tuple[Any, ...]]:
@@ -144,8 +161,18 @@ def lost_within_7_days_of_following() -> list[tuple[Any, ...]]:
     week = timedelta(days=7)
     for oaid, story in STORIES.items():
         last = [each for each in story.applied if each.status == "complete"][-1].at
-        old = [stay for stay in STAYS if stay.oaid == oaid and not stay.baseline and last - stay.first.at >= week]
-        found.append((oaid, len(old), sum(stay.end is not None and stay.end.at - stay.first.at <= week for stay in old)))
+        old = [
+            stay
+            for stay in STAYS
+            if stay.oaid == oaid and not stay.baseline and last - stay.first.at >= week
+        ]
+        found.append(
+            (
+                oaid,
+                len(old),
+                sum(stay.end is not None and stay.end.at - stay.first.at <= week for stay in old),
+            )
+        )
     return found
 
 
@@ -154,14 +181,20 @@ def who_left_since_a_date_and_between_which_moments() -> list[tuple[Any, ...]]:
     for stay in STAYS:
         if stay.end is not None and stay.end.at >= datetime(2026, 10, 2, tzinfo=ZONE):
             applied = STORIES[stay.oaid].applied
-            surely = [each.at for each in applied[: applied.index(stay.end)] if each.status == "complete"]
+            surely = [
+                each.at for each in applied[: applied.index(stay.end)] if each.status == "complete"
+            ]
             found.append((stay.oaid, stay.user, max(surely[-1], stay.first.at), stay.end.at))
     return sorted(found, key=lambda row: (row[3], row[0], row[1]))
 
 
 def returners() -> list[tuple[Any, ...]]:
     count = Counter((stay.oaid, stay.user) for stay in STAYS)
-    return [(*who, stays, int(who[1] in STORIES[who[0]].after[-1])) for who, stays in sorted(count.items()) if stays > 1]
+    return [
+        (*who, stays, int(who[1] in STORIES[who[0]].after[-1]))
+        for who, stays in sorted(count.items())
+        if stays > 1
+    ]
 
 
 def flapping_users() -> list[tuple[Any, ...]]:
@@ -173,11 +206,16 @@ def flapping_users() -> list[tuple[Any, ...]]:
         if each.at >= october
         for user in story.gone(index)
     )
-    return sorted(((*who, times) for who, times in count.items() if times >= 2), key=lambda row: (-row[2], row[:2]))
+    return sorted(
+        ((*who, times) for who, times in count.items() if times >= 2),
+        key=lambda row: (-row[2], row[:2]),
+    )
 
 
 def the_longest_staying_followers() -> list[tuple[Any, ...]]:
-    now = [(stay.oaid, stay.user, stay.first.at, stay.baseline) for stay in STAYS if stay.end is None]
+    now = [
+        (stay.oaid, stay.user, stay.first.at, stay.baseline) for stay in STAYS if stay.end is None
+    ]
     return sorted(now, key=lambda row: (row[2], row[:2]))[:10]
 
 
@@ -199,7 +237,12 @@ def retention_by_cohort() -> list[tuple[Any, ...]]:
 
 def one_users_story() -> list[tuple[Any, ...]]:
     story = STORIES[A]
-    kinds = {"baseline": story.baseline, "followed": story.followed, "refollowed": story.refollowed, "unfollowed": story.gone}
+    kinds = {
+        "baseline": story.baseline,
+        "followed": story.followed,
+        "refollowed": story.refollowed,
+        "unfollowed": story.gone,
+    }
     return [
         (HISTORY.index(each) + 1, each.day, change)
         for index, each in enumerate(story.applied)
@@ -245,7 +288,8 @@ def how_long_a_gap_each_day_closes() -> list[tuple[Any, ...]]:
         for day in DAYS
         if day.known
         and day.since
-        and datetime(day.day.year, day.day.month, day.day.day, tzinfo=ZONE) - day.since > timedelta(hours=36)
+        and datetime(day.day.year, day.day.month, day.day.day, tzinfo=ZONE) - day.since
+        > timedelta(hours=36)
     ]
 
 
@@ -263,7 +307,9 @@ def recipes() -> dict[str, dict[str, str]]:
 
 def by_hand(heading: str) -> Callable[[], list[tuple[Any, ...]]]:
     """The function above that counts what a heading asks for."""
-    answer: Callable[[], list[tuple[Any, ...]]] = globals()[re.sub(r"\W+", "_", heading.replace("'", "").lower())]
+    answer: Callable[[], list[tuple[Any, ...]]] = globals()[
+        re.sub(r"\W+", "_", heading.replace("'", "").lower())
+    ]
     return answer
 
 

@@ -9,13 +9,13 @@ import pytest
 from daily import Days, dump, rows, torn
 from sqlalchemy import text
 
-from etl.db.copy import copy_database
 from etl.db.engine import connect_engine, writing
-from etl.db.erase import forget
 from etl.db.lease import acquire
 from etl.db.schema import HEAD, current_revision, downgrade, upgrade
-from etl.db.undo import undo
 from etl.errors import BusyError, DatabaseBehindError, DatabaseUnreachableError, UsageError
+from etl.maintenance.copy import copy_database
+from etl.maintenance.forget import forget
+from etl.maintenance.undo import undo
 from etl.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def second_postgresql_url(postgresql_url: str) -> Iterator[str]:
 
 
 def _at_once(url: str, statement: str) -> None:
-    with connect_engine(url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with (
+        connect_engine(url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection
+    ):
         connection.execute(text(statement))
 
 
@@ -91,7 +93,9 @@ def test_everything_is_copied_and_the_next_sync_goes_on_there(
     days = Days(sim, db)
     eventful_days(sim, days)
     told: list[tuple[str, int, int]] = []
-    copied = copy_database(db, target, now=days.now, on_rows=lambda *progress: told.append(progress))
+    copied = copy_database(
+        db, target, now=days.now, on_rows=lambda *progress: told.append(progress)
+    )
 
     assert copied.torn == ()
     assert plain(target) == plain(db)
@@ -122,16 +126,20 @@ def plain(engine: Engine) -> dict[str, list[tuple[str, ...]]]:
     return {table: [tuple(map(word, row)) for row in rows] for table, rows in dump(engine).items()}
 
 
-def test_the_copy_is_nobodys_lease_and_the_source_gets_its_own_back(db: Engine, target: Engine, sim: Simulator) -> None:
+def test_the_copy_is_nobodys_lease_and_the_source_gets_its_own_back(
+    db: Engine, target: Engine, sim: Simulator
+) -> None:
     days = Days(sim, db)
     days.sync()
     copy_database(db, target, now=days.now)
     for engine in (db, target):
         [account] = rows(engine, "official_accounts")
-        assert account[3:] == (None, None)
+        assert account[3:] == (None, None, None)
 
 
-def test_a_target_that_holds_anything_is_refused_and_left_as_it_is(db: Engine, target: Engine, sim: Simulator) -> None:
+def test_a_target_that_holds_anything_is_refused_and_left_as_it_is(
+    db: Engine, target: Engine, sim: Simulator
+) -> None:
     Days(sim, db).sync()
     upgrade(target)
     Days(sim, target).sync()
@@ -179,18 +187,24 @@ def test_a_failing_copy_leaves_an_empty_target(db: Engine, target: Engine, sim: 
 def refusing_the_last_table(dialect: str) -> list[str]:
     """A trigger that fails as a full disk would, in the middle of the copy."""
     if dialect == "sqlite":
-        return ["CREATE TRIGGER full BEFORE INSERT ON snapshots BEGIN SELECT RAISE(ABORT, 'disk full'); END"]
+        return [
+            "CREATE TRIGGER full BEFORE INSERT ON snapshots BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        ]
     return [
         "CREATE FUNCTION full_disk() RETURNS trigger AS $$ BEGIN RAISE 'disk full'; END $$ LANGUAGE plpgsql",
         "CREATE TRIGGER full_disk BEFORE INSERT ON snapshots FOR EACH ROW EXECUTE FUNCTION full_disk()",
     ]
 
 
-def test_a_torn_source_is_copied_as_it_is_and_said_to_be_torn(db: Engine, target: Engine, sim: Simulator) -> None:
+def test_a_torn_source_is_copied_as_it_is_and_said_to_be_torn(
+    db: Engine, target: Engine, sim: Simulator
+) -> None:
     days = Days(sim, db)
     days.sync()
     with writing(db) as connection:
-        connection.execute(text("DELETE FROM followers WHERE user_id = (SELECT min(user_id) FROM followers)"))
+        connection.execute(
+            text("DELETE FROM followers WHERE user_id = (SELECT min(user_id) FROM followers)")
+        )
     copied = copy_database(db, target, now=days.now)
     assert copied.torn
     assert torn(target) == torn(db) != []

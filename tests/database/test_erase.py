@@ -13,13 +13,13 @@ from daily import Days, dump, everything, rows, torn
 from sqlalchemy import select
 
 from etl.db.engine import connect_engine, reading
-from etl.db.erase import PREFIX, StandIn, digest_of, forget, stand_ins, traces
+from etl.db.forgotten import StandIn, digest_of, recogniser, stand_ins
 from etl.db.lease import acquire
 from etl.db.schema import upgrade
 from etl.db.tables import followers
-from etl.db.undo import undo
 from etl.errors import BusyError, UsageError
-from etl.recognise import recogniser
+from etl.maintenance.forget import PREFIX, forget, traces
+from etl.maintenance.undo import undo
 from etl.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -43,12 +43,21 @@ def days(sim: Simulator, db: Engine) -> Days:
 
 
 def counts(snapshot: Snapshot) -> tuple[object, ...]:
-    return snapshot.status, snapshot.looks, snapshot.followed, snapshot.refollowed, snapshot.unfollowed, snapshot.following
+    return (
+        snapshot.status,
+        snapshot.looks,
+        snapshot.followed,
+        snapshot.refollowed,
+        snapshot.unfollowed,
+        snapshot.following,
+    )
 
 
 def pseudonyms(engine: Engine) -> list[str]:
     with reading(engine) as connection:
-        users = connection.execute(select(followers.c.user_id).where(followers.c.user_id.like(f"{PREFIX}%"))).scalars()
+        users = connection.execute(
+            select(followers.c.user_id).where(followers.c.user_id.like(f"{PREFIX}%"))
+        ).scalars()
         return sorted(users)
 
 
@@ -56,7 +65,9 @@ def nothing_of(user: str, engine: Engine) -> bool:
     return not any(user in value for value in everything(engine))
 
 
-def test_who_follows_still_is_found_again_without_a_leave_or_an_arrival_until_they_leave(days: Days, sim: Simulator) -> None:
+def test_who_follows_still_is_found_again_without_a_leave_or_an_arrival_until_they_leave(
+    days: Days, sim: Simulator
+) -> None:
     days.sync()
     user = sim.users()[60]
     trace = forget(days.engine, sim.default, user, now=days.now)
@@ -139,14 +150,21 @@ def test_a_dry_run_foresees_what_the_sync_does(days: Days, sim: Simulator) -> No
     assert counts(foreseen) == counts(days.sync()) == ("complete", 2, 0, 0, 1, 119)
 
 
-def test_a_partial_sweep_marks_no_forgotten_as_gone_and_stores_no_user_id(days: Days, sim: Simulator) -> None:
+def test_a_partial_sweep_marks_no_forgotten_as_gone_and_stores_no_user_id(
+    days: Days, sim: Simulator
+) -> None:
     days.sync()
     near, far = sim.users()[10], sim.users()[110]
     for user in (near, far):
         forget(days.engine, sim.default, user, now=days.now)
     sim.max_offset = 40
     snapshot = days.sync()
-    assert (snapshot.status, snapshot.followed, snapshot.unfollowed, snapshot.following) == ("partial", 0, 0, 120)
+    assert (snapshot.status, snapshot.followed, snapshot.unfollowed, snapshot.following) == (
+        "partial",
+        0,
+        0,
+        120,
+    )
     assert nothing_of(near, days.engine)
     assert torn(days.engine) == []
     sim.max_offset = None
@@ -165,7 +183,12 @@ def test_a_held_run_keeps_what_the_forgotten_are_recognised_by(days: Days, sim: 
     assert len(rows(days.engine, "forgotten")) == 1
     assert nothing_of(user, days.engine)
     snapshot = days.sync(allow_mass_unfollow=True)
-    assert (snapshot.status, snapshot.unfollowed, snapshot.followed, snapshot.following) == ("complete", 50, 0, 70)
+    assert (snapshot.status, snapshot.unfollowed, snapshot.followed, snapshot.following) == (
+        "complete",
+        50,
+        0,
+        70,
+    )
     assert nothing_of(user, days.engine)
 
 
@@ -179,13 +202,20 @@ def test_whom_only_a_second_look_finds_is_recognised_too(days: Days, sim: Simula
             sim.followers().unfollow(user)
         sim.before_page(4, sim.follow, user)
         snapshot = days.outcome(dry_run=dry_run).snapshot
-        assert (snapshot.followed, snapshot.refollowed, snapshot.unfollowed, snapshot.following) == (0, 0, 0, 120)
+        assert (
+            snapshot.followed,
+            snapshot.refollowed,
+            snapshot.unfollowed,
+            snapshot.following,
+        ) == (0, 0, 0, 120)
         assert (snapshot.looks or 0) > 1
     assert nothing_of(user, days.engine)
     assert torn(days.engine) == []
 
 
-def test_an_undone_arrival_of_a_forgotten_person_is_found_again_under_their_pseudonym(days: Days, sim: Simulator) -> None:
+def test_an_undone_arrival_of_a_forgotten_person_is_found_again_under_their_pseudonym(
+    days: Days, sim: Simulator
+) -> None:
     days.sync()
     user = sim.follow()
     arrival = days.sync()
@@ -200,7 +230,9 @@ def test_an_undone_arrival_of_a_forgotten_person_is_found_again_under_their_pseu
     assert torn(days.engine) == []
 
 
-def test_an_undone_return_of_a_forgotten_person_is_a_return_again(days: Days, sim: Simulator) -> None:
+def test_an_undone_return_of_a_forgotten_person_is_a_return_again(
+    days: Days, sim: Simulator
+) -> None:
     days.sync()
     user = sim.unfollow()
     days.sync()
@@ -229,7 +261,9 @@ def test_an_undone_leave_of_a_forgotten_person_is_a_leave_again(days: Days, sim:
     assert torn(days.engine) == []
 
 
-def test_whoever_is_undone_and_never_comes_back_leaves_no_digest(days: Days, sim: Simulator) -> None:
+def test_whoever_is_undone_and_never_comes_back_leaves_no_digest(
+    days: Days, sim: Simulator
+) -> None:
     days.sync()
     user = sim.follow()
     arrival = days.sync()
@@ -265,7 +299,9 @@ def test_all_of_an_oa_share_one_salt(days: Days, sim: Simulator) -> None:
         assert len({stand_in.salt for stand_in in stand_ins(connection, sim.default)}) == 1
 
 
-def test_whoever_is_not_there_cannot_be_forgotten_and_nothing_changes(days: Days, sim: Simulator) -> None:
+def test_whoever_is_not_there_cannot_be_forgotten_and_nothing_changes(
+    days: Days, sim: Simulator
+) -> None:
     days.sync()
     state = dump(days.engine)
     assert traces(days.engine, "4711", [sim.default]) == []
@@ -282,7 +318,9 @@ def test_a_running_sync_is_not_disturbed(days: Days, sim: Simulator) -> None:
     assert dump(days.engine) == state
 
 
-def test_whoever_comes_goes_and_is_forgotten_each_day_is_counted_once(days: Days, sim: Simulator) -> None:
+def test_whoever_comes_goes_and_is_forgotten_each_day_is_counted_once(
+    days: Days, sim: Simulator
+) -> None:
     """Every snapshot's counts are those of the world, and no forgotten follower's User_Id comes back before they left."""
     rng = random.Random(11)
     days.sync()
@@ -307,13 +345,20 @@ def test_whoever_comes_goes_and_is_forgotten_each_day_is_counted_once(days: Days
     assert len(rows(days.engine, "forgotten")) >= len(forgotten) > 6
 
 
-def test_no_byte_of_the_user_id_is_left_in_the_sqlite_files(tmp_path: Path, sqlite_url: str) -> None:
+def test_no_byte_of_the_user_id_is_left_in_the_sqlite_files(
+    tmp_path: Path, sqlite_url: str
+) -> None:
     """Deleted rows are overwritten, and the write-ahead log is emptied, though others have the file open."""
 
     def in_the_files(user: str) -> bool:
-        return user.encode() in b"".join(path.read_bytes() for path in tmp_path.glob("followers.db*"))
+        return user.encode() in b"".join(
+            path.read_bytes() for path in tmp_path.glob("followers.db*")
+        )
 
-    with Simulator(followers=2000) as sim, closing(sqlite3.connect(tmp_path / "followers.db")) as somebody:
+    with (
+        Simulator(followers=2000) as sim,
+        closing(sqlite3.connect(tmp_path / "followers.db")) as somebody,
+    ):
         days = Days(sim, connect_engine(sqlite_url))
         upgrade(days.engine)
         somebody.execute("SELECT * FROM followers").fetchall()
@@ -326,7 +371,9 @@ def test_no_byte_of_the_user_id_is_left_in_the_sqlite_files(tmp_path: Path, sqli
         assert not in_the_files(user)
 
 
-def test_nobody_is_asked_for_a_digest_where_nobody_was_forgotten(days: Days, sim: Simulator) -> None:
+def test_nobody_is_asked_for_a_digest_where_nobody_was_forgotten(
+    days: Days, sim: Simulator
+) -> None:
     days.sync()
     with reading(days.engine) as connection:
         assert stand_ins(connection, sim.default) == []
@@ -335,10 +382,19 @@ def test_nobody_is_asked_for_a_digest_where_nobody_was_forgotten(days: Days, sim
 
 def stand_in(user: str, pseudonym: str, *, departed: bool = False) -> StandIn:
     salt = "00" * 16
-    return StandIn(pseudonym, salt, digest_of(user, salt), following=not departed, left=departed, departed=departed)
+    return StandIn(
+        pseudonym,
+        salt,
+        digest_of(user, salt),
+        following=not departed,
+        left=departed,
+        departed=departed,
+    )
 
 
-def test_each_unknown_user_costs_one_digest_and_none_once_everybody_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_unknown_user_costs_one_digest_and_none_once_everybody_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     recognise = recogniser([stand_in("b", "forgotten-1"), stand_in("d", "forgotten-2")])
     assert recognise is not None
     asked: list[str] = []

@@ -33,13 +33,17 @@ NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 def row(db: Engine) -> tuple[str | None, datetime | None]:
     """The token and the expiry, as they stand."""
     with reading(db) as connection:
-        account = connection.execute(select(official_accounts).where(official_accounts.c.oaid == OAID)).one()
+        account = connection.execute(
+            select(official_accounts).where(official_accounts.c.oaid == OAID)
+        ).one()
         return account.lease_token, account.lease_expires_at
 
 
 def now(db: Engine) -> datetime:
     with reading(db) as connection:
-        return datetime.fromisoformat(str(connection.execute(select(leases.database_clock(db.dialect.name))).scalar_one()))
+        return datetime.fromisoformat(
+            str(connection.execute(select(leases.database_clock(db.dialect.name))).scalar_one())
+        )
 
 
 def let_pass(db: Engine, seconds: float) -> None:
@@ -47,7 +51,9 @@ def let_pass(db: Engine, seconds: float) -> None:
     _, expires = row(db)
     assert expires is not None
     with writing(db) as connection:
-        connection.execute(official_accounts.update().values(lease_expires_at=expires - timedelta(seconds=seconds)))
+        connection.execute(
+            official_accounts.update().values(lease_expires_at=expires - timedelta(seconds=seconds))
+        )
 
 
 def is_held(db: Engine) -> bool:
@@ -73,7 +79,11 @@ def test_it_registers_the_oa_lasts_so_long_and_is_given_back(db: Engine) -> None
         token, expires = row(db)
         assert token
         assert expires
-        assert timedelta(seconds=LEASE_SECONDS - 30) < expires - now(db) <= timedelta(seconds=LEASE_SECONDS)
+        assert (
+            timedelta(seconds=LEASE_SECONDS - 30)
+            < expires - now(db)
+            <= timedelta(seconds=LEASE_SECONDS)
+        )
         assert is_held(db)
     assert row(db) == (None, None)
     assert not is_held(db)
@@ -147,7 +157,9 @@ def test_what_a_late_process_gives_back_is_not_its_successors(db: Engine) -> Non
     assert row(db) == (None, None)
 
 
-def test_an_expired_lease_is_not_renewed_back_to_life(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_lease_is_not_renewed_back_to_life(
+    db: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 3600)
     with acquire(db, OAID, now=NOW) as lease:
         let_pass(db, LEASE_SECONDS)
@@ -180,13 +192,17 @@ def renewing(lease: Lease) -> None:
     lease._ended.clear()
 
 
-def test_the_renewer_rests_while_a_transaction_of_the_run_holds_the_row(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_renewer_rests_while_a_transaction_of_the_run_holds_the_row(
+    db: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
     renewed = threading.Event()
 
     @event.listens_for(db, "before_cursor_execute")
     def listen(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if threading.current_thread().name == "etl-lease" and statement.startswith("UPDATE official_accounts"):
+        if threading.current_thread().name == "etl-lease" and statement.startswith(
+            "UPDATE official_accounts"
+        ):
             renewed.set()
 
     with acquire(db, OAID, now=NOW) as lease:
@@ -198,7 +214,9 @@ def test_the_renewer_rests_while_a_transaction_of_the_run_holds_the_row(db: Engi
         assert renewed.wait(30), "and goes on"
 
 
-def test_a_renewal_that_fails_is_no_end_as_long_as_the_lease_lasts(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renewal_that_fails_is_no_end_as_long_as_the_lease_lasts(
+    db: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
     failing = threading.Event()
     failed = threading.Event()
@@ -206,7 +224,11 @@ def test_a_renewal_that_fails_is_no_end_as_long_as_the_lease_lasts(db: Engine, m
     def execute(_cursor: object, statement: str, *_: object) -> None:
         if failing.is_set() and statement.startswith("UPDATE official_accounts"):
             failed.set()
-            raise psycopg.OperationalError if db.dialect.name == "postgresql" else sqlite3.OperationalError
+            raise (
+                psycopg.OperationalError
+                if db.dialect.name == "postgresql"
+                else sqlite3.OperationalError
+            )
 
     event.listen(db, "do_execute", execute)
     with acquire(db, OAID, now=NOW) as lease:
@@ -220,8 +242,13 @@ def test_a_renewal_that_fails_is_no_end_as_long_as_the_lease_lasts(db: Engine, m
 def test_whoever_takes_over_says_what_was_left_behind(db: Engine) -> None:
     with acquire(db, OAID, now=NOW):
         with writing(db) as connection:
-            left = begin(connection, Snapshot(None, OAID, Status.RUNNING, taken_at=NOW, taken_on=NOW.date()))
-            other = begin(connection, Snapshot(None, "another", Status.RUNNING, taken_at=NOW, taken_on=NOW.date()))
+            left = begin(
+                connection, Snapshot(None, OAID, Status.RUNNING, taken_at=NOW, taken_on=NOW.date())
+            )
+            other = begin(
+                connection,
+                Snapshot(None, "another", Status.RUNNING, taken_at=NOW, taken_on=NOW.date()),
+            )
         let_pass(db, LEASE_SECONDS)
         with acquire(db, OAID, now=NOW + timedelta(days=1)), reading(db) as connection:
             (closed,) = latest(connection, OAID)

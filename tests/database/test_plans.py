@@ -15,7 +15,7 @@ from etl.db.engine import connect_engine, reading, writing
 from etl.db.schema import upgrade
 from etl.db.snapshots import baseline_open, held_unfollowed, last_following, latest, previous_gap
 from etl.db.tables import snapshots
-from etl.db.undo import undo
+from etl.maintenance.undo import undo
 from etl.model import APPLIED, Status
 from etl.simulator import Simulator
 
@@ -48,11 +48,24 @@ def plans(db: Engine) -> Iterator[list[tuple[str, str]]]:
     """Each statement from now on that reads or changes our tables, and how the database goes about it."""
     told: list[tuple[str, str]] = []
 
-    def explain(connection: Connection, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        if re.match(r"(SELECT|INSERT|UPDATE|DELETE)\b.*\b(followers|follower_changes|snapshots)\b", statement, re.DOTALL):
+    def explain(
+        connection: Connection, _cursor: object, statement: str, parameters: Any, *_: object
+    ) -> None:
+        if re.match(
+            r"(SELECT|INSERT|UPDATE|DELETE)\b.*\b(followers|follower_changes|snapshots)\b",
+            statement,
+            re.DOTALL,
+        ):
             prefix = "EXPLAIN QUERY PLAN" if db.dialect.name == "sqlite" else "EXPLAIN"
             driver: Any = connection.connection.driver_connection
-            told.append((statement, "\n".join(str(row[-1]) for row in driver.execute(f"{prefix} {statement}", parameters))))
+            told.append(
+                (
+                    statement,
+                    "\n".join(
+                        str(row[-1]) for row in driver.execute(f"{prefix} {statement}", parameters)
+                    ),
+                )
+            )
 
     event.listen(db, "before_cursor_execute", explain)
     try:
@@ -68,7 +81,14 @@ def large(sim: Simulator, db: Engine) -> Engine:
     with writing(db) as connection:
         # Another OA's years, and more of them than ours.
         runs = [
-            {"oaid": "1", "status": Status.COMPLETE, "taken_at": WHEN, "taken_on": WHEN.date(), "total": n} for n in range(3000)
+            {
+                "oaid": "1",
+                "status": Status.COMPLETE,
+                "taken_at": WHEN,
+                "taken_on": WHEN.date(),
+                "total": n,
+            }
+            for n in range(3000)
         ]
         connection.execute(insert(snapshots), runs)
         connection.execute(text("ANALYZE"))
@@ -93,8 +113,13 @@ def test_no_statement_of_a_sync_reads_a_whole_table(sim: Simulator, large: Engin
         # Of the forgotten ones who came back each is asked for alone; there are never many.
         most = {"snapshots"} if "forgotten" in statement else set()
         assert read_whole(plan) <= most, (statement, plan)
-    changing = {statement.split()[0] + " " + statement.split()[1 + statement.startswith("INSERT")] for statement, _ in told}
-    assert changing >= {"INSERT follower_changes", "INSERT followers", "UPDATE followers"}, "they were looked at"
+    changing = {
+        statement.split()[0] + " " + statement.split()[1 + statement.startswith("INSERT")]
+        for statement, _ in told
+    }
+    assert changing >= {"INSERT follower_changes", "INSERT followers", "UPDATE followers"}, (
+        "they were looked at"
+    )
 
 
 def test_an_undo_reads_no_followers_but_those_it_takes_back(sim: Simulator, large: Engine) -> None:
@@ -106,7 +131,9 @@ def test_an_undo_reads_no_followers_but_those_it_takes_back(sim: Simulator, larg
     assert [pair for pair in told if "followers" in read_whole(pair[1])] == []
 
 
-def test_the_last_snapshots_of_an_oa_are_found_by_their_index(sim: Simulator, large: Engine) -> None:
+def test_the_last_snapshots_of_an_oa_are_found_by_their_index(
+    sim: Simulator, large: Engine
+) -> None:
     with plans(large) as told, reading(large) as connection:
         latest(connection, sim.default)
         latest(connection, sim.default, APPLIED)
@@ -122,12 +149,16 @@ def test_a_user_is_looked_up_by_the_primary_keys(sim: Simulator, large: Engine) 
     with plans(large) as told, reading(large) as connection:
         for table in ("followers", "follower_changes"):
             question = text(f"SELECT * FROM {table} WHERE oaid = :oaid AND user_id = :user_id")
-            assert len(connection.execute(question, {"oaid": sim.default, "user_id": user}).all()) == 1
+            assert (
+                len(connection.execute(question, {"oaid": sim.default, "user_id": user}).all()) == 1
+            )
     for _, plan in told:
         assert re.search(r"pk_follower|USING PRIMARY KEY", plan), plan
 
 
-def test_a_second_sync_of_an_unchanged_list_of_100_000_writes_one_snapshot_and_next_to_nothing(postgresql_url: str) -> None:
+def test_a_second_sync_of_an_unchanged_list_of_100_000_writes_one_snapshot_and_next_to_nothing(
+    postgresql_url: str,
+) -> None:
     db = connect_engine(postgresql_url)
     upgrade(db)
 
@@ -136,7 +167,9 @@ def test_a_second_sync_of_an_unchanged_list_of_100_000_writes_one_snapshot_and_n
 
     def untouched() -> tuple[str, int]:
         rows = "SELECT md5(string_agg(xmin::text || xmax::text || ctid::text, ',' ORDER BY user_id)) FROM {}"
-        return str(asked(rows.format("followers"))), int(asked("SELECT count(*) FROM follower_changes"))
+        return str(asked(rows.format("followers"))), int(
+            asked("SELECT count(*) FROM follower_changes")
+        )
 
     def asked(question: str) -> Any:
         with reading(db) as connection:
@@ -145,7 +178,8 @@ def test_a_second_sync_of_an_unchanged_list_of_100_000_writes_one_snapshot_and_n
     with Simulator(100_000, max_page=5000) as sim:
         sync(sim, db)
         with db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # What the server does by itself now and then is done now, so that it does not count for the sync.
+            # What the server does by itself now and then is done now, so that it does not count for
+            # the sync.
             connection.execute(text("VACUUM (ANALYZE)"))
             connection.execute(text("CHECKPOINT"))
         sync(sim, db)  # the pages that it touches are in the WAL whole, once after each checkpoint
@@ -153,7 +187,11 @@ def test_a_second_sync_of_an_unchanged_list_of_100_000_writes_one_snapshot_and_n
         before = wal()
         done = sync(sim, db)
         written = wal() - before
-    assert (done.snapshot.status, done.snapshot.seen, done.snapshot.looks) == ("complete", 100_000, 1)
+    assert (done.snapshot.status, done.snapshot.seen, done.snapshot.looks) == (
+        "complete",
+        100_000,
+        1,
+    )
     assert written < 100_000, "bytes"
     assert untouched() == followers
     assert asked("SELECT count(*) FROM snapshots") == count + 1
@@ -167,7 +205,12 @@ def test_what_a_sync_writes_grows_with_what_changed(postgresql_url: str) -> None
     @event.listens_for(db, "after_cursor_execute")
     def count(_connection: object, cursor: Any, statement: str, *_: object) -> None:
         if statement.startswith(("INSERT INTO follower", "UPDATE follower")):
-            statements.append((statement.split(maxsplit=3)[2 if statement.startswith("I") else 1], cursor.rowcount))
+            statements.append(
+                (
+                    statement.split(maxsplit=3)[2 if statement.startswith("I") else 1],
+                    cursor.rowcount,
+                )
+            )
 
     with Simulator(2_000, max_page=1000) as sim:
         sync(sim, db)

@@ -40,11 +40,15 @@ def history(oaid: str, seed: int, runs: int = 90) -> list[Reading]:
     for number in range(runs):
         day += timedelta(days=rng.choice([0, 1, 1, 1, 1, 1, 1, 2, 4]))
         follow ^= set(rng.sample(everybody, rng.randrange(4)))
-        status = rng.choice(["complete"] * 7 + ["partial", "held", "failed"]) if number else "partial"
+        status = (
+            rng.choice(["complete"] * 7 + ["partial", "held", "failed"]) if number else "partial"
+        )
         # A partial reading misses some who follow.
         seen = frozenset(user for user in follow if status == "complete" or rng.random() < 0.8)
         local = f"{day} {number // 6 % 24:02}:{number % 6 * 10:02}"
-        readings.append(Reading(oaid, local, status, seen if status in {"complete", "partial"} else frozenset()))
+        readings.append(
+            Reading(oaid, local, status, seen if status in {"complete", "partial"} else frozenset())
+        )
     return sorted(readings, key=lambda each: each.local)
 
 
@@ -78,20 +82,39 @@ class ByHand:
 
     def first_follows(self) -> dict[str, date]:
         """Who first followed in the span, and when."""
-        return {user: self.story.applied[index].day for index in self.indexes(self.span) for user in self.story.followed(index)}
+        return {
+            user: self.story.applied[index].day
+            for index in self.indexes(self.span)
+            for user in self.story.followed(index)
+        }
 
     def stays(self) -> Counter[queries.StayCount]:
         found: Counter[queries.StayCount] = Counter()
         new, before = self.first_follows(), ""
         for stay in self.story.stays():
-            kind = Change.BASELINE if stay.baseline else Change.REFOLLOWED if stay.user == before else Change.FOLLOWED
+            kind = (
+                Change.BASELINE
+                if stay.baseline
+                else Change.REFOLLOWED
+                if stay.user == before
+                else Change.FOLLOWED
+            )
             before = stay.user
             if stay.end is not None and stay.end.day < self.span.first:
                 continue
             end = stay.end.day if stay.end else max(self.seen_until, stay.first.day)
             cohort = month_number(new[stay.user]) if stay.user in new else None
             ended = month_number(stay.end.day) if stay.end else None
-            found[queries.StayCount(kind, cohort, month_number(stay.first.day), ended, (end - stay.first.day).days, 0)] += 1
+            found[
+                queries.StayCount(
+                    kind,
+                    cohort,
+                    month_number(stay.first.day),
+                    ended,
+                    (end - stay.first.day).days,
+                    0,
+                )
+            ] += 1
         return found
 
     def cohorts(self) -> list[tuple[int, int, list[int | None]]]:
@@ -103,7 +126,11 @@ class ByHand:
             users = {user for user, when in new.items() if month_number(when) == cohort}
             following: list[int | None] = []
             for month in range(cohort, month_number(self.span.last) + 1):
-                there = [index for index, each in enumerate(self.story.applied) if month_number(each.day) == month]
+                there = [
+                    index
+                    for index, each in enumerate(self.story.applied)
+                    if month_number(each.day) == month
+                ]
                 whole = any(self.story.applied[index].status == "complete" for index in there)
                 following.append(len(users & self.story.after[there[-1]]) if whole else None)
             found.append((cohort, len(users), following))
@@ -146,8 +173,13 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """Both histories in one database: what is told of A must not depend on B."""
     url = f"sqlite:///{tmp_path_factory.mktemp('told')}/followers.db"
     if request.param == "postgresql":
-        server, name = str(request.getfixturevalue("postgresql_server")), f"report{uuid.uuid4().hex[:12]}"
-        admin = create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
+        server, name = (
+            str(request.getfixturevalue("postgresql_server")),
+            f"report{uuid.uuid4().hex[:12]}",
+        )
+        admin = create_engine(
+            server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
+        )
         with admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
         admin.dispose()
@@ -168,7 +200,9 @@ def test_stays_are_those_that_counting_users_one_by_one_finds(told: Engine, span
     hand = ByHand(span)
     last_id = HISTORY.index(hand.story.applied[-1]) + 1
     with analysing(told) as connection:
-        counted = queries.stay_counts(connection, A, first=span.first, seen_until=hand.seen_until, last_id=last_id)
+        counted = queries.stay_counts(
+            connection, A, first=span.first, seen_until=hand.seen_until, last_id=last_id
+        )
     assert Counter({each._replace(users=0): each.users for each in counted}) == hand.stays()
     assert len(counted) == len(hand.stays()), "each kind of stay is one row"
 
@@ -188,7 +222,10 @@ def test_every_period_counts_what_the_sets_of_users_say(told: Engine, span: Span
 
 @pytest.mark.parametrize("span", SPANS, ids=lambda span: f"{span.first}-{span.last}")
 def test_cohorts_are_the_sets_of_who_first_followed(told: Engine, span: Span) -> None:
-    found = [(month_number(each.month), each.users, list(each.following)) for each in report(told, span).cohorts]
+    found = [
+        (month_number(each.month), each.users, list(each.following))
+        for each in report(told, span).cohorts
+    ]
     assert found == ByHand(span).cohorts()
 
 
@@ -208,7 +245,9 @@ def test_survival_is_that_of_each_new_users_first_stay(told: Engine, span: Span)
 def test_the_most_recent_unfollows_are_the_last_ones_of_the_span(told: Engine, span: Span) -> None:
     hand = ByHand(span)
     expected = [
-        (user, hand.story.applied[index].at) for index in reversed(hand.indexes(span)) for user in sorted(hand.story.gone(index))
+        (user, hand.story.applied[index].at)
+        for index in reversed(hand.indexes(span))
+        for user in sorted(hand.story.gone(index))
     ][:20]
     recent = report(told, span).recent
     assert [(each.user_id, each.unfollowed_at) for each in recent] == expected
@@ -222,7 +261,9 @@ def test_the_most_recent_unfollows_are_the_last_ones_of_the_span(told: Engine, s
 def test_the_figures_agree_with_each_other(told: Engine, span: Span) -> None:
     figures = report(told, span, By.DAY)
     total = figures.total
-    assert total.followed == sum(cohort.users for cohort in figures.cohorts) == figures.survival.users
+    assert (
+        total.followed == sum(cohort.users for cohort in figures.cohorts) == figures.survival.users
+    )
     assert sum(each.followed or 0 for each in figures.periods) == total.followed
     assert sum(each.unfollowed or 0 for each in figures.periods) == total.unfollowed
     left = sum(each.left for each in figures.stays.lengths) + figures.stays.baseline_left

@@ -36,7 +36,9 @@ class Team:
 
     def url(self, role: str) -> str:
         """DATABASE_URL for one of the document's roles, or for `postgres`."""
-        return self._server.replace("//postgres:@/postgres?", f"//{self.name(role)}@/{self.database}?")
+        return self._server.replace(
+            "//postgres:@/postgres?", f"//{self.name(role)}@/{self.database}?"
+        )
 
     def name(self, role: str) -> str:
         """What a role of the document is called here."""
@@ -50,7 +52,11 @@ class Team:
         self.execute(script, self.url("postgres") if inside else self._server)
 
     def execute(self, script: str, url: str) -> None:
-        with connect_engine(url).execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        with (
+            connect_engine(url)
+            .execution_options(isolation_level="AUTOCOMMIT")
+            .connect() as connection
+        ):
             for statement in filter(None, map(str.strip, script.split(";"))):
                 connection.execute(text(statement))
 
@@ -90,10 +96,15 @@ def follow_the_document(team: Team, sim: Simulator) -> None:
 def stand(team: Team) -> list[tuple[str, int]]:
     with reading(connect_engine(team.url("postgres"))) as connection:
         tables = ("followers", "follower_changes", "snapshots", "forgotten", "official_accounts")
-        return [(name, connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one()) for name in tables]
+        return [
+            (name, connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one())
+            for name in tables
+        ]
 
 
-def test_the_syncing_role_does_all_that_an_operator_does_but_migrations(team: Team, sim: Simulator) -> None:
+def test_the_syncing_role_does_all_that_an_operator_does_but_migrations(
+    team: Team, sim: Simulator
+) -> None:
     follow_the_document(team, sim)
     leaver = sim.unfollow()
     sim.follow()
@@ -107,7 +118,9 @@ def test_the_syncing_role_does_all_that_an_operator_does_but_migrations(team: Te
         team.execute("CREATE TABLE public.mine (id int)", team.url("etl"))
 
 
-def test_whoever_may_only_read_has_every_command_that_only_reads(team: Team, sim: Simulator) -> None:
+def test_whoever_may_only_read_has_every_command_that_only_reads(
+    team: Team, sim: Simulator
+) -> None:
     follow_the_document(team, sim)
     for command in (
         "status", "history", "verify", "report", "report --format json", "export",
@@ -118,11 +131,18 @@ def test_whoever_may_only_read_has_every_command_that_only_reads(team: Team, sim
 
 
 @pytest.mark.parametrize(
-    "arguments", [["sync"], ["undo", "1", "--yes"], ["forget", "1", "--yes"], ["db", "upgrade"]], ids=" ".join
+    "arguments",
+    [["sync"], ["undo", "1", "--yes"], ["forget", "1", "--yes"], ["db", "upgrade"]],
+    ids=" ".join,
 )
-def test_whoever_may_only_read_changes_nothing(team: Team, sim: Simulator, arguments: list[str]) -> None:
+def test_whoever_may_only_read_changes_nothing(
+    team: Team, sim: Simulator, arguments: list[str]
+) -> None:
     follow_the_document(team, sim)
-    team.execute("INSERT INTO followers SELECT oaid, '1', now(), now() FROM official_accounts", team.url("postgres"))
+    team.execute(
+        "INSERT INTO followers SELECT oaid, '1', now(), now() FROM official_accounts",
+        team.url("postgres"),
+    )
     before = stand(team)
     if arguments == ["db", "upgrade"]:  # there is nothing to do, and that may be said to anybody
         assert as_role(team, "analyst", sim, *arguments).returncode == 0
@@ -141,7 +161,9 @@ def test_a_preview_needs_no_right_to_write(team: Team, sim: Simulator) -> None:
     assert (done.returncode, json.loads(done.stdout)["followed"]) == (0, 1), done
 
 
-def test_a_role_that_lacks_one_right_is_told_which_and_changes_nothing(team: Team, sim: Simulator) -> None:
+def test_a_role_that_lacks_one_right_is_told_which_and_changes_nothing(
+    team: Team, sim: Simulator
+) -> None:
     follow_the_document(team, sim)
     sim.follow()
     team.execute(f"REVOKE INSERT ON follower_changes FROM {team.name('etl')}", team.url("postgres"))
@@ -149,18 +171,25 @@ def test_a_role_that_lacks_one_right_is_told_which_and_changes_nothing(team: Tea
     done = as_role(team, "etl", sim, "sync")
     assert done.returncode == 69
     assert "permission denied for table follower_changes" in done.stderr
-    assert {**before, "snapshots": 2} == dict(stand(team)), "the failed run is on record, nothing else"
+    assert {**before, "snapshots": 2} == dict(stand(team)), (
+        "the failed run is on record, nothing else"
+    )
     examined = as_role(team, "etl", sim, "doctor")
     assert "permission denied for table follower_changes" in examined.stdout + examined.stderr
     assert examined.returncode != 0
 
 
-def test_tables_that_were_there_before_the_roles_are_granted_as_well(team: Team, sim: Simulator) -> None:
+def test_tables_that_were_there_before_the_roles_are_granted_as_well(
+    team: Team, sim: Simulator
+) -> None:
     team.run("in followers")
     owner = as_role(team, "etl_owner", sim, "sync")
     assert owner.returncode == 0, owner
     for role in ("etl", "analyst"):
-        team.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {team.name(role)}", team.url("postgres"))
+        team.execute(
+            f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {team.name(role)}",
+            team.url("postgres"),
+        )
     assert as_role(team, "analyst", sim, "status").returncode == 69
     team.run("of what is there already")
     assert as_role(team, "analyst", sim, "status").returncode == 0
@@ -180,10 +209,16 @@ def test_numbers_can_be_read_without_user_ids(team: Team, sim: Simulator) -> Non
 def test_a_schema_of_ones_own_holds_everything(team: Team, sim: Simulator) -> None:
     team.run("in followers")
     for role in ROLES:
-        team.execute(f"ALTER ROLE {team.name(role)} SET search_path = followers", team.url("postgres"))
-    team.execute(f"CREATE SCHEMA followers AUTHORIZATION {team.name('etl_owner')}", team.url("postgres"))
+        team.execute(
+            f"ALTER ROLE {team.name(role)} SET search_path = followers", team.url("postgres")
+        )
+    team.execute(
+        f"CREATE SCHEMA followers AUTHORIZATION {team.name('etl_owner')}", team.url("postgres")
+    )
     assert as_role(team, "etl_owner", sim, "sync").returncode == 0
     assert as_role(team, "etl_owner", sim, "verify").returncode == 0
     with reading(connect_engine(team.url("postgres"))) as connection:
-        schemas = text("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename IN ('followers', 'alembic_version')")
+        schemas = text(
+            "SELECT DISTINCT schemaname FROM pg_tables WHERE tablename IN ('followers', 'alembic_version')"
+        )
         assert list(connection.scalars(schemas)) == ["followers"]

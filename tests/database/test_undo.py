@@ -11,8 +11,8 @@ from daily import Days, dump, rows, torn
 from etl.db.engine import reading
 from etl.db.lease import acquire
 from etl.db.snapshots import get
-from etl.db.undo import undo, undoable
 from etl.errors import BusyError, UsageError
+from etl.maintenance.undo import undo, undoable
 from etl.model import Status
 from etl.simulator import Simulator
 
@@ -32,7 +32,9 @@ def sim() -> Iterator[Simulator]:
         yield simulator
 
 
-def test_every_snapshot_undone_in_turn_gives_back_the_tables_as_they_were_before_it(db: Engine, sim: Simulator) -> None:
+def test_every_snapshot_undone_in_turn_gives_back_the_tables_as_they_were_before_it(
+    db: Engine, sim: Simulator
+) -> None:
     days = Days(sim, db)
     before: list[tuple[int, Tables]] = []
     rng = random.Random(3)
@@ -48,7 +50,11 @@ def test_every_snapshot_undone_in_turn_gives_back_the_tables_as_they_were_before
         assert snapshot.id is not None
         before.append((snapshot.id, state))
         statuses.add(snapshot.status)
-        changes |= {name for name in ("baseline", "followed", "refollowed", "unfollowed") if getattr(snapshot, name)}
+        changes |= {
+            name
+            for name in ("baseline", "followed", "refollowed", "unfollowed")
+            if getattr(snapshot, name)
+        }
     assert statuses == {"complete", "partial"}
     assert changes == {"baseline", "followed", "refollowed", "unfollowed"}
 
@@ -76,7 +82,12 @@ def test_a_sync_after_an_undo_finds_again_what_was_taken_back(db: Engine, sim: S
     assert first.id is not None
     undo(db, first.id, now=days.now)
     again = days.sync()
-    assert (again.status, again.followed, again.unfollowed, again.following) == ("complete", 1, 1, 120)
+    assert (again.status, again.followed, again.unfollowed, again.following) == (
+        "complete",
+        1,
+        1,
+        120,
+    )
     assert torn(db) == []
 
 
@@ -89,7 +100,9 @@ def test_an_undone_first_snapshot_leaves_the_baseline_open(db: Engine, sim: Simu
     assert (again.baseline, again.followed) == (120, 0)
 
 
-def test_an_older_snapshot_is_refused_and_the_refusal_names_the_one_that_must_go_first(db: Engine, sim: Simulator) -> None:
+def test_an_older_snapshot_is_refused_and_the_refusal_names_the_one_that_must_go_first(
+    db: Engine, sim: Simulator
+) -> None:
     days = Days(sim, db)
     older, newer = days.sync(), days.sync()
     assert older.id is not None
@@ -99,7 +112,9 @@ def test_an_older_snapshot_is_refused_and_the_refusal_names_the_one_that_must_go
     assert dump(db) == state
 
 
-def test_a_newer_snapshot_of_which_nothing_stands_is_in_nobodys_way(db: Engine, sim: Simulator) -> None:
+def test_a_newer_snapshot_of_which_nothing_stands_is_in_nobodys_way(
+    db: Engine, sim: Simulator
+) -> None:
     days = Days(sim, db)
     complete = days.sync()
     for _ in range(60):
@@ -112,7 +127,9 @@ def test_a_newer_snapshot_of_which_nothing_stands_is_in_nobodys_way(db: Engine, 
 
 
 @pytest.mark.parametrize("why", ["unknown", "held", "failed", "undone"])
-def test_a_snapshot_of_which_nothing_stands_cannot_be_undone(db: Engine, sim: Simulator, why: str) -> None:
+def test_a_snapshot_of_which_nothing_stands_cannot_be_undone(
+    db: Engine, sim: Simulator, why: str
+) -> None:
     days = Days(sim, db)
     snapshot = days.sync()
     if why == "held":
@@ -126,12 +143,16 @@ def test_a_snapshot_of_which_nothing_stands_cannot_be_undone(db: Engine, sim: Si
     if why == "undone":
         undo(db, snapshot.id, now=days.now)
     state = dump(db)
-    with pytest.raises(UsageError, match="there is no snapshot" if why == "unknown" else f"is {why}"):
+    with pytest.raises(
+        UsageError, match="there is no snapshot" if why == "unknown" else f"is {why}"
+    ):
         undo(db, 4711 if why == "unknown" else snapshot.id, now=days.now)
     assert dump(db) == state
 
 
-def test_an_undo_waits_for_no_other_run_but_says_that_it_is_busy(db: Engine, sim: Simulator) -> None:
+def test_an_undo_waits_for_no_other_run_but_says_that_it_is_busy(
+    db: Engine, sim: Simulator
+) -> None:
     days = Days(sim, db)
     snapshot = days.sync()
     assert snapshot.id is not None

@@ -52,18 +52,29 @@ def told(db: Engine) -> Engine:
 
 def rows(engine: Engine, view: TableClause, *order: str) -> list[dict[str, Any]]:
     with reading(engine) as connection:
-        return [dict(row) for row in connection.execute(select(view).order_by(*(view.c[name] for name in order))).mappings()]
+        return [
+            dict(row)
+            for row in connection.execute(
+                select(view).order_by(*(view.c[name] for name in order))
+            ).mappings()
+        ]
 
 
 def test_who_follows_now_is_whom_the_last_applied_readings_leave(told: Engine) -> None:
-    found = {(row["oaid"], row["user_id"]) for row in rows(told, current_followers, "oaid", "user_id")}
+    found = {
+        (row["oaid"], row["user_id"]) for row in rows(told, current_followers, "oaid", "user_id")
+    }
     assert found == {(oaid, user) for oaid in NAMES for user in Story(HISTORY, oaid).after[-1]}
-    ann = next(row for row in rows(told, current_followers, "oaid", "user_id") if row["user_id"] == "ann")
+    ann = next(
+        row for row in rows(told, current_followers, "oaid", "user_id") if row["user_id"] == "ann"
+    )
     assert ann["first_seen_at"] == HISTORY[0].at
     assert ann["followed_at"] == HISTORY[8].at
 
 
-def test_every_stay_is_one_row_with_its_ends_and_whether_it_began_before_we_looked(told: Engine) -> None:
+def test_every_stay_is_one_row_with_its_ends_and_whether_it_began_before_we_looked(
+    told: Engine,
+) -> None:
     expected = [
         {
             "oaid": stay.oaid, "user_id": stay.user, "started_at": stay.first.at,
@@ -77,14 +88,19 @@ def test_every_stay_is_one_row_with_its_ends_and_whether_it_began_before_we_look
     assert [row["left_truncated"] for row in dan] == [True, False]
 
 
-def test_a_stay_is_told_by_the_order_of_the_snapshots_even_where_the_clock_was_set_back(db: Engine) -> None:
+def test_a_stay_is_told_by_the_order_of_the_snapshots_even_where_the_clock_was_set_back(
+    db: Engine,
+) -> None:
     back = [
         Reading(A, "2026-10-03 02:00", "complete", users("ann")),
         Reading(A, "2026-10-01 02:00", "complete", users("")),
         Reading(A, "2026-10-02 02:00", "complete", users("ann")),
     ]
     tell(db, back, {A: ""})
-    found = [(row["started_at"], row["ended_at"], row["left_truncated"]) for row in rows(db, follow_periods, "left_truncated")]
+    found = [
+        (row["started_at"], row["ended_at"], row["left_truncated"])
+        for row in rows(db, follow_periods, "left_truncated")
+    ]
     assert found == [(back[2].at, None, False), (back[0].at, back[1].at, True)]
     churn = rows(db, daily_follower_churn, "day")
     for row in churn:
@@ -94,14 +110,18 @@ def test_a_stay_is_told_by_the_order_of_the_snapshots_even_where_the_clock_was_s
 
 def test_every_day_with_an_applied_snapshot_has_its_row_and_no_other_day(told: Engine) -> None:
     expected = sorted({(each.oaid, each.day) for each in HISTORY if each.applied})
-    assert [(row["oaid"], row["day"]) for row in rows(told, daily_follower_churn, "oaid", "day")] == expected
+    assert [
+        (row["oaid"], row["day"]) for row in rows(told, daily_follower_churn, "oaid", "day")
+    ] == expected
 
 
 def test_a_days_counts_are_the_changes_of_its_readings(told: Engine) -> None:
     expected = []
     for oaid in NAMES:
         story = Story(HISTORY, oaid)
-        for day, group in groupby(range(len(story.applied)), key=lambda index: story.applied[index].day):
+        for day, group in groupby(
+            range(len(story.applied)), key=lambda index: story.applied[index].day
+        ):
             indexes = list(group)
             known = any(story.applied[index].status == "complete" for index in indexes)
 
@@ -125,10 +145,23 @@ def test_a_days_counts_are_the_changes_of_its_readings(told: Engine) -> None:
 
 
 def test_a_day_that_was_only_partly_seen_knows_arrivals_but_no_unfollows(told: Engine) -> None:
-    day = next(row for row in rows(told, daily_follower_churn, "oaid", "day") if row["day"] == date(2026, 10, 4))
-    assert (day["followed"], day["unfollowed"], day["net"], day["churn_rate"]) == (1, None, None, None)
+    day = next(
+        row
+        for row in rows(told, daily_follower_churn, "oaid", "day")
+        if row["day"] == date(2026, 10, 4)
+    )
+    assert (day["followed"], day["unfollowed"], day["net"], day["churn_rate"]) == (
+        1,
+        None,
+        None,
+        None,
+    )
     assert (day["following_start"], day["following_end"]) == (4, 5)
-    after = next(row for row in rows(told, daily_follower_churn, "oaid", "day") if row["day"] == date(2026, 10, 6))
+    after = next(
+        row
+        for row in rows(told, daily_follower_churn, "oaid", "day")
+        if row["day"] == date(2026, 10, 6)
+    )
     assert after["observed_since"] == day["observed_since"] == datetime(2026, 10, 1, 19, tzinfo=UTC)
 
 
@@ -154,7 +187,9 @@ def test_the_views_come_with_the_migration_and_go_with_it(db_url: str) -> None:
 def test_what_the_program_declares_of_a_view_is_what_the_database_has(db: Engine) -> None:
     for view in (current_followers, follow_periods, daily_follower_churn):
         with reading(db) as connection:
-            assert list(connection.execute(text(f"SELECT * FROM {view.name}")).keys()) == list(view.c.keys())
+            assert list(connection.execute(text(f"SELECT * FROM {view.name}")).keys()) == list(
+                view.c.keys()
+            )
 
 
 def test_the_columns_explain_themselves_on_postgresql(postgresql_url: str) -> None:
@@ -171,11 +206,15 @@ def test_a_question_about_one_oa_or_user_uses_the_primary_key(told: Engine, view
     """Through the view, its window function too: or an analyst waits for all OAs."""
     with reading(told) as connection:
         if told.dialect.name == "sqlite":
-            plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {view} WHERE oaid = 'x' AND user_id = 'y'"))
+            plan = connection.execute(
+                text(f"EXPLAIN QUERY PLAN SELECT * FROM {view} WHERE oaid = 'x' AND user_id = 'y'")
+            )
             shown = "\n".join(row.detail for row in plan)
             assert "USING PRIMARY KEY (oaid=? AND user_id=?" in shown
         else:
             connection.execute(text("SET LOCAL enable_seqscan = off"))
-            plan = connection.execute(text(f"EXPLAIN SELECT * FROM {view} WHERE oaid = 'x' AND user_id = 'y'"))
+            plan = connection.execute(
+                text(f"EXPLAIN SELECT * FROM {view} WHERE oaid = 'x' AND user_id = 'y'")
+            )
             shown = "\n".join(row[0] for row in plan)
             assert "Index Cond: ((oaid = 'x'::text) AND (user_id = 'y'::text))" in shown

@@ -58,8 +58,12 @@ def sim() -> Iterator[Simulator]:
 
 
 @contextmanager
-def client_of(sim: Simulator, *, deadline: float | None = None, **given: Any) -> Iterator[EsmsClient]:
-    environment = {name.lower(): value for name, value in sim.environment.items() if name != "ESMS_OAIDS"}
+def client_of(
+    sim: Simulator, *, deadline: float | None = None, **given: Any
+) -> Iterator[EsmsClient]:
+    environment = {
+        name.lower(): value for name, value in sim.environment.items() if name != "ESMS_OAIDS"
+    }
     with EsmsClient(settings(sim.url, **{**environment, **given}), deadline=deadline) as esms:
         yield esms
 
@@ -77,12 +81,19 @@ def test_a_page_is_a_slice_of_the_list_with_its_total(sim: Simulator) -> None:
 
 @pytest.mark.parametrize("count_field", ["Count", "Limit", "both"])
 def test_the_page_size_arrives_by_whichever_name_the_server_reads(count_field: str) -> None:
-    with Simulator(followers=120, count_field=count_field) as sim, client_of(sim, esms_page_size=30) as esms:
+    with (
+        Simulator(followers=120, count_field=count_field) as sim,
+        client_of(sim, esms_page_size=30) as esms,
+    ):
         assert len(esms.page(OAID, 0).users) == 30
 
 
-@pytest.mark.parametrize(("count", "limit", "served"), [(7, None, 7), (None, 9, 9), (None, None, 50)])
-def test_one_of_the_two_names_can_be_left_out(sim: Simulator, count: int | None, limit: int | None, served: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "limit", "served"), [(7, None, 7), (None, 9, 9), (None, None, 50)]
+)
+def test_one_of_the_two_names_can_be_left_out(
+    sim: Simulator, count: int | None, limit: int | None, served: int
+) -> None:
     with client_of(sim) as esms:
         assert len(esms.page_of(OAID, 0, count=count, limit=limit).users) == served
 
@@ -167,7 +178,9 @@ def test_a_passing_fault_is_tried_again_and_counted(sim: Simulator, fault: str) 
         assert (esms.requests_of(OAID), esms.retries_of(OAID)) == (2, 1)
 
 
-@pytest.mark.parametrize(("fault", "kind"), [(fault, kind) for fault, kind in TRIED_AGAIN.items() if fault != "huge"])
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(fault, kind) for fault, kind in TRIED_AGAIN.items() if fault != "huge"]
+)
 def test_a_lasting_fault_is_told_after_the_last_attempt_with_their_number(
     sim: Simulator, fault: str, kind: type[EtlError]
 ) -> None:
@@ -180,7 +193,9 @@ def test_a_lasting_fault_is_told_after_the_last_attempt_with_their_number(
 
 
 @pytest.mark.parametrize(("fault", "kind"), AT_ONCE.items())
-def test_what_no_retry_cures_is_asked_once(sim: Simulator, fault: str, kind: type[EtlError]) -> None:
+def test_what_no_retry_cures_is_asked_once(
+    sim: Simulator, fault: str, kind: type[EtlError]
+) -> None:
     sim.fault_at(1, fault)
     with client_of(sim) as esms, pytest.raises(kind) as caught:
         esms.page(OAID, 0)
@@ -209,7 +224,8 @@ def test_the_retries_are_told_as_they_come(sim: Simulator) -> None:
     sim.fault_at(1, "http_500", times=2)
     told: list[Retry] = []
     with EsmsClient(
-        settings(sim.url, esms_api_key="simulated-key", esms_secret_key="simulated-secret"), on_retry=told.append
+        settings(sim.url, esms_api_key="simulated-key", esms_secret_key="simulated-secret"),
+        on_retry=told.append,
     ) as esms:
         esms.page(OAID, 50)
     assert told == [Retry(OAID, 50, attempt, 0, "eSMS answered HTTP 500") for attempt in (1, 2)]
@@ -230,7 +246,9 @@ def test_a_rate_limit_is_kept_after_it_was_met() -> None:
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip"])
-def test_a_request_that_takes_longer_than_its_timeout_in_all_is_given_up_and_tried_again(sim: Simulator, fault: str) -> None:
+def test_a_request_that_takes_longer_than_its_timeout_in_all_is_given_up_and_tried_again(
+    sim: Simulator, fault: str
+) -> None:
     sim.fault_at(1, fault)
     with client_of(sim, esms_timeout=0.4) as esms:
         assert esms.page(OAID, 0).total == 120
@@ -245,12 +263,17 @@ def test_a_request_that_takes_longer_than_its_timeout_in_all_is_given_up_and_tri
 @pytest.mark.parametrize("fault", ["hang", "drip"])
 def test_a_request_ends_with_the_run_whatever_its_own_timeout(sim: Simulator, fault: str) -> None:
     sim.fault_at(1, fault, times=99)
-    with client_of(sim, deadline=time.monotonic() + 0.4) as esms, pytest.raises(OutOfTimeError, match="ETL_MAX_RUNTIME"):
+    with (
+        client_of(sim, deadline=time.monotonic() + 0.4) as esms,
+        pytest.raises(OutOfTimeError, match="ETL_MAX_RUNTIME"),
+    ):
         esms.page(OAID, 0)
     assert len(sim.requests) == 1
 
 
-def test_a_retry_after_beyond_the_end_of_the_run_ends_it_instead_of_being_waited_for(sim: Simulator) -> None:
+def test_a_retry_after_beyond_the_end_of_the_run_ends_it_instead_of_being_waited_for(
+    sim: Simulator,
+) -> None:
     sim.fault_at(1, "http_429_long")
     with client_of(sim, deadline=time.monotonic() + 50) as esms, pytest.raises(OutOfTimeError):
         esms.page(OAID, 0)
@@ -288,7 +311,10 @@ def test_one_worker_needs_one_connection(sim: Simulator) -> None:
 def test_a_server_that_is_not_there_is_unreachable() -> None:
     with Simulator() as gone:
         url = gone.url
-    with EsmsClient(settings(url)) as esms, pytest.raises(EsmsUnavailableError, match="tried 3 times") as caught:
+    with (
+        EsmsClient(settings(url)) as esms,
+        pytest.raises(EsmsUnavailableError, match="tried 3 times") as caught,
+    ):
         esms.page(OAID, 0)
     assert caught.value.exit_code == 69
 
@@ -299,14 +325,20 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
 class Raw:
     """A server that speaks whatever a test tells it to, and keeps what it was sent."""
 
-    def __init__(self, behave: Callable[[Raw, socket.socket], None], *, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, behave: Callable[[Raw, socket.socket], None], *, context: ssl.SSLContext | None = None
+    ) -> None:
         self.heard: list[bytes] = []
         self.sent = 0
         self.stopped = threading.Event()
         raw = self
 
         def talk(connection: socket.socket) -> None:
-            with context.wrap_socket(connection, server_side=True) if context else nullcontext(connection) as secured:
+            with (
+                context.wrap_socket(connection, server_side=True)
+                if context
+                else nullcontext(connection) as secured
+            ):
                 behave(raw, secured)
 
         class Handler(socketserver.BaseRequestHandler):
@@ -322,7 +354,9 @@ class Raw:
         self.address = f"127.0.0.1:{self.server.server_address[1]}"
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -362,7 +396,9 @@ def always(answer: bytes) -> Callable[[Raw, socket.socket], None]:
     return behave
 
 
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@pytest.mark.parametrize(
+    "status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
+)
 def test_a_redirect_is_not_followed_and_the_keys_are_not_sent_there(status: str) -> None:
     with Raw(always(reply())) as elsewhere:
         moved = always(reply(b"", f"Location: http://{elsewhere.address}/", status=status))
@@ -373,7 +409,9 @@ def test_a_redirect_is_not_followed_and_the_keys_are_not_sent_there(status: str)
     assert elsewhere.heard == []
 
 
-def test_cookies_are_not_kept_and_no_password_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cookies_are_not_kept_and_no_password_file_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password from-netrc\n")
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -391,7 +429,10 @@ def test_cookies_are_not_kept_and_no_password_file_is_read(monkeypatch: pytest.M
 
 
 def test_the_request_is_a_post_of_json_to_the_documented_path() -> None:
-    with Raw(always(reply())) as server, EsmsClient(settings(f"http://{server.address}/MainService.svc/json/")) as esms:
+    with (
+        Raw(always(reply())) as server,
+        EsmsClient(settings(f"http://{server.address}/MainService.svc/json/")) as esms,
+    ):
         esms.page(OAID, 7)
     head, _, body = server.heard[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /MainService.svc/json/ZNS/GetFollowers/ HTTP/1.1\r\n")
@@ -442,7 +483,10 @@ def test_a_body_without_end_is_refused_at_the_largest(monkeypatch: pytest.Monkey
             connection.sendall(b" " * 65_536)
             raw.sent += 65_536
 
-    with Raw(behave) as server, EsmsClient(settings(f"http://{server.address}", esms_max_attempts=1)) as esms:
+    with (
+        Raw(behave) as server,
+        EsmsClient(settings(f"http://{server.address}", esms_max_attempts=1)) as esms,
+    ):
         with pytest.raises(MalformedAnswerError, match="larger than 1 MB"):
             esms.page(OAID, 0)
         assert server.sent < 2**28
@@ -450,11 +494,16 @@ def test_a_body_without_end_is_refused_at_the_largest(monkeypatch: pytest.Monkey
 
 def test_a_body_that_says_it_is_too_large_is_not_even_read(sim: Simulator) -> None:
     sim.fault_at(1, "huge")
-    with client_of(sim, esms_max_attempts=1) as esms, pytest.raises(MalformedAnswerError, match="larger than 64 MB"):
+    with (
+        client_of(sim, esms_max_attempts=1) as esms,
+        pytest.raises(MalformedAnswerError, match="larger than 64 MB"),
+    ):
         esms.page(OAID, 0)
 
 
-def test_a_small_body_that_unpacks_to_a_huge_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_body_that_unpacks_to_a_huge_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(client_module, "LARGEST_BODY", 2**20)
     bomb = reply(gzip.compress(b" " * 2**24), "Content-Encoding: gzip")
     assert len(bomb) < 2**17
@@ -491,18 +540,25 @@ def test_what_is_no_http_is_an_error_of_ours(garbage: bytes) -> None:
 # -- proxies and TLS ------------------------------------------------------------------------------------------------------
 
 
-def test_the_environments_proxy_is_used_for_https_and_sees_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_proxy_is_used_for_https_and_sees_no_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Raw(always(reply(b"", status="502 Bad Gateway"))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        with EsmsClient(settings("https://rest.esms.test/json")) as esms, pytest.raises(EsmsUnavailableError):
+        with (
+            EsmsClient(settings("https://rest.esms.test/json")) as esms,
+            pytest.raises(EsmsUnavailableError),
+        ):
             esms.page(OAID, 0)
     assert proxy.heard[0].startswith(b"CONNECT rest.esms.test:443 ")
     assert API_KEY.encode() not in proxy.everything
 
 
-def test_plain_http_to_this_machine_never_takes_the_keys_through_a_proxy(monkeypatch: pytest.MonkeyPatch, sim: Simulator) -> None:
+def test_plain_http_to_this_machine_never_takes_the_keys_through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, sim: Simulator
+) -> None:
     with Raw(always(reply())) as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://{proxy.address}")
@@ -536,8 +592,13 @@ def tls(certificate: Path) -> Iterator[Raw]:
         yield server
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_the_keys_are_not_sent(tls: Raw) -> None:
-    with EsmsClient(settings(f"https://{tls.address}")) as esms, pytest.raises(ImpossibleAnswerError, match="certificate"):
+def test_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_the_keys_are_not_sent(
+    tls: Raw,
+) -> None:
+    with (
+        EsmsClient(settings(f"https://{tls.address}")) as esms,
+        pytest.raises(ImpossibleAnswerError, match="certificate"),
+    ):
         esms.page(OAID, 0)
     assert esms.requests_of(OAID) == 1
     assert tls.heard == []
@@ -551,16 +612,24 @@ def test_a_bundle_that_vouches_for_it_is_taken_from_the_environment(
         assert esms.page(OAID, 0).users == ("1",)
 
 
-def test_a_certificate_for_another_name_is_refused(tls: Raw, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_for_another_name_is_refused(
+    tls: Raw, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     another = tls.address.replace("127.0.0.1", "localhost")
-    with EsmsClient(settings(f"https://{another}")) as esms, pytest.raises(ImpossibleAnswerError, match="certificate"):
+    with (
+        EsmsClient(settings(f"https://{another}")) as esms,
+        pytest.raises(ImpossibleAnswerError, match="certificate"),
+    ):
         esms.page(OAID, 0)
     assert tls.heard == []
 
 
 def test_a_server_that_speaks_no_tls_is_unreachable() -> None:
-    with Raw(always(reply())) as server, EsmsClient(settings(f"https://{server.address}", esms_timeout=0.5)) as esms:
+    with (
+        Raw(always(reply())) as server,
+        EsmsClient(settings(f"https://{server.address}", esms_timeout=0.5)) as esms,
+    ):
         with pytest.raises(EsmsUnavailableError, match="tried 3 times"):
             esms.page(OAID, 0)
         assert API_KEY.encode() not in server.everything

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from etl.db.engine import writing
 from etl.db.schema import HEAD
-from etl.db.story import _CHECKS
+from etl.maintenance.verify import _CHECKS
 from etl.model import Snapshot
 from etl.simulator import Simulator
 
@@ -60,7 +60,8 @@ def lines(done: Finished) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-# --- history -------------------------------------------------------------------------------------------------------------
+# --- history
+# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("lived")
@@ -84,7 +85,9 @@ def test_history_tells_every_column_of_each_snapshot_as_json(db_url: str, sim: S
 
 @pytest.mark.usefixtures("lived")
 def test_history_as_csv_and_as_a_table_in_a_pipe(db_url: str) -> None:
-    head, *told = csv.reader(io.StringIO(etl("history", "--format", "csv", DATABASE_URL=db_url).stdout))
+    head, *told = csv.reader(
+        io.StringIO(etl("history", "--format", "csv", DATABASE_URL=db_url).stdout)
+    )
     assert head == SNAPSHOT
     assert [row[0] for row in told] == ["1", "2", "3"]
     assert {row[head.index("reason")] for row in told} == {""}
@@ -96,18 +99,24 @@ def test_history_as_csv_and_as_a_table_in_a_pipe(db_url: str) -> None:
 def test_history_of_one_oa_and_of_the_last_runs(lived: Engine, db_url: str, sim: Simulator) -> None:
     sim.add_account("111", "Second", 3)
     Days(sim, lived).sync("111")
-    assert [line["oaid"] for line in lines(etl("history", "--json", "--oaid", "111", DATABASE_URL=db_url))] == ["111"]
+    assert [
+        line["oaid"]
+        for line in lines(etl("history", "--json", "--oaid", "111", DATABASE_URL=db_url))
+    ] == ["111"]
     last = lines(etl("history", "--json", "--limit", "1", DATABASE_URL=db_url))
     assert {line["oaid"]: line["snapshot_id"] for line in last} == {sim.default: 3, "111": 4}
     assert etl("history", "--limit", "0", DATABASE_URL=db_url).returncode == 2
 
 
-# --- what is not there ---------------------------------------------------------------------------------------------------
+# --- what is not there
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("lived")
 @pytest.mark.parametrize("command", ["history", "status", "verify", "report"])
-def test_an_oa_that_is_not_in_the_database_is_a_wrong_argument(command: str, db_url: str, sim: Simulator) -> None:
+def test_an_oa_that_is_not_in_the_database_is_a_wrong_argument(
+    command: str, db_url: str, sim: Simulator
+) -> None:
     done = etl(command, "--oaid", "999", DATABASE_URL=db_url)
     assert (done.returncode, done.stdout) == (2, "")
     assert "--oaid" in done.stderr
@@ -125,14 +134,17 @@ def test_an_oa_that_is_not_in_the_database_is_a_wrong_argument(command: str, db_
         ("mysql://root:hunter2@localhost/x", 78),
     ],
 )
-def test_a_database_that_is_gone_or_none_is_named_without_its_password(command: str, url: str, code: int) -> None:
+def test_a_database_that_is_gone_or_none_is_named_without_its_password(
+    command: str, url: str, code: int
+) -> None:
     done = etl(*command.split(), DATABASE_URL=url)
     assert (done.returncode, done.stdout) == (code, "")
     assert "DATABASE_URL" in done.stderr
     assert "hunter2" not in done.stderr
 
 
-# --- verify --------------------------------------------------------------------------------------------------------------
+# --- verify
+# --------------------------------------------------------------------------------------------------------------
 
 
 def test_verify_asks_every_question_of_every_oa(lived: Engine, db_url: str, sim: Simulator) -> None:
@@ -204,7 +216,13 @@ def test_every_question_of_verify_has_its_torn_story() -> None:
 def test_verify_finds_each_kind_of_torn_story(lived: Engine, db_url: str) -> None:
     for statement, torn in TAMPERED:
         with writing(lived) as connection:
-            kept = {name: [dict(row) for row in connection.execute(text(f"SELECT * FROM {name}")).mappings()] for name in TABLES}
+            kept = {
+                name: [
+                    dict(row)
+                    for row in connection.execute(text(f"SELECT * FROM {name}")).mappings()
+                ]
+                for name in TABLES
+            }
             assert connection.execute(text(statement)).rowcount >= 1, statement
         done = etl("verify", "--json", DATABASE_URL=db_url)
         found = {line["check"] for line in lines(done) if not line["ok"]}
@@ -215,7 +233,9 @@ def test_verify_finds_each_kind_of_torn_story(lived: Engine, db_url: str) -> Non
             for name, were in kept.items():
                 connection.execute(text(f"DELETE FROM {name}"))
                 columns = ", ".join(f":{column}" for column in were[0])
-                connection.execute(text(f"INSERT INTO {name} ({', '.join(were[0])}) VALUES ({columns})"), were)
+                connection.execute(
+                    text(f"INSERT INTO {name} ({', '.join(were[0])}) VALUES ({columns})"), were
+                )
     assert etl("verify", DATABASE_URL=db_url).returncode == 0
 
 
@@ -227,7 +247,9 @@ def test_verify_tells_people_which_check_is_torn_and_what_to_do(lived: Engine, d
         connection.execute(text(f"DELETE FROM followers WHERE {STAYED}"))
     done = etl("verify", DATABASE_URL=db_url)
     assert done.returncode == 65
-    assert [line.split("  ", 2)[2] for line in done.stdout.splitlines() if line.startswith("TORN")] == [
+    assert [
+        line.split("  ", 2)[2] for line in done.stdout.splitlines() if line.startswith("TORN")
+    ] == [
         f"{PROJECTION}  (1 rows)",
         f"{LAST}  (1 rows)",
     ]
@@ -235,20 +257,31 @@ def test_verify_tells_people_which_check_is_torn_and_what_to_do(lived: Engine, d
     assert "backup" in done.stderr
 
 
-# --- accounts ------------------------------------------------------------------------------------------------------------
+# --- accounts
+# ------------------------------------------------------------------------------------------------------------
 
 
-def test_accounts_names_the_oas_that_are_in_the_database_and_adds_none(lived: Engine, db_url: str, sim: Simulator) -> None:
+def test_accounts_names_the_oas_that_are_in_the_database_and_adds_none(
+    lived: Engine, db_url: str, sim: Simulator
+) -> None:
     sim.add_account("111", "Hệ thống ESMS")
     done = etl("accounts", DATABASE_URL=db_url, **sim.environment)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["OAID\tname", f"{sim.default}\tSimulated OA", "111\tHệ thống ESMS"]
+    assert done.stdout.splitlines() == [
+        "OAID\tname",
+        f"{sim.default}\tSimulated OA",
+        "111\tHệ thống ESMS",
+    ]
     with lived.connect() as connection:
-        assert connection.execute(text("SELECT oaid, name FROM official_accounts")).all() == [(sim.default, "Simulated OA")]
+        assert connection.execute(text("SELECT oaid, name FROM official_accounts")).all() == [
+            (sim.default, "Simulated OA")
+        ]
 
 
 @pytest.mark.parametrize(("fault", "code"), [("101", 77), ("140", 77), ("555", 69)])
-def test_accounts_that_esms_refuses_to_name(fault: str, code: int, sim: Simulator, sqlite_url: str) -> None:
+def test_accounts_that_esms_refuses_to_name(
+    fault: str, code: int, sim: Simulator, sqlite_url: str
+) -> None:
     sim.account_code = fault
     hurry = {"ESMS_BACKOFF_BASE": "0", "ESMS_MAX_ATTEMPTS": "2", "DATABASE_URL": sqlite_url}
     done = etl("accounts", "--json", **sim.environment | hurry)
@@ -263,13 +296,17 @@ def test_accounts_without_keys_names_the_settings_that_are_missing() -> None:
     assert "ESMS_SECRET_KEY" in done.stderr
 
 
-# --- db check, help, version ---------------------------------------------------------------------------------------------
+# --- db check, help, version
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("lived")
 def test_db_check_tells_the_revision_and_changes_nothing(db_url: str) -> None:
     done = etl("db", "check", "--json", DATABASE_URL=db_url)
-    assert (done.returncode, lines(done)) == (0, [{"revision": HEAD, "needs": HEAD, "current": True}])
+    assert (done.returncode, lines(done)) == (
+        0,
+        [{"revision": HEAD, "needs": HEAD, "current": True}],
+    )
     people = etl("db", "check", DATABASE_URL=db_url)
     assert (people.returncode, people.stdout) == (0, "")
     assert HEAD in people.stderr
@@ -286,8 +323,12 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_help_names_every_command() -> None:
     done = etl("--help", TERM="dumb", COLUMNS="120")
     assert done.returncode == 0
-    assert [command for command in {each.split()[0] for each in COMMANDS} if command not in done.stdout] == []
-    assert "Usage: etl" in etl(TERM="dumb", COLUMNS="120").stdout, "who asks for nothing is helped, too"
+    assert [
+        command for command in {each.split()[0] for each in COMMANDS} if command not in done.stdout
+    ] == []
+    assert "Usage: etl" in etl(TERM="dumb", COLUMNS="120").stdout, (
+        "who asks for nothing is helped, too"
+    )
 
 
 def test_the_version_is_the_one_that_is_installed() -> None:
@@ -296,7 +337,9 @@ def test_the_version_is_the_one_that_is_installed() -> None:
     assert version("follower-etl") in done.stdout.split()
 
 
-@pytest.mark.parametrize("wrong", ["nonsense", "--nonsense", "sync --nonsense", "history --format xml", "undo", "undo x"])
+@pytest.mark.parametrize(
+    "wrong", ["nonsense", "--nonsense", "sync --nonsense", "history --format xml", "undo", "undo x"]
+)
 def test_what_cannot_be_understood_is_a_wrong_argument(wrong: str) -> None:
     done = etl(*wrong.split())
     assert (done.returncode, done.stdout) == (2, "")
@@ -304,6 +347,12 @@ def test_what_cannot_be_understood_is_a_wrong_argument(wrong: str) -> None:
 
 
 def test_python_m_etl_is_etl(tmp_path: Any) -> None:
-    done = subprocess.run([sys.executable, "-m", "etl", "--version"], env=os.environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "etl", "--version"],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (0, etl("--version").stdout)
     assert not list(tmp_path.iterdir())

@@ -33,7 +33,9 @@ def etl_on_a_terminal(*arguments: str, answer: str, database_url: str) -> tuple[
     controller, terminal = pty.openpty()
     environment = {**os.environ, "DATABASE_URL": database_url, "TERM": "dumb"}
     command = [sys.executable, "-m", "etl", *arguments]
-    with subprocess.Popen(command, env=environment, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal) as process:
+    with subprocess.Popen(
+        command, env=environment, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal
+    ) as process:
         os.close(terminal)
         os.write(controller, answer.encode())
         seen = b""
@@ -59,15 +61,22 @@ def sim() -> Iterator[Simulator]:
 # -- upgrade and check ----------------------------------------------------------------------------------------------
 
 
-def test_upgrade_creates_the_tables_and_says_so_and_a_second_one_finds_them_current(db_url: str) -> None:
+def test_upgrade_creates_the_tables_and_says_so_and_a_second_one_finds_them_current(
+    db_url: str,
+) -> None:
     first = etl("db", "upgrade", DATABASE_URL=db_url)
     assert (first.returncode, first.stderr) == (0, f"etl: empty → {HEAD}\n")
     second = etl("db", "upgrade", DATABASE_URL=db_url)
-    assert (second.returncode, second.stderr) == (0, f"etl: the database is current already (revision {HEAD})\n")
+    assert (second.returncode, second.stderr) == (
+        0,
+        f"etl: the database is current already (revision {HEAD})\n",
+    )
     assert etl("db", "check", DATABASE_URL=db_url).returncode == 0
 
 
-def test_a_database_that_is_behind_is_refused_by_check_and_brought_up_by_upgrade(db: Engine, db_url: str) -> None:
+def test_a_database_that_is_behind_is_refused_by_check_and_brought_up_by_upgrade(
+    db: Engine, db_url: str
+) -> None:
     downgrade(db, "0001")
     behind = etl("db", "check", "--json", DATABASE_URL=db_url)
     assert behind.returncode == 78
@@ -80,7 +89,8 @@ def test_a_database_that_is_behind_is_refused_by_check_and_brought_up_by_upgrade
 
 
 @pytest.mark.parametrize(
-    ("revision", "words"), [("9999", "newer than this program"), ("3f2a9c01b7de", "are not ours"), (None, "are not ours")]
+    ("revision", "words"),
+    [("9999", "newer than this program"), ("3f2a9c01b7de", "are not ours"), (None, "are not ours")],
 )
 @pytest.mark.parametrize("command", ["check", "upgrade"])
 def test_a_database_that_is_not_this_programs_is_left_alone(
@@ -101,7 +111,9 @@ def test_an_empty_database_is_behind_and_a_missing_one_is_not_reached(postgresql
     missing = etl("db", "check", DATABASE_URL="sqlite:///missing.db")
     assert missing.returncode == 69
     assert not Path("missing.db").exists()
-    assert etl("db", "check", DATABASE_URL="postgresql://etl:hunter2@127.0.0.1:1/x").returncode == 69
+    assert (
+        etl("db", "check", DATABASE_URL="postgresql://etl:hunter2@127.0.0.1:1/x").returncode == 69
+    )
 
 
 # -- copy -----------------------------------------------------------------------------------------------------------
@@ -142,7 +154,9 @@ def test_a_busy_source_is_told_to_wait(sim: Simulator, db: Engine, db_url: str) 
         ("postgresql://etl:hunter2@127.0.0.1:1/x", 69, "--to: the database failed"),
     ],
 )
-def test_a_target_that_will_not_do_is_named_as_the_argument_that_it_is(to: str, code: int, words: str, sqlite_url: str) -> None:
+def test_a_target_that_will_not_do_is_named_as_the_argument_that_it_is(
+    to: str, code: int, words: str, sqlite_url: str
+) -> None:
     etl("db", "upgrade", DATABASE_URL=sqlite_url)
     refused = etl("db", "copy", "--to", to, DATABASE_URL=sqlite_url)
     assert refused.returncode == code
@@ -162,7 +176,10 @@ def test_an_undo_needs_a_yes_where_nobody_can_be_asked_and_a_dry_run_changes_not
     assert (refused.returncode, "--yes" in refused.stderr) == (2, True)
     foreseen = etl("undo", "1", "--dry-run", "--json", DATABASE_URL=db_url)
     assert foreseen.returncode == 0
-    assert (json.loads(foreseen.stdout)["status"], json.loads(foreseen.stdout)["dry_run"]) == ("complete", True)
+    assert (json.loads(foreseen.stdout)["status"], json.loads(foreseen.stdout)["dry_run"]) == (
+        "complete",
+        True,
+    )
     assert dump(db) == before
     done = etl("undo", "1", "--yes", "--json", DATABASE_URL=db_url)
     assert done.returncode == 0
@@ -175,7 +192,9 @@ def test_an_undo_needs_a_yes_where_nobody_can_be_asked_and_a_dry_run_changes_not
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("\n", 130, 120)])
-def test_on_a_terminal_the_answer_decides(answer: str, code: int, left: int, sim: Simulator, sqlite_url: str) -> None:
+def test_on_a_terminal_the_answer_decides(
+    answer: str, code: int, left: int, sim: Simulator, sqlite_url: str
+) -> None:
     etl("db", "upgrade", DATABASE_URL=sqlite_url)
     engine = connect_engine(sqlite_url)
     Days(sim, engine).sync()
@@ -189,16 +208,26 @@ def test_on_a_terminal_the_answer_decides(answer: str, code: int, left: int, sim
 # -- help and completion --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["doctor", "undo", "forget", "db upgrade", "db check", "db copy"])
+@pytest.mark.parametrize(
+    "command", ["doctor", "undo", "forget", "db upgrade", "db check", "db copy"]
+)
 def test_the_help_of_each_command_has_an_example(command: str) -> None:
     helped = etl(*command.split(), "--help", TERM="dumb")
     assert helped.returncode == 0
     assert re.search(rf"Examples?[:,].*etl {command}", helped.stdout, re.DOTALL)
 
 
-@pytest.mark.parametrize(("words", "completions"), [("etl d", {"db", "doctor"}), ("etl db c", {"check", "copy"})])
+@pytest.mark.parametrize(
+    ("words", "completions"), [("etl d", {"db", "doctor"}), ("etl db c", {"check", "copy"})]
+)
 def test_the_shell_completes_commands(words: str, completions: set[str]) -> None:
-    asked = {"_ETL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    asked = {
+        "_ETL_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
     script = Path(sysconfig.get_path("scripts")) / "etl"
-    told = subprocess.run([script], env=os.environ | asked, capture_output=True, text=True, check=True, timeout=60).stdout
+    told = subprocess.run(
+        [script], env=os.environ | asked, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     assert completions <= set(told.split())

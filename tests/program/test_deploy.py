@@ -67,11 +67,15 @@ def units(tmp_path: Path) -> Path:
 
 def analyze(*arguments: str, units: Path) -> tuple[int, str]:
     """What systemd-analyze says, with the code it exits with."""
-    done = subprocess.run(["systemd-analyze", *arguments], cwd=units, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        ["systemd-analyze", *arguments], cwd=units, check=False, capture_output=True, text=True
+    )
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("unit", ["etl-sync.service", "etl-sync@shop.service", "etl-sync.timer", "etl-sync@shop.timer"])
+@pytest.mark.parametrize(
+    "unit", ["etl-sync.service", "etl-sync@shop.service", "etl-sync.timer", "etl-sync@shop.timer"]
+)
 def test_systemd_accepts_the_unit_without_a_word(unit: str, units: Path) -> None:
     assert analyze("verify", f"./{unit}", units=units) == (0, "")
 
@@ -79,7 +83,9 @@ def test_systemd_accepts_the_unit_without_a_word(unit: str, units: Path) -> None
 def test_systemd_would_object_to_a_unit_that_is_wrong(units: Path) -> None:
     """Restart=always is nothing for a oneshot, and names of directives can be misspelt: `verify` must see it."""
     service = units / "etl-sync.service"
-    service.write_text(service.read_text().replace("Restart=on-failure", "Restart=always\nDynamicUsers=yes"))
+    service.write_text(
+        service.read_text().replace("Restart=on-failure", "Restart=always\nDynamicUsers=yes")
+    )
     _, told = analyze("verify", "./etl-sync.service", units=units)
     assert "Restart=" in told
     assert "DynamicUsers" in told
@@ -88,7 +94,9 @@ def test_systemd_would_object_to_a_unit_that_is_wrong(units: Path) -> None:
 @pytest.mark.parametrize("unit", SERVICES)
 def test_systemd_calls_the_service_hardened(unit: str, units: Path) -> None:
     # Exposure in tenths: below 5.0 is "OK"; ours is at 1.0, and should stay there.
-    code, told = analyze("security", "--offline=yes", "--no-pager", "--threshold=20", f"./{unit}", units=units)
+    code, told = analyze(
+        "security", "--offline=yes", "--no-pager", "--threshold=20", f"./{unit}", units=units
+    )
     assert code == 0, told
     assert re.search(r"Overall exposure level for \S+: [\d.]+ (OK|SAFE|PERFECT)", told), told
 
@@ -128,11 +136,15 @@ def test_the_template_differs_from_the_service_only_by_its_instance() -> None:
 
 
 @pytest.mark.parametrize("account", ["", "shop"])
-def test_etl_by_hand_has_the_credentials_the_user_and_the_directory_of_the_service(account: str, tmp_path: Path) -> None:
+def test_etl_by_hand_has_the_credentials_the_user_and_the_directory_of_the_service(
+    account: str, tmp_path: Path
+) -> None:
     """With a systemd-run that only tells what it was asked."""
     (tmp_path / "systemd-run").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / "systemd-run").chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"} | ({"ACCOUNT": account} if account else {})
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"} | (
+        {"ACCOUNT": account} if account else {}
+    )
     done = subprocess.run(
         [DEPLOY / "etl-service", "status", "--max-age", "26h"],
         env=environment, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL,
@@ -170,7 +182,9 @@ def test_every_line_of_the_crontab_has_times_that_cron_knows() -> None:
     bounds = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
     for fields, command in lines:
         for field, (least, most) in zip(fields, bounds, strict=True):
-            assert field == "*" or all(least <= int(part) <= most for part in field.split(",")), field
+            assert field == "*" or all(least <= int(part) <= most for part in field.split(",")), (
+                field
+            )
         assert "%" not in command  # cron makes it a newline
         calls = etl_commands(command)
         assert calls
@@ -181,11 +195,16 @@ def test_the_crontab_syncs_checks_and_says_nothing_while_all_is_well(tmp_path: P
     """As cron would: `/bin/sh -c`, the example's variables and nothing else; the keys in a `.env` beside the database."""
     variables, lines = crontab()
     with Simulator(followers=60) as sim:
-        (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in sim.environment.items()))
+        (tmp_path / ".env").write_text(
+            "".join(f"{name}={value}\n" for name, value in sim.environment.items())
+        )
 
         def told(command: str) -> tuple[int, str]:
             here = command.replace("/var/lib/follower-etl", str(tmp_path))
-            environment = variables | {"PATH": f"{PROGRAM.parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+            environment = variables | {
+                "PATH": f"{PROGRAM.parent}:/usr/bin:/bin",
+                "HOME": str(tmp_path),
+            }
             done = subprocess.run(
                 [variables["SHELL"], "-c", here],
                 env=environment, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
@@ -206,27 +225,47 @@ def test_the_crontab_syncs_checks_and_says_nothing_while_all_is_well(tmp_path: P
 
 def dockerfile() -> list[tuple[str, str]]:
     """The instructions of the Dockerfile, in order."""
-    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE).replace("\\\n", " ")
-    return [(name, rest) for name, _, rest in (line.partition(" ") for line in text.splitlines() if line)]
+    text = re.sub(
+        r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE
+    ).replace("\\\n", " ")
+    return [
+        (name, rest)
+        for name, _, rest in (line.partition(" ") for line in text.splitlines() if line)
+    ]
 
 
 def test_the_image_is_built_from_files_that_are_there_and_that_the_build_is_given() -> None:
     ignored = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
     given = {line.removeprefix("!") for line in ignored if line.startswith("!")}
     assert "*" in ignored
-    sources = {source for name, rest in dockerfile() if name == "COPY" and "--from" not in rest for source in rest.split()[:-1]}
+    sources = {
+        source
+        for name, rest in dockerfile()
+        if name == "COPY" and "--from" not in rest
+        for source in rest.split()[:-1]
+    }
     assert sources == given
     assert [source for source in sources if not (ROOT / source).exists()] == []
     # What hatchling reads to build the wheel.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert {*wheel["packages"], *wheel["force-include"], project["project"]["readme"], "LICENSE"} <= sources
+    assert {
+        *wheel["packages"],
+        *wheel["force-include"],
+        project["project"]["readme"],
+        "LICENSE",
+    } <= sources
 
 
-def test_the_image_runs_as_nobody_in_particular_with_a_health_check_that_the_program_takes() -> None:
+def test_the_image_runs_as_nobody_in_particular_with_a_health_check_that_the_program_takes() -> (
+    None
+):
     instructions = dict(dockerfile())  # the last of each name: the final stage's
     assert int(instructions["USER"]) > 999
-    assert json.loads(instructions["ENTRYPOINT"]) + json.loads(instructions["CMD"]) == ["etl", "sync"]
+    assert json.loads(instructions["ENTRYPOINT"]) + json.loads(instructions["CMD"]) == [
+        "etl",
+        "sync",
+    ]
     _, _, check = instructions["HEALTHCHECK"].partition(" CMD ")
     assert json.loads(check) == ["etl", "status", "--max-age", "26h"]
     assert trouble(json.loads(check)[1:]) is None
@@ -237,7 +276,9 @@ class Yaml:
     """Reads what deploy/cronjob.yaml is written in: mappings, lists, scalars, `[flow, lists]`; no more of YAML."""
 
     def __init__(self, text: str) -> None:
-        lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        lines = [
+            line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
+        ]
         self.lines = [(len(line) - len(line.lstrip()), line.strip()) for line in lines]
 
     def block(self, indent: int) -> Any:
@@ -249,7 +290,9 @@ class Yaml:
             name, colon, value = self.lines.pop(0)[1].partition(":")
             assert colon, name
             assert name not in found, f"{name} twice"
-            found[name] = self._scalar(value.strip()) if value.strip() else self.block(self.lines[0][0])
+            found[name] = (
+                self._scalar(value.strip()) if value.strip() else self.block(self.lines[0][0])
+            )
         assert not self.lines or self.lines[0][0] <= indent, self.lines[0]
         return found
 
@@ -291,7 +334,9 @@ def test_the_cron_job_runs_one_sync_at_a_time_without_rights(manifests: dict[str
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] == int(dict(dockerfile())["USER"])
     assert {"requests", "limits"} <= container["resources"].keys()
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "version"
+    ]
     assert container["image"] == f"follower-etl:{version}"
 
 
@@ -300,16 +345,22 @@ def test_the_cron_job_takes_its_keys_from_files_of_a_secret(manifests: dict[str,
     [container] = pod["containers"]
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     [secret] = [volume["name"] for volume in pod["volumes"] if "secret" in volume]
-    assert {each["name"]: each["value"] for each in container["env"]} == {"CREDENTIALS_DIRECTORY": mounted[secret]}
+    assert {each["name"]: each["value"] for each in container["env"]} == {
+        "CREDENTIALS_DIRECTORY": mounted[secret]
+    }
     assert mounted.keys() == {volume["name"] for volume in pod["volumes"]}
     config = manifests["ConfigMap"]
     assert container["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
     assert config["data"].keys() <= {name.upper() for name in Settings.model_fields}
 
 
-def test_the_cron_job_tries_again_where_the_exit_code_says_that_it_may_pass(manifests: dict[str, Any]) -> None:
+def test_the_cron_job_tries_again_where_the_exit_code_says_that_it_may_pass(
+    manifests: dict[str, Any],
+) -> None:
     job = manifests["CronJob"]["spec"]["jobTemplate"]["spec"]
     [rule] = job["podFailurePolicy"]["rules"]
     assert (rule["action"], rule["onExitCodes"]["operator"]) == ("FailJob", "In")
     assert set(rule["onExitCodes"]["values"]) == final_codes()
-    assert job["template"]["spec"]["restartPolicy"] == "Never"  # Kubernetes takes a podFailurePolicy with no other
+    assert (
+        job["template"]["spec"]["restartPolicy"] == "Never"
+    )  # Kubernetes takes a podFailurePolicy with no other

@@ -27,7 +27,9 @@ _SETTING = re.compile(r"\b(?:(?:ESMS|ETL)_[A-Z]+(?:_[A-Z]+)*|DATABASE_URL)\b(?!\
 
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+each_document = pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 
 
 def prose(document: Path) -> str:
@@ -38,7 +40,11 @@ def prose(document: Path) -> str:
 def scripts(document: Path) -> list[str]:
     """The code blocks that a reader may paste into a shell, without the prompts."""
     blocks = _FENCE.findall(document.read_text(encoding="utf-8"))
-    return [re.sub(r"^ *\$ ", "", block, flags=re.MULTILINE) for _, language, block in blocks if language in SHELLS]
+    return [
+        re.sub(r"^ *\$ ", "", block, flags=re.MULTILINE)
+        for _, language, block in blocks
+        if language in SHELLS
+    ]
 
 
 def anchors(document: Path) -> set[str]:
@@ -58,14 +64,18 @@ def exit_codes() -> set[int]:
 
 
 @each_document
-def test_every_command_that_a_document_tells_to_paste_is_one_that_the_program_takes(document: Path) -> None:
+def test_every_command_that_a_document_tells_to_paste_is_one_that_the_program_takes(
+    document: Path,
+) -> None:
     calls = [call for script in scripts(document) for call in etl_commands(script)]
     assert [told for call in calls if (told := trouble(call))] == []
 
 
 @each_document
 def test_every_command_and_option_that_a_document_names_exists(document: Path) -> None:
-    sketches = [re.split(r"[\s\[\]]+", sketch.strip()) for sketch in _INLINE.findall(prose(document))]
+    sketches = [
+        re.split(r"[\s\[\]]+", sketch.strip()) for sketch in _INLINE.findall(prose(document))
+    ]
     assert [(sketch, wrong) for sketch in sketches if (wrong := misnamed(sketch))] == []
 
 
@@ -83,7 +93,9 @@ def test_every_relative_link_points_to_a_file_and_a_heading_that_are_there(docum
         if "://" in path or path.startswith("mailto:"):
             continue
         target = (document.parent / path).resolve() if path else document
-        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+        if not target.exists() or (
+            anchor and target.suffix == ".md" and anchor not in anchors(target)
+        ):
             broken.append(link)
     assert broken == []
 
@@ -99,18 +111,27 @@ def test_the_operations_guide_has_calls_to_check() -> None:
 
 
 def test_the_readme_tells_of_every_setting() -> None:
-    assert SETTINGS - set(_SETTING.findall((ROOT / "README.md").read_text(encoding="utf-8"))) == set()
+    assert (
+        SETTINGS - set(_SETTING.findall((ROOT / "README.md").read_text(encoding="utf-8"))) == set()
+    )
 
 
 def test_the_readme_tells_of_every_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     alternatives = r"(\w+\|)*"  # `etl db upgrade|check` tells of both
-    patterns = {name: "etl " + " ".join(alternatives + word for word in name.split()) + r"\b" for name in all_commands()}
+    patterns = {
+        name: "etl " + " ".join(alternatives + word for word in name.split()) + r"\b"
+        for name in all_commands()
+    }
     assert [name for name, pattern in patterns.items() if not re.search(pattern, readme)] == []
 
 
 def test_the_operations_guide_tells_of_every_exit_code_and_of_no_other() -> None:
-    rows = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+?) \|$", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\d+) \| (.+?) \| (.+?) \| (.+?) \|$",
+        OPERATIONS.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     by_shells_and_systemd = {128 + signal.SIGPIPE, 243}
     assert {int(code) for code, *_ in rows} == exit_codes() | by_shells_and_systemd
 
@@ -120,7 +141,9 @@ def test_the_help_of_every_command_has_an_example_that_the_program_takes(name: s
     epilog = str(all_commands()[name].epilog or "")
     assert epilog.startswith("Example"), f"etl {name} --help has no example"
     # Behind four spaces stands what the example is for.
-    examples = [line.removeprefix("Example: ").strip().partition("    ")[0] for line in epilog.split("\n\n")]
+    examples = [
+        line.removeprefix("Example: ").strip().partition("    ")[0] for line in epilog.split("\n\n")
+    ]
     calls = [call for example in examples for call in etl_commands(example)]
     assert any(" ".join(call).startswith(name) for call in calls)
     assert [told for call in calls if (told := trouble(call))] == []
@@ -130,10 +153,21 @@ def test_the_shell_completes_commands_and_options_once_installed(tmp_path: Path)
     program = Path(sysconfig.get_path("scripts")) / "etl"
     environment = {"HOME": str(tmp_path), "PATH": f"{program.parent}:{os.environ['PATH']}"}
     # `; true` keeps bash between us and the program, which asks what shell it was started from.
-    subprocess.run(["bash", "-c", "etl --install-completion; true"], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        ["bash", "-c", "etl --install-completion; true"],
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
     script = tmp_path / ".bash_completions" / "etl.sh"
     ask = f'source {script}; COMP_WORDS=(etl {{}}) COMP_CWORD={{}}; _etl_completion etl; echo "${{{{COMPREPLY[*]}}}}"'
-    for words, position, offered in (("stat", 1, "status"), ("status --max", 2, "--max-age"), ("db up", 2, "upgrade")):
+    for words, position, offered in (
+        ("stat", 1, "status"),
+        ("status --max", 2, "--max-age"),
+        ("db up", 2, "upgrade"),
+    ):
         bash = ["bash", "-c", ask.format(words, position)]
-        assert subprocess.run(bash, env=environment, check=True, capture_output=True, text=True).stdout.split() == [offered]
+        assert subprocess.run(
+            bash, env=environment, check=True, capture_output=True, text=True
+        ).stdout.split() == [offered]
     assert str(script) in (tmp_path / ".bashrc").read_text()

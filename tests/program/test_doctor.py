@@ -19,7 +19,18 @@ from sqlalchemy import text
 
 from etl.db.engine import connect_engine, writing
 from etl.db.schema import downgrade, upgrade
-from etl.doctor import End, State, Step, ceiling, clock, counting, examine, listing, order, page_length
+from etl.doctor import (
+    End,
+    State,
+    Step,
+    ceiling,
+    clock,
+    counting,
+    examine,
+    listing,
+    order,
+    page_length,
+)
 from etl.model import Page
 from etl.simulator import Simulator
 
@@ -51,7 +62,9 @@ PIHJ9cJW/xUP5rumVAV50222
 CERTIFICATE_ENDS = datetime.fromtimestamp(4949039643, UTC)
 
 
-def doctor(sim: Simulator, monkeypatch: pytest.MonkeyPatch, *chosen: str, **settings: str) -> dict[str, Step]:
+def doctor(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch, *chosen: str, **settings: str
+) -> dict[str, Step]:
     """What the doctor says, by step; the OA's number left out of the names."""
     for name, value in (sim.environment | {"ESMS_RATE": "0"} | settings).items():
         monkeypatch.setenv(name, value)
@@ -69,7 +82,9 @@ def database(db: Engine, db_url: str, monkeypatch: pytest.MonkeyPatch) -> Engine
     return db
 
 
-def test_all_is_well_and_nothing_is_changed(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_is_well_and_nothing_is_changed(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Simulator(followers=300) as sim:
         Days(sim, database).sync()
         before = dump(database)
@@ -92,11 +107,23 @@ def test_few_requests_are_enough_for_a_long_list(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("world", "expected", "told"),
     [
-        ({"max_page": 20}, {"page length": "warn"}, ("page length", "got 20 of Total 300", "ESMS_PAGE_SIZE=20")),
+        (
+            {"max_page": 20},
+            {"page length": "warn"},
+            ("page length", "got 20 of Total 300", "ESMS_PAGE_SIZE=20"),
+        ),
         ({"count_field": "Limit"}, {}, ("Count or Limit", "Limit counts, alone", "")),
         ({"count_field": "Count"}, {}, ("Count or Limit", "Count counts, alone", "")),
-        ({"count_field": "Size"}, {"Count or Limit": "warn"}, ("Count or Limit", "neither", "a sync follows")),
-        ({"overcount": 3}, {"Total": "warn"}, ("Total", "says 303, but 300 can be listed", "within ETL_TOTAL_TOLERANCE")),
+        (
+            {"count_field": "Size"},
+            {"Count or Limit": "warn"},
+            ("Count or Limit", "neither", "a sync follows"),
+        ),
+        (
+            {"overcount": 3},
+            {"Total": "warn"},
+            ("Total", "says 303, but 300 can be listed", "within ETL_TOTAL_TOLERANCE"),
+        ),
         (
             {"max_offset": 60},
             {"Total": "skipped", "ceiling": "warn"},
@@ -105,7 +132,11 @@ def test_few_requests_are_enough_for_a_long_list(monkeypatch: pytest.MonkeyPatch
         (
             {"max_offset": 60, "refuse_by": "empty"},
             {"Total": "skipped", "ceiling": "warn"},
-            ("ceiling", "only 110 of Total 300 can be read: eSMS answers with empty pages", "partial (ceiling)"),
+            (
+                "ceiling",
+                "only 110 of Total 300 can be read: eSMS answers with empty pages",
+                "partial (ceiling)",
+            ),
         ),
         (
             {"followers": 12_000, "max_offset": 9_950},
@@ -115,16 +146,27 @@ def test_few_requests_are_enough_for_a_long_list(monkeypatch: pytest.MonkeyPatch
         (
             {"followers": 12_000, "max_offset": 9_950, "clamp_total": True},
             {"ceiling": "warn"},
-            ("ceiling", "Total is 10000, just what the documented ceiling", "follower count that Zalo shows"),
+            (
+                "ceiling",
+                "Total is 10000, just what the documented ceiling",
+                "follower count that Zalo shows",
+            ),
         ),
         ({"followers": 12_000}, {}, ("ceiling", "offset 11999 is served", "")),
-        ({"followers": 1_200, "overcount": 2}, {"Total": "warn"}, ("Total", "says 1202, but 1200 can be listed", "within")),
+        (
+            {"followers": 1_200, "overcount": 2},
+            {"Total": "warn"},
+            ("Total", "says 1202, but 1200 can be listed", "within"),
+        ),
         ({"followers": 1}, {"the rest": "skipped"}, ("the rest", "too few followers", "")),
         ({"followers": 0}, {"the rest": "skipped"}, ("page length", "got 0 of Total 0", "")),
     ],
 )
 def test_the_doctor_learns_how_this_esms_behaves(
-    world: dict[str, Any], expected: dict[str, str], told: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+    world: dict[str, Any],
+    expected: dict[str, str],
+    told: tuple[str, str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with Simulator(**{"followers": 300, **world}) as sim:
         steps = doctor(sim, monkeypatch)
@@ -135,7 +177,9 @@ def test_the_doctor_learns_how_this_esms_behaves(
     assert sum(step.exit_code for step in steps.values()) == 0
 
 
-def test_hidden_followers_are_found_out_by_reading_a_short_list_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_followers_are_found_out_by_reading_a_short_list_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Simulator(followers=300) as sim:
         sim.followers().hidden = set(sim.users()[100:120])
         steps = doctor(sim, monkeypatch)
@@ -143,7 +187,9 @@ def test_hidden_followers_are_found_out_by_reading_a_short_list_whole(monkeypatc
     assert "total_gap" in steps["Total"].advice
 
 
-def test_an_order_that_changes_between_two_readings_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_that_changes_between_two_readings_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Simulator(followers=300, order="activity") as sim:
         sim.before_page(2, lambda: sim.touch(sim.users()[30]))
         steps = doctor(sim, monkeypatch)
@@ -161,7 +207,10 @@ def test_somebody_who_leaves_between_two_readings_has_changed_no_order() -> None
 
 
 def test_values_at_the_edges_are_judged() -> None:
-    assert page_length("", 2, page("a", "b", "c")).told == "asked for 2, got 3: ESMS_PAGE_SIZE is ignored"
+    assert (
+        page_length("", 2, page("a", "b", "c")).told
+        == "asked for 2, got 3: ESMS_PAGE_SIZE is ignored"
+    )
     assert page_length("", 50, page()).state is State.WARN
     assert counting("", 1, None, page("a")).told == "Limit counts, alone"
     assert listing("", End(total=10, reach=10, refused=False, beyond=2), 0.005).state is State.WARN
@@ -184,7 +233,9 @@ def test_wrong_keys_are_told_with_what_to_check(monkeypatch: pytest.MonkeyPatch)
     assert list(steps)[-1] == "eSMS: keys"
 
 
-def test_an_inactive_oa_does_not_keep_the_others_from_being_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inactive_oa_does_not_keep_the_others_from_being_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Simulator(followers=300) as sim:
         sim.add_account("2", "Another", 60)
         sim.inactive.add("2")
@@ -199,7 +250,9 @@ def test_an_oa_that_is_not_registered_is_named(monkeypatch: pytest.MonkeyPatch) 
     assert [step.exit_code for name, step in steps.items() if name.startswith("OA 3")] == [77, 77]
 
 
-def test_all_the_oas_of_the_account_are_looked_at_where_the_setting_is_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_the_oas_of_the_account_are_looked_at_where_the_setting_is_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Simulator(followers=300) as sim:
         sim.add_account("2", "Another", 60)
         steps = doctor(sim, monkeypatch, ESMS_OAIDS="all")
@@ -224,14 +277,18 @@ def test_a_name_that_does_not_resolve_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert "esms.invalid" in steps["eSMS: name"].told
 
 
-def test_a_fault_in_the_middle_is_told_and_ends_the_oas_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_the_middle_is_told_and_ends_the_oas_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Simulator(followers=300) as sim:
         sim.fault_at(2, "http_503", times=99)
         steps = doctor(sim, monkeypatch, ESMS_BACKOFF_BASE="0")
     assert (steps["the rest"].state, steps["the rest"].exit_code) == (State.FAIL, 69)
 
 
-def test_all_problems_of_the_settings_are_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_problems_of_the_settings_are_told_and_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Simulator(followers=300) as sim:
         steps = doctor(sim, monkeypatch, ETL_MAX_LOOKS="0", ETL_UNFOLLOW_FLOOR="x")
     assert steps["settings"].exit_code == 78
@@ -240,7 +297,9 @@ def test_all_problems_of_the_settings_are_told_and_the_rest_goes_on(monkeypatch:
     assert steps["eSMS: keys"].state is State.OK
 
 
-def test_missing_keys_leave_the_database_to_be_looked_at(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_keys_leave_the_database_to_be_looked_at(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     del database
     with Simulator(followers=3) as sim:
         steps = doctor(sim, monkeypatch, ESMS_API_KEY="", ESMS_OAIDS="")
@@ -265,11 +324,16 @@ def test_a_database_that_is_behind_is_told_with_the_command_that_upgrades_it(
     downgrade(database, "0001")
     with Simulator(followers=3) as sim:
         steps = doctor(sim, monkeypatch)
-    assert (steps["database: tables"].exit_code, steps["database: writable"].state) == (78, State.SKIPPED)
+    assert (steps["database: tables"].exit_code, steps["database: writable"].state) == (
+        78,
+        State.SKIPPED,
+    )
     assert "etl db upgrade" in steps["database: tables"].advice
 
 
-def test_a_missing_sqlite_file_is_only_a_warning_and_is_not_created(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_sqlite_file_is_only_a_warning_and_is_not_created(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with Simulator(followers=3) as sim:
         steps = doctor(sim, monkeypatch)
     assert states(steps)["database: reachable"] == "warn"
@@ -287,31 +351,47 @@ def test_an_empty_database_is_only_a_warning(db_url: str, monkeypatch: pytest.Mo
         Path(db_url.removeprefix("sqlite:///")).touch()
     with Simulator(followers=3) as sim:
         steps = doctor(sim, monkeypatch, DATABASE_URL=db_url)
-    assert (states(steps)["database: tables"], states(steps)["database: writable"]) == ("warn", "skipped")
+    assert (states(steps)["database: tables"], states(steps)["database: writable"]) == (
+        "warn",
+        "skipped",
+    )
 
 
-def test_a_role_that_may_only_read_is_told(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_that_may_only_read_is_told(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = connect_engine(postgresql_url)
     upgrade(engine)
     with writing(engine) as connection:
         connection.execute(text("DROP ROLE IF EXISTS doctors_reader"))
         connection.execute(text("CREATE ROLE doctors_reader LOGIN"))
         connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO doctors_reader"))
-    url = engine.url.set(username="doctors_reader", drivername="postgresql").render_as_string(hide_password=False)
+    url = engine.url.set(username="doctors_reader", drivername="postgresql").render_as_string(
+        hide_password=False
+    )
     with Simulator(followers=3) as sim:
         steps = doctor(sim, monkeypatch, DATABASE_URL=url)
     with writing(engine) as connection:
         connection.execute(text("DROP OWNED BY doctors_reader"))
         connection.execute(text("DROP ROLE doctors_reader"))
-    assert (steps["database: tables"].state, steps["database: writable"].exit_code) == (State.OK, 69)
+    assert (steps["database: tables"].state, steps["database: writable"].exit_code) == (
+        State.OK,
+        69,
+    )
     assert "permission denied" in steps["database: writable"].told
 
 
-def test_a_sqlite_file_that_cannot_be_written_is_told(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sqlite_file_that_cannot_be_written_is_told(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = connect_engine(sqlite_url)
     upgrade(engine)
     with writing(engine) as connection:
-        connection.execute(text("CREATE TRIGGER full BEFORE INSERT ON official_accounts BEGIN SELECT RAISE(ABORT, 'full'); END"))
+        connection.execute(
+            text(
+                "CREATE TRIGGER full BEFORE INSERT ON official_accounts BEGIN SELECT RAISE(ABORT, 'full'); END"
+            )
+        )
     with Simulator(followers=3) as sim:
         steps = doctor(sim, monkeypatch, DATABASE_URL=sqlite_url)
     assert steps["database: writable"].exit_code == 69
@@ -319,7 +399,9 @@ def test_a_sqlite_file_that_cannot_be_written_is_told(sqlite_url: str, monkeypat
 
 def test_a_password_is_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with Simulator(followers=3) as sim:
-        steps = doctor(sim, monkeypatch, DATABASE_URL="postgresql://etl:hunter2@127.0.0.1:1/x?password=hunter2")
+        steps = doctor(
+            sim, monkeypatch, DATABASE_URL="postgresql://etl:hunter2@127.0.0.1:1/x?password=hunter2"
+        )
     assert steps["database: reachable"].exit_code == 69
     assert "hunter2" not in repr(steps)
     assert sim.environment["ESMS_SECRET_KEY"] not in repr(steps)
@@ -357,7 +439,9 @@ def tls_server(directory: Path) -> Iterator[str]:
     thread.join()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Simulator(followers=3) as sim, tls_server(tmp_path) as url:
         steps = doctor(sim, monkeypatch, ESMS_BASE_URL=url)
     assert (steps["eSMS: connection"].exit_code, steps["eSMS: keys"].state) == (76, State.SKIPPED)
@@ -365,7 +449,9 @@ def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(("days", "state"), [(15, State.OK), (13, State.WARN)])
-def test_a_certificate_that_ends_soon_is_told(days: int, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_that_ends_soon_is_told(
+    days: int, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "loopback.pem"))
     now = CERTIFICATE_ENDS.timestamp() - days * 86_400 - 60
     with Simulator(followers=3) as sim, tls_server(tmp_path) as url, time_machine.travel(now):
@@ -380,12 +466,22 @@ def test_a_certificate_that_ends_soon_is_told(days: int, state: State, tmp_path:
 def test_the_command_prints_a_line_a_step_and_exits_with_the_gravest_failure() -> None:
     with Simulator(followers=300) as sim:
         good = etl("doctor", **sim.environment)
-        bad = etl("doctor", "--json", **sim.environment | {"ESMS_SECRET_KEY": "wrong", "DATABASE_URL": "sqlite:///no/where.db"})
+        bad = etl(
+            "doctor",
+            "--json",
+            **sim.environment
+            | {"ESMS_SECRET_KEY": "wrong", "DATABASE_URL": "sqlite:///no/where.db"},
+        )
     assert good.returncode == 0
-    assert "warn     database: reachable: there is no database file followers.db, yet" in good.stdout
+    assert (
+        "warn     database: reachable: there is no database file followers.db, yet" in good.stdout
+    )
     assert "         → The first `etl sync` creates it" in good.stdout
     assert "ok       OA 4097311281936189049: order: two readings in a row keep it" in good.stdout
     assert bad.returncode == 77
     lines = [json.loads(line) for line in bad.stdout.splitlines()]
-    assert [line["step"] for line in lines if line["state"] == "FAIL"] == ["database: reachable", "eSMS: keys"]
+    assert [line["step"] for line in lines if line["state"] == "FAIL"] == [
+        "database: reachable",
+        "eSMS: keys",
+    ]
     assert all(set(line) == {"step", "state", "told", "advice"} for line in lines)

@@ -69,13 +69,18 @@ class Done:
 
 
 @pytest.fixture
-def etl(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Done]]:
+def etl(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Done]]:
     """The whole program, in this process; it is 10 October 2026."""
     handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["etl", *arguments])
-        with pytest.raises(SystemExit) as ended, time_machine.travel(datetime(2026, 10, 10, 5, tzinfo=UTC), tick=False):
+        with (
+            pytest.raises(SystemExit) as ended,
+            time_machine.travel(datetime(2026, 10, 10, 5, tzinfo=UTC), tick=False),
+        ):
             main()
         written = capsys.readouterr()
         code = ended.value.code
@@ -119,7 +124,8 @@ def end_of(day: str) -> datetime:
     return datetime.fromisoformat(day).replace(tzinfo=ZONE) + timedelta(days=1, seconds=-1)
 
 
-# --- who followed then -----------------------------------------------------------------------------------------------
+# --- who followed then
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told")
@@ -145,10 +151,15 @@ def test_a_date_is_who_followed_at_its_end_on_the_spot(day: str, etl: Callable[.
 
 @pytest.mark.parametrize("day", ["2026-10-01", "2026-10-02", "2026-10-03", "2026-10-04"])
 @pytest.mark.usefixtures("told")
-def test_an_oa_that_was_not_read_by_then_is_left_out_and_said_so(day: str, etl: Callable[..., Done]) -> None:
+def test_an_oa_that_was_not_read_by_then_is_left_out_and_said_so(
+    day: str, etl: Callable[..., Done]
+) -> None:
     done = etl("export", "--as-of", day)
     assert done.users == followers(end_of(day))
-    assert f"etl: left out: --as-of lies before the first snapshot of OA {B}, taken at 2026-10-04T20:00:00+00:00" in done.err
+    assert (
+        f"etl: left out: --as-of lies before the first snapshot of OA {B}, taken at 2026-10-04T20:00:00+00:00"
+        in done.err
+    )
 
 
 @pytest.mark.usefixtures("told")
@@ -171,7 +182,9 @@ def test_a_date_time_is_that_moment(etl: Callable[..., Done]) -> None:
 
 
 @pytest.mark.usefixtures("told")
-def test_a_date_is_one_of_the_time_zone_that_is_set(etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_date_is_one_of_the_time_zone_that_is_set(
+    etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In UTC, 5 October ends after B's second reading (06:30 on the 6th in Viet Nam), in Viet Nam before it."""
     assert (B, "an") in etl("export", "--as-of", "2026-10-05").users
     monkeypatch.setenv("ETL_TIMEZONE", "UTC")
@@ -184,7 +197,8 @@ def test_one_oa_can_be_named_twice_and_is_exported_once(etl: Callable[..., Done]
     assert [row["user_id"] for row in done.rows] == ["hoa"]
 
 
-# --- the change log --------------------------------------------------------------------------------------------------
+# --- the change log
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told")
@@ -199,7 +213,10 @@ def test_the_change_log_is_every_change_user_by_user(etl: Callable[..., Done]) -
         for user in who(index)
     }  # fmt: skip
     rows = etl("export", "--changes").rows
-    found = [(row["oaid"], row["user_id"], row["change"], row["changed_at"], int(row["snapshot_id"])) for row in rows]
+    found = [
+        (row["oaid"], row["user_id"], row["change"], row["changed_at"], int(row["snapshot_id"]))
+        for row in rows
+    ]
     assert set(found) == expected
     assert len(found) == len(expected)
     assert list(rows[0]) == ["oaid", "user_id", "snapshot_id", "change", "changed_at"]
@@ -213,21 +230,32 @@ def test_the_change_log_until_a_date_adds_up_to_who_followed_then(etl: Callable[
     assert {who for who, there in following.items() if there} == followers(end_of("2026-10-05"))
 
 
-# --- forms -----------------------------------------------------------------------------------------------------------
+# --- forms
+# -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("changes", [[], ["--changes"]])
 @pytest.mark.usefixtures("told")
-def test_the_three_forms_say_the_same(changes: list[str], etl: Callable[..., Done], tmp_path: Path) -> None:
+def test_the_three_forms_say_the_same(
+    changes: list[str], etl: Callable[..., Done], tmp_path: Path
+) -> None:
     import pyarrow.parquet
 
-    rows = [json.loads(line) for line in etl("export", *changes, "--format", "jsonl").out.splitlines()]
+    rows = [
+        json.loads(line) for line in etl("export", *changes, "--format", "jsonl").out.splitlines()
+    ]
     assert {row["user_id"] for row in rows} >= {"an", "@hoa"}
-    assert etl("export", *changes, "--format", "parquet", "-o", str(tmp_path / "x.parquet")).code == 0
+    assert (
+        etl("export", *changes, "--format", "parquet", "-o", str(tmp_path / "x.parquet")).code == 0
+    )
     table = pyarrow.parquet.read_table(tmp_path / "x.parquet")
-    assert [{name: shown(value) for name, value in row.items()} for row in table.to_pylist()] == rows
+    assert [
+        {name: shown(value) for name, value in row.items()} for row in table.to_pylist()
+    ] == rows
     assert str(table.schema.field("user_id").type) == "string"
-    assert {str(each.type) for each in table.schema if each.name.endswith("_at")} == {"timestamp[us, tz=UTC]"}
+    assert {str(each.type) for each in table.schema if each.name.endswith("_at")} == {
+        "timestamp[us, tz=UTC]"
+    }
     as_csv = etl("export", *changes).rows
     assert as_csv == [{name: defused(str(value)) for name, value in row.items()} for row in rows]
 
@@ -252,7 +280,8 @@ def test_an_oa_that_nobody_follows_is_a_header_alone(
     assert (done.code, done.out) == (0, "oaid,user_id,followed_at,first_seen_at\n")
 
 
-# --- bad input -------------------------------------------------------------------------------------------------------
+# --- bad input
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -267,8 +296,14 @@ def test_an_oa_that_nobody_follows_is_a_header_alone(
         (["--as-of", "2026-10-11T00:00:00+07:00"], "that is in the future"),
         (["--as-of", "9999-12-31"], "is neither a date"),
         (["--as-of", "0001-01-01T00:00:00+07:00"], "is neither a date"),
-        (["--as-of", "2026-09-30"], f"--as-of lies before the first snapshot of OA {A}, taken at 2026-09-30T19:00:00+00:00"),
-        (["--as-of", "2026-10-02", "--oaid", A, "--oaid", B], f"--as-of lies before the first snapshot of OA {B}"),
+        (
+            ["--as-of", "2026-09-30"],
+            f"--as-of lies before the first snapshot of OA {A}, taken at 2026-09-30T19:00:00+00:00",
+        ),
+        (
+            ["--as-of", "2026-10-02", "--oaid", A, "--oaid", B],
+            f"--as-of lies before the first snapshot of OA {B}",
+        ),
         (["--oaid", "123"], f"OA '123' is not in the database (there: {A}, {B})"),
         (["--format", "parquet"], "--format parquet needs -o FILE"),
         (["-o", "missing/followers.csv"], "-o missing/followers.csv: No such file or directory"),
@@ -281,14 +316,20 @@ def test_a_wrong_argument_is_told_and_leaves_no_file(
     arguments: list[str], words: str, etl: Callable[..., Done], tmp_path: Path
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    done = etl("export", *([] if "-o" in arguments or "parquet" in arguments else ["-o", "followers.csv"]), *arguments)
+    done = etl(
+        "export",
+        *([] if "-o" in arguments or "parquet" in arguments else ["-o", "followers.csv"]),
+        *arguments,
+    )
     assert (done.code, done.out) == (2, "")
     assert words in done.err
     assert "Traceback" not in done.err
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_database_without_any_oa_is_told(db_url: str, etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_without_any_oa_is_told(
+    db_url: str, etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
     upgrade(connect_engine(db_url))
     monkeypatch.setenv("DATABASE_URL", db_url)
     done = etl("export")
@@ -296,10 +337,16 @@ def test_a_database_without_any_oa_is_told(db_url: str, etl: Callable[..., Done]
     assert "no OA is in the database yet: run `etl sync` first" in done.err
 
 
-def test_an_oa_of_which_no_run_succeeded_is_told(db_url: str, etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_oa_of_which_no_run_succeeded_is_told(
+    db_url: str, etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = connect_engine(db_url)
     upgrade(engine)
-    tell(engine, [*HISTORY, Reading(C, "2026-10-07 02:00", "failed", reason="refused: code 101")], NAMES | {C: ""})
+    tell(
+        engine,
+        [*HISTORY, Reading(C, "2026-10-07 02:00", "failed", reason="refused: code 101")],
+        NAMES | {C: ""},
+    )
     monkeypatch.setenv("DATABASE_URL", db_url)
     assert (done := etl("export", "--oaid", C)).code == 2
     assert f"OA {C} has no complete or partial snapshot yet" in done.err
@@ -309,7 +356,9 @@ def test_an_oa_of_which_no_run_succeeded_is_told(db_url: str, etl: Callable[...,
 
 
 @pytest.mark.usefixtures("told_sqlite")
-def test_parquet_without_pyarrow_names_the_extra(etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_without_pyarrow_names_the_extra(
+    etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = etl("export", "--format", "parquet", "-o", "x.parquet")
     assert done.code == 78
@@ -317,12 +366,22 @@ def test_parquet_without_pyarrow_names_the_extra(etl: Callable[..., Done], monke
     assert not Path("x.parquet").exists()
 
 
-# --- many rows -------------------------------------------------------------------------------------------------------
+# --- many rows
+# -------------------------------------------------------------------------------------------------------
 
 
 def long_history(url: str, monkeypatch: pytest.MonkeyPatch, *, users: int) -> None:
     """A history with three changes for each user, made by the benchmark's own script."""
-    size = ["--days", "200", "--users", str(users), "--changes", str(3 * users), "--until", "2026-10-01"]
+    size = [
+        "--days",
+        "200",
+        "--users",
+        str(users),
+        "--changes",
+        str(3 * users),
+        "--until",
+        "2026-10-01",
+    ]
     subprocess.run([sys.executable, BENCHMARK, url, *size], check=True, stdout=subprocess.DEVNULL)
     monkeypatch.setenv("DATABASE_URL", url)
 
@@ -334,7 +393,12 @@ def test_the_history_that_benchmarks_make_is_one_story(
     assert etl("verify").code == 0
     changes = etl("export", "--changes").rows
     assert len(changes) == 6_000
-    assert {row["change"] for row in changes} == {"baseline", "followed", "refollowed", "unfollowed"}
+    assert {row["change"] for row in changes} == {
+        "baseline",
+        "followed",
+        "refollowed",
+        "unfollowed",
+    }
     assert etl("export").out == etl("export", "--as-of", "2026-10-02").out
 
 
@@ -348,22 +412,38 @@ def test_memory_does_not_grow_with_the_rows(db_url: str, monkeypatch: pytest.Mon
 
 def peak_megabytes(*arguments: str) -> float:
     """The most memory that the program ever held, as Linux counts it."""
-    script = (
-        "import atexit, sys; from etl.cli import main; atexit.register(lambda: print(open('/proc/self/status').read())); main()"
+    script = "import atexit, sys; from etl.cli import main; atexit.register(lambda: print(open('/proc/self/status').read())); main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True
     )
-    done = subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True)
-    return next(int(line.split()[1]) / 1024 for line in done.stdout.splitlines() if line.startswith("VmHWM"))
+    return next(
+        int(line.split()[1]) / 1024 for line in done.stdout.splitlines() if line.startswith("VmHWM")
+    )
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_the_old_file_and_no_other(
-    number: signal.Signals, code: int, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals,
+    code: int,
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     long_history(sqlite_url, monkeypatch, users=50_000)
     target = tmp_path / "out" / "changes.jsonl"
     target.parent.mkdir()
     target.write_text("old\n")
-    command = [sys.executable, "-m", "etl", "export", "--changes", "--format", "jsonl", "-o", str(target)]
+    command = [
+        sys.executable,
+        "-m",
+        "etl",
+        "export",
+        "--changes",
+        "--format",
+        "jsonl",
+        "-o",
+        str(target),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as export:
         assert export.stderr is not None
         while not any(each.stat().st_size for each in target.parent.glob(".*.part")):
@@ -377,10 +457,15 @@ def test_a_signal_leaves_the_old_file_and_no_other(
     assert target.read_text() == "old\n"
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_has_seen_enough_ends_it_quietly(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long_history(sqlite_url, monkeypatch, users=10_000)
     with subprocess.Popen(
-        [sys.executable, "-m", "etl", "export", "--changes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "etl", "export", "--changes"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as export:
         assert export.stdout is not None
         assert export.stderr is not None
@@ -391,7 +476,9 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(sqlite_url: str, monkeypa
 
 
 @pytest.mark.usefixtures("told_sqlite")
-def test_a_file_that_is_replaced_keeps_its_permissions(etl: Callable[..., Done], tmp_path: Path) -> None:
+def test_a_file_that_is_replaced_keeps_its_permissions(
+    etl: Callable[..., Done], tmp_path: Path
+) -> None:
     target = tmp_path / "followers.csv"
     target.touch(mode=0o600)
     assert etl("export", "-o", str(target)).out == ""

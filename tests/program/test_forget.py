@@ -38,7 +38,9 @@ def nothing_of(user: str, engine: Engine) -> bool:
     return not any(user in value for value in everything(engine))
 
 
-def test_a_forgotten_follower_is_found_again_by_the_next_sync_and_is_no_churn(days: Days, sim: Simulator) -> None:
+def test_a_forgotten_follower_is_found_again_by_the_next_sync_and_is_no_churn(
+    days: Days, sim: Simulator
+) -> None:
     user = sim.users()[60]
     forgotten = etl("forget", user, "--yes")
     assert (forgotten.returncode, forgotten.stdout) == (0, "")
@@ -49,7 +51,12 @@ def test_a_forgotten_follower_is_found_again_by_the_next_sync_and_is_no_churn(da
 
     synced = json.loads(etl("sync", "--json").stdout)
     assert synced["status"] == "complete"
-    assert (synced["looks"], synced["followed"], synced["unfollowed"], synced["following"]) == (1, 0, 0, 120)
+    assert (synced["looks"], synced["followed"], synced["unfollowed"], synced["following"]) == (
+        1,
+        0,
+        0,
+        120,
+    )
     sim.unfollow(user)
     synced = json.loads(etl("sync", "--json").stdout)
     assert (synced["followed"], synced["unfollowed"], synced["following"]) == (0, 1, 119)
@@ -63,13 +70,20 @@ def test_who_left_before_is_not_said_to_be_found_again(days: Days, sim: Simulato
     user = sim.unfollow()
     days.sync()
     forgotten = etl("forget", user, "--yes", "--json")
-    assert json.loads(forgotten.stdout) == {"oaid": sim.default, "following": False, "changes": 2, "dry_run": False}
+    assert json.loads(forgotten.stdout) == {
+        "oaid": sim.default,
+        "following": False,
+        "changes": 2,
+        "dry_run": False,
+    }
     assert "found again" not in forgotten.stderr
     assert nothing_of(user, days.engine)
     assert torn(days.engine) == []
 
 
-def test_nothing_that_is_printed_leads_from_the_person_to_the_pseudonym(days: Days, sim: Simulator) -> None:
+def test_nothing_that_is_printed_leads_from_the_person_to_the_pseudonym(
+    days: Days, sim: Simulator
+) -> None:
     del days
     user = sim.users()[60]
     forgotten = etl("forget", user, "--yes", "--json")
@@ -82,7 +96,12 @@ def test_a_dry_run_tells_and_writes_nothing(days: Days, sim: Simulator) -> None:
     before = dump(days.engine)
     foreseen = etl("forget", sim.users()[60], "--dry-run", "--json")
     assert foreseen.returncode == 0
-    assert json.loads(foreseen.stdout) == {"oaid": sim.default, "following": True, "changes": 1, "dry_run": True}
+    assert json.loads(foreseen.stdout) == {
+        "oaid": sim.default,
+        "following": True,
+        "changes": 1,
+        "dry_run": True,
+    }
     assert "would be forgotten" in foreseen.stderr
     assert dump(days.engine) == before
 

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
 PAGE = 10
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_PAGE_SIZE": str(PAGE), "ETL_LOG_FORMAT": "json"}
+FAST = {
+    "ESMS_RATE": "5000",
+    "ESMS_BACKOFF_BASE": "0",
+    "ESMS_PAGE_SIZE": str(PAGE),
+    "ETL_LOG_FORMAT": "json",
+}
 
 PATIENCE = 60
 """Seconds after which a test gives up waiting for what must happen."""
@@ -50,7 +55,8 @@ def synced(sim: Simulator, db: Engine) -> Engine:
     return db
 
 
-# --- what is checked after every end -------------------------------------------------------------------------------------
+# --- what is checked after every end
+# -------------------------------------------------------------------------------------
 
 
 def somebody_comes_and_goes(sim: Simulator) -> None:
@@ -78,7 +84,9 @@ def takes_over(sim: Simulator, db: Engine, *, abandoned: bool) -> None:
     assert (left.status == "running") == abandoned
     with writing(db) as connection:
         connection.execute(
-            text("UPDATE official_accounts SET lease_expires_at = :past WHERE lease_token IS NOT NULL"),
+            text(
+                "UPDATE official_accounts SET lease_expires_at = :past WHERE lease_token IS NOT NULL"
+            ),
             {"past": "2020-01-01 00:00:00.000000+00:00"},
         )
     assert sync(sim, db).exit_code == 0
@@ -102,13 +110,14 @@ def lease_token(db: Engine) -> str | None:
         return connection.execute(text("SELECT lease_token FROM official_accounts")).scalar_one()  # type: ignore[no-any-return]
 
 
-# --- killed before each word that it says to the database ----------------------------------------------------------------
+# --- killed before each word that it says to the database
+# ----------------------------------------------------------------
 
 
 PRELOADED = [
     "pytest", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.pysqlite", "alembic.command",
-    "etl.cli.app", "etl.cli.care", "etl.cli.data", "etl.cli.play", "etl.cli.report", "etl.cli.run", "etl.cli.watch", "etl.sync",
-    "etl.cli.announce", "etl.db.accounts", "etl.esms.client", "etl.observe.logs", "etl.settings", "etl.simulator",
+    "etl.cli.app", "etl.cli.care", "etl.cli.data", "etl.cli.play", "etl.cli.report", "etl.cli.run", "etl.cli.watch", "etl.sync.account",
+    "etl.observe.announce", "etl.db.accounts", "etl.esms.client", "etl.observe.logs", "etl.settings", "etl.simulator",
 ]  # fmt: skip
 """What a run imports: each is forked from a process that has done so already."""
 
@@ -133,7 +142,9 @@ def killed_before(nth: int, sim: Simulator, url: str) -> bool:
     """Whether the run said that many words at all."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=sync_until, args=(nth, sim.environment | FAST | {"DATABASE_URL": url}))
+    process = context.Process(
+        target=sync_until, args=(nth, sim.environment | FAST | {"DATABASE_URL": url})
+    )
     process.start()
     process.join(PATIENCE)
     assert process.exitcode in {0, -signal.SIGKILL}, Path("stderr").read_text()
@@ -172,7 +183,8 @@ def test_killed_while_it_creates_the_database_the_first_run_leaves_an_empty_one_
     assert following(engine, sim.default) == set(sim.users())
 
 
-# --- a process of its own, ended from outside ----------------------------------------------------------------------------
+# --- a process of its own, ended from outside
+# ----------------------------------------------------------------------------
 
 
 class Running:
@@ -182,7 +194,12 @@ class Running:
         environment = os.environ | sim.environment | FAST | {"DATABASE_URL": url} | settings
         command = [sys.executable, "-m", "etl", "sync", "--json"]
         self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def kill(self, signum: int = signal.SIGKILL) -> None:
@@ -240,13 +257,18 @@ def test_asked_to_stop_a_run_gives_its_lease_back_at_once_and_is_on_record(
     assert '"status": "failed"' in out
     assert not all_or_nothing(sim, synced, before)
     (last,) = snapshots(synced, 1)
-    assert (last.status, last.reason) == ("failed", f"interrupted: stopped by {signal.Signals(signum).name}")
+    assert (last.status, last.reason) == (
+        "failed",
+        f"interrupted: stopped by {signal.Signals(signum).name}",
+    )
     assert lease_token(synced) is None
     assert sync(sim, synced).exit_code == 0, "nobody has to wait for it"
 
 
 @pytest.mark.parametrize("trouble", ["hang", "http_503", "http_429_long"])
-def test_asked_to_stop_a_run_waits_for_no_answer_and_no_retry(trouble: str, sim: Simulator, sqlite_url: str) -> None:
+def test_asked_to_stop_a_run_waits_for_no_answer_and_no_retry(
+    trouble: str, sim: Simulator, sqlite_url: str
+) -> None:
     sim.fault_rate(trouble, 1)
     settings = {"ESMS_TIMEOUT": "600", "ESMS_BACKOFF_BASE": "600", "ESMS_RATE": "20"}
     with running(sim, sqlite_url, **settings) as run:
@@ -277,7 +299,8 @@ def test_ended_while_it_applies_what_it_found_a_run_has_changed_nothing(
     before = rows(db, sim.default)
     somebody_comes_and_goes(sim)
     with db.connect() as locker:
-        # From the first page on nobody can write to the table: the applying transaction gets so far, and waits.
+        # From the first page on nobody can write to the table: the applying transaction gets so
+        # far, and waits.
         sim.before_page(1, lambda: locker.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE")))
         with running(sim, postgresql_url) as run:
             until(lambda: waits_for_a_lock(db))

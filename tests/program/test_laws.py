@@ -22,10 +22,23 @@ PAGE = 10
 MUTATIONS = st.sampled_from(["follow", "unfollow", "refollow", "leave_and_return", "touch"])
 """What may happen, anywhere in the list."""
 
-PASSING_FAULTS = st.sampled_from(["http_503", "http_429", "code:160", "reset", "truncated", "broken_json", "no_total"])
+PASSING_FAULTS = st.sampled_from(
+    ["http_503", "http_429", "code:160", "reset", "truncated", "broken_json", "no_total"]
+)
 """Faults that a retry cures: a sync must be what it would have been without them."""
 
-LIES = st.sampled_from(["empty_page", "nobody", "short_page", "duplicated", "total:0", "total:7", "total:100000", "code:162"])
+LIES = st.sampled_from(
+    [
+        "empty_page",
+        "nobody",
+        "short_page",
+        "duplicated",
+        "total:0",
+        "total:7",
+        "total:100000",
+        "code:162",
+    ]
+)
 """Answers that look like good ones and are not: whatever becomes of the sync, the laws hold."""
 
 
@@ -38,11 +51,13 @@ class SyncMachine(RuleBasedStateMachine):
         self.oaid = uuid.uuid4().hex
         self.lied = False
 
-    @initialize(followers=st.integers(0, 90), order=st.sampled_from(["oldest", "newest", "activity"]))
+    @initialize(
+        followers=st.integers(0, 90), order=st.sampled_from(["oldest", "newest", "activity"])
+    )
     def begin(self, followers: int, order: str) -> None:
         self.sim = Simulator(followers, oaid=self.oaid, order=order, max_page=PAGE).__enter__()
-        # On a list ordered by activity nothing can be proved, only made unlikely: two looks miss nobody as long as less than
-        # a page of users moves to the head during one sync.
+        # On a list ordered by activity nothing can be proved, only made unlikely: two looks miss
+        # nobody as long as less than a page of users moves to the head during one sync.
         self.most = PAGE - 2 if order == "activity" else 40
 
     def teardown(self) -> None:
@@ -59,27 +74,37 @@ class SyncMachine(RuleBasedStateMachine):
         self.schedule(during)
         outcome = self.sync()
         if outcome.status == Status.COMPLETE:
-            assert self.sim.followed_throughout(self.oaid) <= following(self.db, self.oaid), "a whole reading missed somebody"
+            assert self.sim.followed_throughout(self.oaid) <= following(self.db, self.oaid), (
+                "a whole reading missed somebody"
+            )
 
     @rule(
         during=st.lists(st.tuples(st.integers(1, 20), MUTATIONS, st.floats(0, 1)), max_size=6),
         faults=st.lists(st.tuples(st.integers(1, 12), PASSING_FAULTS), min_size=1, max_size=4),
     )
-    def sync_through_passing_faults(self, during: list[tuple[int, str, float]], faults: list[tuple[int, str]]) -> None:
+    def sync_through_passing_faults(
+        self, during: list[tuple[int, str, float]], faults: list[tuple[int, str]]
+    ) -> None:
         self.schedule(during)
         for page, fault in faults:
             self.sim.fault_at(page, fault)
         outcome = self.sync()
         assert outcome.status != Status.FAILED, outcome.reason
 
-    @rule(lies=st.lists(st.tuples(st.integers(1, 12), LIES, st.integers(1, 3)), min_size=1, max_size=3))
+    @rule(
+        lies=st.lists(
+            st.tuples(st.integers(1, 12), LIES, st.integers(1, 3)), min_size=1, max_size=3
+        )
+    )
     def sync_a_server_that_lies(self, lies: list[tuple[int, str, int]]) -> None:
         for page, lie, times in lies:
             self.sim.fault_at(page, lie, times=times)
         self.sync()
 
     @rule(victim=st.floats(0, 1), slips=st.integers(1, 6), concurrency=st.sampled_from([1, 3]))
-    def sync_while_somebody_slips_away_from_every_page(self, victim: float, slips: int, concurrency: int) -> None:
+    def sync_while_somebody_slips_away_from_every_page(
+        self, victim: float, slips: int, concurrency: int
+    ) -> None:
         """The worst that a list that keeps its order can do: whenever a page is about to show one user, so many ahead of them
         leave that they slide into the part that was read already."""
         users = self.sim.users(self.oaid)
@@ -118,11 +143,18 @@ class SyncMachine(RuleBasedStateMachine):
     def sync(self, concurrency: int = 3) -> Any:
         before = rows(self.db, self.oaid)
         self.sim.mark()
-        snapshot = sync(self.sim, self.db, self.oaid, limits=limits(unfollow_floor=1000, concurrency=concurrency)).snapshot
+        snapshot = sync(
+            self.sim,
+            self.db,
+            self.oaid,
+            limits=limits(unfollow_floor=1000, concurrency=concurrency),
+        ).snapshot
         self.sim.calm()
         told = f"{snapshot.status} {snapshot.reason}"
         # Law 1: no false unfollow.
-        false = changed(self.db, snapshot.id, "unfollowed") & self.sim.followed_throughout(self.oaid)
+        false = changed(self.db, snapshot.id, "unfollowed") & self.sim.followed_throughout(
+            self.oaid
+        )
         assert not false, f"{len(false)} who followed throughout were marked as unfollowed ({told})"
         # Law 2: nothing lost.
         if snapshot.status in {Status.FAILED, Status.HELD}:
@@ -135,12 +167,18 @@ class SyncMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("examples", [40])
-def test_no_false_unfollow_and_one_story_however_the_list_moves_while_it_is_read(db: Engine, examples: int) -> None:
+def test_no_false_unfollow_and_one_story_however_the_list_moves_while_it_is_read(
+    db: Engine, examples: int
+) -> None:
     if db.dialect.name == "postgresql":
         examples //= 2  # the laws are the same, the statements differ
     run_state_machine_as_test(
         lambda: SyncMachine(db),  # type: ignore[arg-type]  # any callable that makes one will do; the hint says a class
         settings=settings(
-            max_examples=examples, stateful_step_count=6, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+            max_examples=examples,
+            stateful_step_count=6,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
         ),
     )

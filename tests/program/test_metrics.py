@@ -40,7 +40,13 @@ def promtool() -> Callable[..., str]:
         pytest.skip(message)
 
     def check(*arguments: str, given: bytes = b"") -> str:
-        done = subprocess.run([str(tool), *arguments], input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            [str(tool), *arguments],
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout.decode()
         return done.stdout.decode()
 
@@ -54,13 +60,22 @@ class Operator:
         self.sim, self.url, self.file = sim, url, file
 
     def sync(self, *arguments: str, **settings: str) -> Finished:
-        given = self.sim.environment | FAST | {"DATABASE_URL": self.url, "ETL_METRICS_FILE": str(self.file)} | settings
+        given = (
+            self.sim.environment
+            | FAST
+            | {"DATABASE_URL": self.url, "ETL_METRICS_FILE": str(self.file)}
+            | settings
+        )
         return etl("sync", *arguments, **given)
 
     def samples(self) -> dict[tuple[str, ...], float]:
         """(name, OA) or (name, OA, status) → value."""
         families = list(text_string_to_metric_families(self.file.read_text()))
-        return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in families
+            for sample in family.samples
+        }
 
     def of(self, name: str, oaid: str | None = None) -> float | None:
         return self.samples().get((name, oaid or self.sim.default))
@@ -92,7 +107,8 @@ def warnings(done: Finished) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == "metrics not written"]
 
 
-# --- what it says --------------------------------------------------------------------------------------------------------
+# --- what it says
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: Operator) -> None:
@@ -103,17 +119,34 @@ def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: Ope
     operator.sim.fault_at(lambda page: page % 2 == 0, "http_503")
     began = time.time()
     line = json.loads(operator.sync("--json").stdout)
-    assert operator.counts() == {"following": 122, "announced": 122, "seen": 122, "followed": 3, "refollowed": 0, "unfollowed": 1}
+    assert operator.counts() == {
+        "following": 122,
+        "announced": 122,
+        "seen": 122,
+        "followed": 3,
+        "refollowed": 0,
+        "unfollowed": 1,
+    }
     assert operator.status() == "complete"
     assert operator.of("etl_sync_duration_seconds") == line["duration_s"]
-    assert (operator.of("etl_sync_requests"), operator.of("etl_sync_retries")) == (line["requests"], line["retries"])
+    assert (operator.of("etl_sync_requests"), operator.of("etl_sync_retries")) == (
+        line["requests"],
+        line["retries"],
+    )
     assert line["retries"] == 1
     samples = operator.samples()
     assert samples["etl_sync_exit_code",] == 0
-    assert began <= samples[LAST_SUCCESS, operator.sim.default] <= samples["etl_sync_last_run_timestamp_seconds",] <= time.time()
+    assert (
+        began
+        <= samples[LAST_SUCCESS, operator.sim.default]
+        <= samples["etl_sync_last_run_timestamp_seconds",]
+        <= time.time()
+    )
 
 
-def test_a_run_that_fails_keeps_when_the_list_was_last_read_whole_and_who_follows(operator: Operator) -> None:
+def test_a_run_that_fails_keeps_when_the_list_was_last_read_whole_and_who_follows(
+    operator: Operator,
+) -> None:
     operator.sync()
     before = operator.of(LAST_SUCCESS)
     operator.sim.fault_rate("code:101", 1)
@@ -131,7 +164,11 @@ def test_a_held_run_reports_no_unfollow_that_did_not_happen(operator: Operator) 
         operator.sim.unfollow()
     assert operator.sync().returncode == 65
     assert (operator.status(), operator.of(LAST_SUCCESS)) == ("held", before)
-    assert operator.counts() == dict.fromkeys(COUNTS) | {"following": 120, "announced": 60, "seen": 60}
+    assert operator.counts() == dict.fromkeys(COUNTS) | {
+        "following": 120,
+        "announced": 60,
+        "seen": 60,
+    }
 
 
 def test_a_partial_run_is_applied_but_no_success(operator: Operator) -> None:
@@ -144,26 +181,36 @@ def test_a_partial_run_is_applied_but_no_success(operator: Operator) -> None:
     assert (operator.of("etl_following_users"), operator.of("etl_followed_users")) == (121, 1)
 
 
-def test_an_oa_that_was_never_read_whole_has_0_so_that_the_alert_sees_it(operator: Operator) -> None:
+def test_an_oa_that_was_never_read_whole_has_0_so_that_the_alert_sees_it(
+    operator: Operator,
+) -> None:
     operator.sim.inactive.add(operator.sim.default)
     operator.sync()
     assert (operator.of(LAST_SUCCESS), operator.of("etl_following_users")) == (0, None)
 
 
 @pytest.mark.parametrize("trouble", ["gone", "garbage", "cut", "foreign"])
-def test_where_the_file_before_says_nothing_the_database_is_asked(operator: Operator, trouble: str) -> None:
+def test_where_the_file_before_says_nothing_the_database_is_asked(
+    operator: Operator, trouble: str
+) -> None:
     operator.sync()
     before, text = operator.of(LAST_SUCCESS), operator.file.read_text()
     operator.file.unlink()
     if trouble != "gone":
-        operator.file.write_text({"garbage": "{\x00", "cut": text[:40], "foreign": '# TYPE up gauge\nup{oaid="1"} 1\n'}[trouble])
+        operator.file.write_text(
+            {"garbage": "{\x00", "cut": text[:40], "foreign": '# TYPE up gauge\nup{oaid="1"} 1\n'}[
+                trouble
+            ]
+        )
     operator.sim.fault_rate("code:101", 1)
     assert operator.sync().returncode == 77
     assert (operator.of(LAST_SUCCESS), operator.of("etl_following_users")) == (before, 120)
     assert operator.oas() == {operator.sim.default}
 
 
-def test_a_run_that_could_not_even_begin_keeps_what_is_known_and_says_so(operator: Operator) -> None:
+def test_a_run_that_could_not_even_begin_keeps_what_is_known_and_says_so(
+    operator: Operator,
+) -> None:
     operator.sync()
     before = operator.samples()
     assert operator.sync(DATABASE_URL="postgresql://me:hunter2@127.0.0.1:1/x").returncode == 69
@@ -205,10 +252,19 @@ def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(operator: Op
 
 def test_a_full_disk_under_stdout_keeps_no_oa_from_being_synced(operator: Operator) -> None:
     operator.sim.add_account("111", "Second", 30)
-    settings = {"DATABASE_URL": operator.url, "ETL_METRICS_FILE": str(operator.file), "ESMS_OAIDS": f"{operator.sim.default},111"}
+    settings = {
+        "DATABASE_URL": operator.url,
+        "ETL_METRICS_FILE": str(operator.file),
+        "ESMS_OAIDS": f"{operator.sim.default},111",
+    }
     environment = os.environ | operator.sim.environment | FAST | settings
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
-        done = subprocess.run([sys.executable, "-m", "etl", "sync", "--json"], env=environment, stdout=full, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "etl", "sync", "--json"],
+            env=environment,
+            stdout=full,
+            check=False,
+        )
     assert done.returncode != 0, "the lines are lost"
     assert (operator.status(), operator.status("111")) == ("complete", "complete")
 
@@ -218,7 +274,8 @@ def test_a_dry_run_leaves_the_file_alone(operator: Operator) -> None:
     assert not operator.file.exists()
 
 
-# --- how it is written ---------------------------------------------------------------------------------------------------
+# --- how it is written
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_the_file_is_replaced_as_a_whole_and_anybody_may_read_it(operator: Operator) -> None:
@@ -232,7 +289,9 @@ def test_the_file_is_replaced_as_a_whole_and_anybody_may_read_it(operator: Opera
         os.umask(mask)
     assert operator.file.stat().st_ino != first.st_ino, "whoever reads the old one reads it whole"
     assert stat.S_IMODE(first.st_mode) == stat.S_IMODE(operator.file.stat().st_mode) == 0o644
-    assert [path.name for path in operator.file.parent.iterdir() if "prom" in path.name] == ["etl.prom"]
+    assert [path.name for path in operator.file.parent.iterdir() if "prom" in path.name] == [
+        "etl.prom"
+    ]
 
 
 def no_directory(path: Path) -> Path:
@@ -259,7 +318,14 @@ def a_file_system_that_takes_nothing(_: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "place", [no_directory, a_directory, a_pipe_that_nobody_reads, below_a_file, a_file_system_that_takes_nothing]
+    "place",
+    [
+        no_directory,
+        a_directory,
+        a_pipe_that_nobody_reads,
+        below_a_file,
+        a_file_system_that_takes_nothing,
+    ],
 )
 @pytest.mark.parametrize(("fault", "code"), [(None, 0), ("code:101", 77)])
 def test_a_file_that_cannot_be_written_is_a_warning_and_the_exit_code_stays(
@@ -279,13 +345,18 @@ def test_without_the_setting_prometheus_client_is_not_even_imported(operator: Op
     environment = os.environ | operator.sim.environment | FAST | {"DATABASE_URL": operator.url}
     script = "import sys, etl.cli\ntry: etl.cli.main()\nfinally: assert 'prometheus_client' not in sys.modules"
     command = [sys.executable, "-c", script, "sync"]
-    assert subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 0
+    )
 
 
-# --- Prometheus' own opinion ---------------------------------------------------------------------------------------------
+# --- Prometheus' own opinion
+# ---------------------------------------------------------------------------------------------
 
 
-def test_prometheus_finds_nothing_wrong_with_the_file(operator: Operator, promtool: Callable[..., str]) -> None:
+def test_prometheus_finds_nothing_wrong_with_the_file(
+    operator: Operator, promtool: Callable[..., str]
+) -> None:
     operator.sim.add_account("111", "Second", 30)
     operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
     assert promtool("check", "metrics", given=operator.file.read_bytes()) == ""
@@ -322,12 +393,36 @@ QUIET = {
     ("series", "values", "silent_at", "fires_at", "alert"),
     [
         ("etl_sync_status{oaid='1',status='complete'}", "1x300", "48h", None, None),
-        ("etl_sync_last_success_timestamp_seconds{oaid='1'}", "0x300", "26h", "27h", "FollowersNotRead"),
+        (
+            "etl_sync_last_success_timestamp_seconds{oaid='1'}",
+            "0x300",
+            "26h",
+            "27h",
+            "FollowersNotRead",
+        ),
         ("etl_sync_last_run_timestamp_seconds", "0x300", "26h", "27h", "FollowerSyncNotRunning"),
-        ("etl_sync_last_run_timestamp_seconds", "0+600x60 _x240", "10h", "11h", "FollowerSyncNotRunning"),
+        (
+            "etl_sync_last_run_timestamp_seconds",
+            "0+600x60 _x240",
+            "10h",
+            "11h",
+            "FollowerSyncNotRunning",
+        ),
         ("etl_sync_status{oaid='1',status='held'}", "0x12 1x288", "2h", "3h", "FollowerSyncHeld"),
-        ("etl_sync_status{oaid='1',status='failed'}", "0x12 1x288", "2h", "3h", "FollowerSyncFailed"),
-        ("etl_sync_status{oaid='1',status='partial'}", "0x12 1x288", "28h", "29h", "FollowerSyncPartial"),
+        (
+            "etl_sync_status{oaid='1',status='failed'}",
+            "0x12 1x288",
+            "2h",
+            "3h",
+            "FollowerSyncFailed",
+        ),
+        (
+            "etl_sync_status{oaid='1',status='partial'}",
+            "0x12 1x288",
+            "28h",
+            "29h",
+            "FollowerSyncPartial",
+        ),
         ("etl_sync_exit_code", "0x12 77x288", "2h", "3h", "FollowerSyncRefused"),
         ("etl_sync_exit_code", "0x12 78x288", "2h", "3h", "FollowerSyncRefused"),
         ("etl_sync_exit_code", "0x12 75x288", "48h", None, None),
@@ -347,7 +442,11 @@ def test_the_alerts_fire_when_they_should_and_not_before(
     expected: list[dict[str, Any]] = [{"expr": firing, "eval_time": silent_at, "exp_samples": []}]
     if fires_at:
         expected.append(
-            {"expr": firing, "eval_time": fires_at, "exp_samples": [{"labels": f"{{alertname='{alert}'}}", "value": 1}]}
+            {
+                "expr": firing,
+                "eval_time": fires_at,
+                "exp_samples": [{"labels": f"{{alertname='{alert}'}}", "value": 1}],
+            }
         )
     given = [{"series": name, "values": each} for name, each in (QUIET | {series: values}).items()]
     # JSON is YAML.

@@ -55,7 +55,18 @@ def certificates() -> Iterator[Path]:
     openssl = need("openssl")
     with TemporaryDirectory(prefix="etl-tls-") as name:
         directory = Path(name)
-        make = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        make = [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ]
         for who, subject in (("server", "localhost"), ("stranger", "stranger.example")):
             files = ["-keyout", f"{name}/{who}.key", "-out", f"{name}/{who}.crt"]
             names = ["-subj", f"/CN={subject}", "-addext", f"subjectAltName=DNS:{subject}"]
@@ -64,7 +75,9 @@ def certificates() -> Iterator[Path]:
 
 
 @pytest.fixture
-def pooler(postgresql_url: str, certificates: Path, request: pytest.FixtureRequest) -> Iterator[Pooler]:
+def pooler(
+    postgresql_url: str, certificates: Path, request: pytest.FixtureRequest
+) -> Iterator[Pooler]:
     """A pgbouncer in transaction mode with one server connection, or as many as the test names."""
     pgbouncer = need("pgbouncer")
     parts = urlsplit(postgresql_url)
@@ -87,12 +100,16 @@ def pooler(postgresql_url: str, certificates: Path, request: pytest.FixtureReque
             f"client_tls_cert_file = {directory}/server.crt\nclient_tls_key_file = {directory}/server.key\n"
         )
         command = [pgbouncer, "-q", str(directory / "pgbouncer.ini")]
-        if os.geteuid() == 0:  # it refuses to be root; the server's user may enter the server's directory
+        if (
+            os.geteuid() == 0
+        ):  # it refuses to be root; the server's user may enter the server's directory
             owner = pwd.getpwuid(server.stat().st_uid)
             for path in (directory, *directory.iterdir()):
                 os.chown(path, owner.pw_uid, owner.pw_gid)
             command[1:1] = ["-u", owner.pw_name]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
             try:
                 _wait_for(port, process)
                 url = f"postgresql://postgres@localhost:{port}/{database}"
@@ -119,7 +136,9 @@ def sim() -> Iterator[Simulator]:
 
 
 def run(url: str, sim: Simulator, *arguments: str) -> Finished:
-    return etl(*arguments, **sim.environment, ESMS_RATE="0", ESMS_BACKOFF_BASE="0", DATABASE_URL=url)
+    return etl(
+        *arguments, **sim.environment, ESMS_RATE="0", ESMS_BACKOFF_BASE="0", DATABASE_URL=url
+    )
 
 
 def test_every_command_works_through_it(pooler: Pooler, sim: Simulator) -> None:
@@ -140,7 +159,9 @@ def test_every_command_works_through_it(pooler: Pooler, sim: Simulator) -> None:
     assert len(following(connect_engine(pooler.direct), sim.default)) == 60
 
 
-def test_nothing_of_a_session_is_left_to_the_next_who_gets_the_connection(pooler: Pooler, sim: Simulator) -> None:
+def test_nothing_of_a_session_is_left_to_the_next_who_gets_the_connection(
+    pooler: Pooler, sim: Simulator
+) -> None:
     """One server connection serves everybody: what we set or made on it would be seen here."""
     run(pooler.url, sim, "sync")
     sim.unfollow()
@@ -148,13 +169,21 @@ def test_nothing_of_a_session_is_left_to_the_next_who_gets_the_connection(pooler
     run(pooler.url, sim, "report")
     with reading(connect_engine(pooler.url)) as connection:
         fresh = connect_engine(pooler.direct)
-        for setting in ("work_mem", "jit", "default_transaction_read_only", "default_transaction_isolation"):
+        for setting in (
+            "work_mem",
+            "jit",
+            "default_transaction_read_only",
+            "default_transaction_isolation",
+        ):
             with reading(fresh) as other:
                 usual = other.execute(text(f"SHOW {setting}")).scalar_one()
             assert connection.execute(text(f"SHOW {setting}")).scalar_one() == usual, setting
         left = "SELECT count(*) FROM pg_class WHERE relpersistence = 't'"
         assert connection.execute(text(left)).scalar_one() == 0
-        assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
+        assert (
+            connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
+            == 0
+        )
 
 
 @pytest.mark.parametrize("pooler", [2], indirect=True)
@@ -166,9 +195,14 @@ def test_runs_at_once_share_two_connections(pooler: Pooler) -> None:
         db = connect_engine(pooler.url)
         assert run(pooler.url, sim, "db", "upgrade").returncode == 0
         with ThreadPoolExecutor(5) as threads:
-            assert {outcome.exit_code for outcome in threads.map(lambda oaid: sync(sim, db, oaid), accounts)} == {0}
+            assert {
+                outcome.exit_code
+                for outcome in threads.map(lambda oaid: sync(sim, db, oaid), accounts)
+            } == {0}
             gone = {oaid: sim.followers(oaid).unfollow() for oaid in accounts}
-            outcomes = dict(zip(accounts, threads.map(lambda oaid: sync(sim, db, oaid), accounts), strict=True))
+            outcomes = dict(
+                zip(accounts, threads.map(lambda oaid: sync(sim, db, oaid), accounts), strict=True)
+            )
         for oaid, outcome in outcomes.items():
             assert changed(db, outcome.snapshot.id, "unfollowed") == {gone[oaid]}
             assert contradictions(db, oaid) == []
@@ -196,4 +230,9 @@ def test_tls_with_a_certificate_that_does_not_fit_ends_it_before_anything_is_sen
     assert "Sup3rSecret" not in done.stdout + done.stderr
     assert not sim.requests
     with reading(connect_engine(pooler.direct)) as connection:
-        assert connection.execute(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")).scalar_one() == 0
+        assert (
+            connection.execute(
+                text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            ).scalar_one()
+            == 0
+        )

@@ -61,7 +61,9 @@ def hearing() -> Iterator[Hears]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            service.pings.append((self.path, self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            service.pings.append(
+                (self.path, self.rfile.read(int(self.headers["Content-Length"])).decode())
+            )
             if service.behaviour == "hang":
                 service.over.wait()
                 return
@@ -94,7 +96,9 @@ def hearing() -> Iterator[Hears]:
 
     with Server(("127.0.0.1", 0), Handler) as server:
         service.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         thread.start()
         yield service
         service.over.set()
@@ -111,7 +115,12 @@ def sim() -> Iterator[Simulator]:
 @pytest.fixture
 def run(sim: Simulator, hears: Hears, sqlite_url: str) -> Callable[..., Finished]:
     def sync(*arguments: str, **settings: str) -> Finished:
-        given = sim.environment | FAST | {"DATABASE_URL": sqlite_url, "ETL_PING_URL": hears.url} | settings
+        given = (
+            sim.environment
+            | FAST
+            | {"DATABASE_URL": sqlite_url, "ETL_PING_URL": hears.url}
+            | settings
+        )
         return etl("sync", *arguments, **given)
 
     return sync
@@ -130,7 +139,10 @@ def test_a_run_that_is_complete_pings_on_start_and_on_success_with_its_summary(
     first, oa = hears.pings[1][1].splitlines()
     assert first == "etl sync: exit code 0"
     assert oa.startswith("OA 4097311281936189049: complete in ")
-    assert "following 60, baseline 60, followed 0, refollowed 0, unfollowed 0, seen 60, total 60, requests 2, retries 0" in oa
+    assert (
+        "following 60, baseline 60, followed 0, refollowed 0, unfollowed 0, seen 60, total 60, requests 2, retries 0"
+        in oa
+    )
 
 
 def refused(sim: Simulator) -> None:
@@ -148,10 +160,19 @@ def cut_short(sim: Simulator) -> None:
 
 @pytest.mark.parametrize(
     ("trouble", "code", "words"),
-    [(refused, 77, "failed (refused)"), (held, 65, "held (mass_unfollow)"), (cut_short, 75, "partial (ceiling)")],
+    [
+        (refused, 77, "failed (refused)"),
+        (held, 65, "held (mass_unfollow)"),
+        (cut_short, 75, "partial (ceiling)"),
+    ],
 )
 def test_whatever_is_not_exit_code_0_is_a_failure_and_says_why(
-    run: Callable[..., Finished], sim: Simulator, hears: Hears, trouble: Callable[[Simulator], None], code: int, words: str
+    run: Callable[..., Finished],
+    sim: Simulator,
+    hears: Hears,
+    trouble: Callable[[Simulator], None],
+    code: int,
+    words: str,
 ) -> None:
     run()
     hears.pings.clear()
@@ -176,7 +197,9 @@ def test_a_run_that_fails_before_its_first_oa_is_a_failure_too(
     }  # fmt: skip
 
 
-def test_a_database_that_cannot_be_reached_is_told_without_its_address(run: Callable[..., Finished], hears: Hears) -> None:
+def test_a_database_that_cannot_be_reached_is_told_without_its_address(
+    run: Callable[..., Finished], hears: Hears
+) -> None:
     assert run(DATABASE_URL="postgresql://me:hunter2@127.0.0.1:1/x").returncode == 69
     assert hears.signals == ["/start", "/fail"]
     assert hears.pings[1][1] == "etl sync: exit code 69 (database)\n"
@@ -187,7 +210,9 @@ def test_a_dry_run_pings_nobody(run: Callable[..., Finished], hears: Hears) -> N
     assert hears.pings == []
 
 
-def test_a_body_holds_neither_keys_nor_user_ids(run: Callable[..., Finished], sim: Simulator, hears: Hears) -> None:
+def test_a_body_holds_neither_keys_nor_user_ids(
+    run: Callable[..., Finished], sim: Simulator, hears: Hears
+) -> None:
     run()
     sim.fault_rate("broken_json", 1)
     run(ETL_LOG_LEVEL="debug")
@@ -249,7 +274,9 @@ def test_a_name_that_takes_for_ever_to_resolve_holds_a_run_up_for_seconds_only(
         f"http://127.0.0.1:99999/{UUID}", f"http://me:{UUID}@127.0.0.1:1/{UUID}?key={UUID}", f"https://127.0.0.1:1/{UUID}\ud7ff",
     ],
 )  # fmt: skip
-def test_a_url_that_leads_nowhere_is_a_warning_that_tells_nothing_of_it(run: Callable[..., Finished], url: str) -> None:
+def test_a_url_that_leads_nowhere_is_a_warning_that_tells_nothing_of_it(
+    run: Callable[..., Finished], url: str
+) -> None:
     done = run(ETL_PING_URL=url, ETL_LOG_LEVEL="debug")
     if done.returncode == 78:
         assert "ETL_PING_URL" in done.stderr
@@ -264,10 +291,16 @@ def test_a_query_stays_behind_the_signal(run: Callable[..., Finished], hears: He
     assert hears.signals == ["/start?create=1", "/?create=1"]
 
 
-def test_a_run_that_is_stopped_pings_its_failure(sim: Simulator, hears: Hears, sqlite_url: str) -> None:
+def test_a_run_that_is_stopped_pings_its_failure(
+    sim: Simulator, hears: Hears, sqlite_url: str
+) -> None:
     sim.latency = 1
-    environment = os.environ | sim.environment | {"DATABASE_URL": sqlite_url, "ETL_PING_URL": hears.url}
-    with subprocess.Popen([sys.executable, "-m", "etl", "sync"], env=environment, stderr=subprocess.PIPE) as process:
+    environment = (
+        os.environ | sim.environment | {"DATABASE_URL": sqlite_url, "ETL_PING_URL": hears.url}
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "etl", "sync"], env=environment, stderr=subprocess.PIPE
+    ) as process:
         while "/start" not in hears.signals or not sim.connections:
             assert process.poll() is None
             time.sleep(0.02)
@@ -275,4 +308,6 @@ def test_a_run_that_is_stopped_pings_its_failure(sim: Simulator, hears: Hears, s
         process.communicate()
     assert process.returncode == 143
     assert hears.signals == ["/start", "/fail"]
-    assert hears.pings[1][1].startswith("etl sync: exit code 143\nOA 4097311281936189049: failed (interrupted)")
+    assert hears.pings[1][1].startswith(
+        "etl sync: exit code 143\nOA 4097311281936189049: failed (interrupted)"
+    )

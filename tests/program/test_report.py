@@ -21,8 +21,8 @@ from told import Reading, Story, tell
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
 from etl.reports.figures import Period
+from etl.reports.language import TEXTS
 from etl.reports.text import CSV_COLUMNS
-from etl.reports.words import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,8 @@ def periods(*arguments: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(good("--format", "csv", *arguments))))
 
 
-# --- four formats, the same figures ----------------------------------------------------------------------------------
+# --- four formats, the same figures
+# ----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told")
@@ -102,9 +103,19 @@ def test_csv_is_a_row_an_oa_and_period_and_empty_where_nobody_could_see() -> Non
         "followed": "2", "refollowed": "0", "unfollowed": "0", "net": "2", "following_end": "6", "churn_rate": "0.0",
         "growth_rate": "0.5", "complete": "1", "partial": "0", "observed_since": "2026-09-29T19:00:00+00:00",
     }  # fmt: skip
-    assert [rows["2026-10-02"][name] for name in ("followed", "unfollowed", "net", "churn_rate")] == ["1", "2", "-1", str(2 / 6)]
-    assert [rows["2026-10-03"][name] for name in ("followed", "unfollowed", "following_end")] == ["", "", ""]
-    assert [rows["2026-10-05"][name] for name in ("followed", "unfollowed", "following_end")] == ["1", "", "6"]
+    assert [
+        rows["2026-10-02"][name] for name in ("followed", "unfollowed", "net", "churn_rate")
+    ] == ["1", "2", "-1", str(2 / 6)]
+    assert [rows["2026-10-03"][name] for name in ("followed", "unfollowed", "following_end")] == [
+        "",
+        "",
+        "",
+    ]
+    assert [rows["2026-10-05"][name] for name in ("followed", "unfollowed", "following_end")] == [
+        "1",
+        "",
+        "6",
+    ]
     assert [rows["2026-10-07"][name] for name in ("refollowed", "unfollowed")] == ["1", "1"]
 
 
@@ -115,15 +126,23 @@ def test_json_holds_every_figure_and_csv_and_table_agree_with_it(by: str) -> Non
     assert [line["oaid"] for line in lines] == [A, B]
     table = good("--by", by)
     rows = periods("--by", by)
-    assert [row["oaid"] for row in rows] == [line["oaid"] for line in lines for _ in line["periods"]]
+    assert [row["oaid"] for row in rows] == [
+        line["oaid"] for line in lines for _ in line["periods"]
+    ]
     for row, period in zip(rows, [each for line in lines for each in line["periods"]], strict=True):
         assert set(period) == {field.name for field in fields(Period)}
         assert {name: row[name] for name in period if name in CSV_COLUMNS} == {
-            name: "" if value is None else str(value) for name, value in period.items() if name in CSV_COLUMNS
+            name: "" if value is None else str(value)
+            for name, value in period.items()
+            if name in CSV_COLUMNS
         }
     for line in lines:
         total = line["total"]
-        assert re.search(rf"^  Total +.*{total['followed']} +{total['refollowed']} +{total['unfollowed']} ", table, re.MULTILINE)
+        assert re.search(
+            rf"^  Total +.*{total['followed']} +{total['refollowed']} +{total['unfollowed']} ",
+            table,
+            re.MULTILINE,
+        )
 
 
 @pytest.mark.usefixtures("told")
@@ -132,8 +151,17 @@ def test_the_page_shows_the_periods_that_csv_holds() -> None:
     shown = rows_of(page, "oa-1-periods")
     assert len(shown) == 12, "a header, ten days, the total"
     for cells, row in zip(shown[1:-1], periods("--by", "day", "--oaid", A), strict=True):
-        names = ("following_start", "baseline", "followed", "refollowed", "unfollowed", "following_end")
-        assert [cells[index] for index in (1, 2, 3, 4, 5, 7)] == [row[name] or "–" for name in names]
+        names = (
+            "following_start",
+            "baseline",
+            "followed",
+            "refollowed",
+            "unfollowed",
+            "following_end",
+        )
+        assert [cells[index] for index in (1, 2, 3, 4, 5, 7)] == [
+            row[name] or "–" for name in names
+        ]
 
 
 def rows_of(page: str, table: str) -> list[list[str]]:
@@ -141,33 +169,55 @@ def rows_of(page: str, table: str) -> list[list[str]]:
     found = re.search(rf'<table id="{table}">.*?</table>', page, re.DOTALL)
     assert found
     rows = re.findall(r"<tr.*?</tr>", found[0], re.DOTALL)
-    return [[unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
+    return [
+        [unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
+        for row in rows
+    ]
 
 
 @pytest.mark.usefixtures("told_sqlite")
 def test_the_table_states_the_definitions_beside_the_numbers() -> None:
     table = good()
-    for words in ("Churn rate = unfollowed in the period ÷ following at its start", "Farris", "Kaplan-Meier", "right-censored"):
+    for words in (
+        "Churn rate = unfollowed in the period ÷ following at its start",
+        "Farris",
+        "Kaplan-Meier",
+        "right-censored",
+    ):
         assert words in " ".join(table.split())
     assert "What we could not see" in table
     assert re.search(r"failed +3 Oct 2026 +3 Oct 2026 +1 +unreachable", table)
-    assert re.search(r"held back +8 Oct 2026 +8 Oct 2026 +1 +mass_unfollow, would have marked 70 as unfollowed", table)
+    assert re.search(
+        r"held back +8 Oct 2026 +8 Oct 2026 +1 +mass_unfollow, would have marked 70 as unfollowed",
+        table,
+    )
     assert re.search(r"no run +4 Oct 2026 +4 Oct 2026 +– +–", table)
 
 
 @pytest.mark.usefixtures("told_sqlite")
 def test_the_most_recent_unfollows_come_first() -> None:
-    rows = [line.split() for line in good("--oaid", A).partition("most recent unfollows")[2].splitlines()[2:]]
-    gone = [user for index in reversed(range(len(STORY.applied))) for user in sorted(STORY.gone(index))]
+    rows = [
+        line.split()
+        for line in good("--oaid", A).partition("most recent unfollows")[2].splitlines()[2:]
+    ]
+    gone = [
+        user for index in reversed(range(len(STORY.applied))) for user in sorted(STORY.gone(index))
+    ]
     assert [row[0] for row in rows[: len(gone)]] == gone
 
 
-# --- time and language -----------------------------------------------------------------------------------------------
+# --- time and language
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told")
 def test_since_and_until_are_both_included() -> None:
-    days = [row["first"] for row in periods("--by", "day", "--oaid", A, "--since", "2026-10-02", "--until", "2026-10-05")]
+    days = [
+        row["first"]
+        for row in periods(
+            "--by", "day", "--oaid", A, "--since", "2026-10-02", "--until", "2026-10-05"
+        )
+    ]
     assert days == ["2026-10-02", "2026-10-03", "2026-10-04", "2026-10-05"]
 
 
@@ -196,7 +246,8 @@ def test_both_languages_have_the_same_places_to_fill() -> None:
         assert sorted(re.findall(r"{(\w+)}", english)) == sorted(re.findall(r"{(\w+)}", vietnamese))
 
 
-# --- what others wrote is data ---------------------------------------------------------------------------------------
+# --- what others wrote is data
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told_sqlite")
@@ -212,7 +263,12 @@ def test_names_and_users_are_escaped_in_the_page() -> None:
 def test_a_name_cannot_become_a_formula_in_a_spreadsheet() -> None:
     names = {row["oaid"]: row["name"] for row in periods()}
     assert names[B] == f"'{NAMES[B]}"
-    assert not [row for row in csv.reader(StringIO(good("--format", "csv"))) for cell in row if cell[:1] in {"=", "@", "+"}]
+    assert not [
+        row
+        for row in csv.reader(StringIO(good("--format", "csv")))
+        for cell in row
+        if cell[:1] in {"=", "@", "+"}
+    ]
 
 
 @pytest.mark.usefixtures("told_sqlite")
@@ -230,7 +286,8 @@ def test_a_name_cannot_steer_a_terminal(sqlite_url: str, monkeypatch: pytest.Mon
     assert "\N{REPLACEMENT CHARACTER}[2Jgone" in table
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
+# --- files
+# -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told_sqlite")
@@ -252,7 +309,8 @@ def test_a_page_is_one_small_file_of_its_own() -> None:
     assert page.count('role="img"') == page.count("<title id=") == page.count("<desc id=") > 0
 
 
-# --- bad input -------------------------------------------------------------------------------------------------------
+# --- bad input
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told_sqlite")
@@ -261,7 +319,10 @@ def test_a_page_is_one_small_file_of_its_own() -> None:
     ("arguments", "words"),
     [
         (["--oaid", "99"], "--oaid: OA '99' is not in the database"),
-        (["--since", "2026-10-05", "--until", "2026-10-04"], "--since 2026-10-05 lies after --until 2026-10-04"),
+        (
+            ["--since", "2026-10-05", "--until", "2026-10-04"],
+            "--since 2026-10-05 lies after --until 2026-10-04",
+        ),
         (["--until", "2026-09-29"], "--until 2026-09-29 lies before the first snapshot of OA"),
         (["--since", "2026-10-11"], "--since 2026-10-11 lies after the last snapshot of OA"),
         (["--since", "11/10/2026"], "--since '11/10/2026' is no date such as 2026-11-01"),
@@ -270,7 +331,9 @@ def test_a_page_is_one_small_file_of_its_own() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_is_told_and_writes_nothing(arguments: list[str], words: str, output: str) -> None:
+def test_bad_input_is_told_and_writes_nothing(
+    arguments: list[str], words: str, output: str
+) -> None:
     Path("report.out").write_text("yesterday's")
     done = report(*arguments, "--format", output, "-o", "report.out")
     assert (done.returncode, done.stdout) == (2, "")
@@ -295,14 +358,23 @@ def test_an_empty_database_has_no_report(db_url: str, monkeypatch: pytest.Monkey
     upgrade(connect_engine(db_url))
     monkeypatch.setenv("DATABASE_URL", db_url)
     done = report("--format", "html", "-o", "report.html")
-    assert (done.returncode, done.stderr) == (2, "etl: no OA is in the database yet: run `etl sync` first\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "etl: no OA is in the database yet: run `etl sync` first\n",
+    )
     assert not Path("report.html").exists()
 
 
-def test_an_oa_that_was_never_read_is_left_out_and_said_so(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_oa_that_was_never_read_is_left_out_and_said_so(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = connect_engine(sqlite_url)
     upgrade(engine)
-    tell(engine, [*HISTORY, Reading(C, "2026-10-09 04:00", "failed", reason="refused: code 101")], {**NAMES, C: "Never read"})
+    tell(
+        engine,
+        [*HISTORY, Reading(C, "2026-10-09 04:00", "failed", reason="refused: code 101")],
+        {**NAMES, C: "Never read"},
+    )
     monkeypatch.setenv("DATABASE_URL", sqlite_url)
     done = report("--format", "csv")
     assert done.returncode == 0
@@ -312,7 +384,9 @@ def test_an_oa_that_was_never_read_is_left_out_and_said_so(sqlite_url: str, monk
 
 
 @pytest.mark.usefixtures("told_sqlite")
-def test_without_the_extra_a_page_is_refused_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_a_page_is_refused_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from importlib import util
 
     def found(name: str, *arguments: Any) -> Any:

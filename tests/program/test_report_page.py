@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 A, B = "4097311281936189049", "4097311281936189050"
-NAMES = {A: "<script>window.stolen = 1</script><img src=x onerror=alert(1)>", B: "Mì & bún " + "w" * 80}
+NAMES = {
+    A: "<script>window.stolen = 1</script><img src=x onerror=alert(1)>",
+    B: "Mì & bún " + "w" * 80,
+}
 ALL = [f"user-{number:04}" for number in range(2000)]
 
 
@@ -28,13 +31,27 @@ def history() -> list[Reading]:
     """Two months: three arrive a day, fewer leave, five return; a partial, a held and a failed run, days without a run."""
     readings = []
     for number in range(61):
-        day = datetime(2026, 9, 1 + number, tzinfo=UTC) if number < 30 else datetime(2026, 10, number - 29, tzinfo=UTC)
-        follow = frozenset(ALL[number // 2 : 1200 + 3 * number]) - frozenset(ALL[1300 : 1300 + number])
+        day = (
+            datetime(2026, 9, 1 + number, tzinfo=UTC)
+            if number < 30
+            else datetime(2026, 10, number - 29, tzinfo=UTC)
+        )
+        follow = frozenset(ALL[number // 2 : 1200 + 3 * number]) - frozenset(
+            ALL[1300 : 1300 + number]
+        )
         follow |= frozenset(ALL[:5] if number > 55 else [])
         status = {20: "partial", 30: "held", 40: "failed"}.get(number, "complete")
         if number not in {50, 51, 52}:
             seen = follow if status in {"complete", "partial"} else frozenset()
-            readings.append(Reading(A, f"{day:%Y-%m-%d} 02:00", status, seen, None if status == "complete" else "torn"))
+            readings.append(
+                Reading(
+                    A,
+                    f"{day:%Y-%m-%d} 02:00",
+                    status,
+                    seen,
+                    None if status == "complete" else "torn",
+                )
+            )
     return [*readings, Reading(B, "2026-10-20 02:00", "complete", frozenset(ALL[:7]))]
 
 
@@ -61,7 +78,16 @@ def files(database: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     with time_machine.travel(datetime(2026, 11, 1, 5, tzinfo=UTC), tick=False):
         for lang in ("en", "vi"):
             written[lang] = tmp_path_factory.mktemp("pages") / f"{lang}.html"
-            done = etl("report", "--format", "html", "--lang", lang, "-o", str(written[lang]), DATABASE_URL=database)
+            done = etl(
+                "report",
+                "--format",
+                "html",
+                "--lang",
+                lang,
+                "-o",
+                str(written[lang]),
+                DATABASE_URL=database,
+            )
             assert (done.returncode, done.stderr) == (0, "")
     return written
 
@@ -89,15 +115,25 @@ def asked(database: str, sql: str, **values: Any) -> list[Any]:
 
 
 def test_the_numbers_on_the_page_are_those_of_the_database(page: Page, database: str) -> None:
-    counts = dict(asked(database, "SELECT change, count(*) FROM follower_changes WHERE oaid = :a GROUP BY change", a=A))
-    followed, refollowed, unfollowed = (counts[change] for change in ("followed", "refollowed", "unfollowed"))
+    counts = dict(
+        asked(
+            database,
+            "SELECT change, count(*) FROM follower_changes WHERE oaid = :a GROUP BY change",
+            a=A,
+        )
+    )
+    followed, refollowed, unfollowed = (
+        counts[change] for change in ("followed", "refollowed", "unfollowed")
+    )
     [(following,)] = asked(database, "SELECT count(*) FROM current_followers WHERE oaid = :a", a=A)
     assert min(followed, refollowed, unfollowed) > 0
     total = shown(page, "oa-1-periods")[-1]
     assert [number(cell) for cell in total[1:8]] == [
         0, 1200, followed, refollowed, unfollowed, followed + refollowed - unfollowed, following,
     ]  # fmt: skip
-    tiles = page.evaluate("[...document.querySelectorAll('#oa-1 .tiles dd')].map(each => each.innerText)")
+    tiles = page.evaluate(
+        "[...document.querySelectorAll('#oa-1 .tiles dd')].map(each => each.innerText)"
+    )
     assert [number(each) for each in tiles[:4]] == [following, followed, refollowed, unfollowed]
     headline = page.evaluate("document.querySelector('#oa-1 strong').innerText")
     assert f"{following:,} followed" in headline
@@ -145,8 +181,12 @@ def test_the_curve_is_broken_and_shaded_where_the_list_was_not_read_whole(page: 
 
 
 def test_one_can_hover_over_the_charts_and_read_values(page: Page, database: str) -> None:
-    [(following,)] = asked(database, "SELECT following FROM snapshots WHERE oaid = :a ORDER BY id DESC LIMIT 1", a=A)
-    tips = page.evaluate("[...document.querySelectorAll('#oa-1 .wide svg title')].map(each => each.textContent)")
+    [(following,)] = asked(
+        database, "SELECT following FROM snapshots WHERE oaid = :a ORDER BY id DESC LIMIT 1", a=A
+    )
+    tips = page.evaluate(
+        "[...document.querySelectorAll('#oa-1 .wide svg title')].map(each => each.textContent)"
+    )
     assert f"31 Oct 2026: {following:,}" in tips
     assert [tip for tip in tips if tip.startswith("28 Sep – 4 Oct 2026: Followed ")]
     assert [tip for tip in tips if tip.startswith("First followed in Sep 2026: ")]
@@ -160,7 +200,9 @@ def test_one_can_hover_over_the_charts_and_read_values(page: Page, database: str
             return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)?.querySelector('title')?.textContent;
         })()"""
     )
-    assert hovered == f"31 Oct 2026: {following:,}", "the mark lies on top, where the pointer meets it"
+    assert hovered == f"31 Oct 2026: {following:,}", (
+        "the mark lies on top, where the pointer meets it"
+    )
 
 
 def test_every_chart_can_be_read_aloud(page: Page) -> None:
@@ -172,9 +214,7 @@ def test_every_chart_can_be_read_aloud(page: Page) -> None:
         assert role == "img"
         assert title
         assert len(description) > 30
-    doubled = (
-        "(() => { const ids = [...document.querySelectorAll('[id]')].map(e => e.id); return ids.length - new Set(ids).size })()"
-    )
+    doubled = "(() => { const ids = [...document.querySelectorAll('[id]')].map(e => e.id); return ids.length - new Set(ids).size })()"
     assert page.evaluate(doubled) == 0
 
 
@@ -189,7 +229,9 @@ def test_no_request_leaves_the_page_and_nothing_is_complained_of(
     assert opened.requests == []
     assert opened.complaints == []
     assert opened.evaluate("typeof window.stolen") == "undefined"
-    assert opened.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "it scrolls sideways"
+    assert opened.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    ), "it scrolls sideways"
     visible = "[...document.querySelectorAll('#oa-1 svg')].filter(svg => svg.getBoundingClientRect().width > 0)"
     assert opened.evaluate(f"{visible}.length") == 4, "each chart is drawn once"
     outside = "(svg => svg.getBoundingClientRect().right > document.documentElement.clientWidth)"
@@ -201,11 +243,15 @@ def test_names_are_text_on_the_page(page: Page) -> None:
     assert page.evaluate("document.querySelectorAll('script, img').length") == 0
 
 
-def test_in_the_dark_text_and_charts_stand_out_from_the_ground(browser: Browser, files: dict[str, Path]) -> None:
+def test_in_the_dark_text_and_charts_stand_out_from_the_ground(
+    browser: Browser, files: dict[str, Path]
+) -> None:
     """Contrast after WCAG 2.2 (1.4.3: text 4.5 : 1; 1.4.11: what a chart is made of 3 : 1), in the light and in the dark."""
     for dark in (False, True):
         opened = browser.open(files["en"], dark=dark)
-        ground = opened.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor")
+        ground = opened.evaluate(
+            "getComputedStyle(document.querySelector('.card')).backgroundColor"
+        )
         for selector, name, least in (
             ("#oa-1 td", "color", 4.5),
             (".notes", "color", 4.5),
@@ -214,7 +260,9 @@ def test_in_the_dark_text_and_charts_stand_out_from_the_ground(browser: Browser,
             ("#oa-1 .wide svg [fill='#2a77d5']", "fill", 3),
             ("#oa-1 .wide svg [fill='#e0602f']", "fill", 3),
         ):
-            colour = opened.evaluate(f'getComputedStyle(document.querySelector("{selector}")).{name}')
+            colour = opened.evaluate(
+                f'getComputedStyle(document.querySelector("{selector}")).{name}'
+            )
             assert contrast(colour, ground) >= least, (selector, dark, colour, ground)
 
 
@@ -222,8 +270,13 @@ def contrast(one: str, other: str) -> float:
     """Of two `rgb(…)`: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
 
     def luminance(colour: str) -> float:
-        red, green, blue = (int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(","))
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
+        red, green, blue = (
+            int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")
+        )
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in (red, green, blue)
+        ]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     low, high = sorted((luminance(one), luminance(other)))
@@ -234,7 +287,9 @@ def test_it_can_be_printed(page: Page) -> None:
     assert page.pdf().startswith(b"%PDF")
 
 
-def test_the_browser_of_these_tests_sees_what_a_page_asks_for_and_complains_of(browser: Browser, tmp_path: Path) -> None:
+def test_the_browser_of_these_tests_sees_what_a_page_asks_for_and_complains_of(
+    browser: Browser, tmp_path: Path
+) -> None:
     """Else the tests above could pass on nothing."""
     bad = tmp_path / "bad.html"
     bad.write_text("<img src='http://127.0.0.1:1/x.png'><script>console.error('no')</script>")
@@ -243,7 +298,9 @@ def test_the_browser_of_these_tests_sees_what_a_page_asks_for_and_complains_of(b
     assert any("no" in complaint for complaint in opened.complaints)
 
 
-def test_without_chromium_a_test_says_why_it_did_not_run_and_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_chromium_a_test_says_why_it_did_not_run_and_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="no chromium is installed"):

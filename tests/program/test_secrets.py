@@ -40,8 +40,17 @@ def forms(secret: str) -> set[str]:
         quote(secret),
         quote(secret, safe=""),
     }
-    plain |= {quote(secret, safe=""), repr(secret)[1:-1], repr(secret.encode())[2:-1], secret.encode("unicode-escape").decode()}
-    return plain | {json.dumps(each)[1:-1] for each in plain} | {base64.b64encode(secret.encode()).decode().rstrip("=")}
+    plain |= {
+        quote(secret, safe=""),
+        repr(secret)[1:-1],
+        repr(secret.encode())[2:-1],
+        secret.encode("unicode-escape").decode(),
+    }
+    return (
+        plain
+        | {json.dumps(each)[1:-1] for each in plain}
+        | {base64.b64encode(secret.encode()).decode().rstrip("=")}
+    )
 
 
 def assert_no_secret(where: str, text: str) -> None:
@@ -55,7 +64,12 @@ def told(tmp_path: Path, sqlite_url: str) -> Callable[..., Finished]:
     """Run a command, and look for secrets in all that it prints and leaves behind."""
 
     def run(*arguments: str, **settings: str) -> Finished:
-        given = KEYS | IMPATIENT | {"DATABASE_URL": sqlite_url, "ETL_METRICS_FILE": str(tmp_path / "etl.prom")} | settings
+        given = (
+            KEYS
+            | IMPATIENT
+            | {"DATABASE_URL": sqlite_url, "ETL_METRICS_FILE": str(tmp_path / "etl.prom")}
+            | settings
+        )
         done = etl(*arguments, **given)
         assert_no_secret("stdout", done.stdout)
         assert_no_secret("stderr", done.stderr)
@@ -86,7 +100,9 @@ def serving(answer: Callable[[str, bytes], Answer]) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/json"
         server.shutdown()
@@ -94,7 +110,11 @@ def serving(answer: Callable[[str, bytes], Answer]) -> Iterator[str]:
 
 
 def json_answer(**members: object) -> Answer:
-    return 200, {"Content-Type": "application/json"}, json.dumps({"ErrorMessage": "success", **members}).encode()
+    return (
+        200,
+        {"Content-Type": "application/json"},
+        json.dumps({"ErrorMessage": "success", **members}).encode(),
+    )
 
 
 ECHOES: dict[str, Callable[[str, bytes], Answer]] = {
@@ -107,22 +127,34 @@ ECHOES: dict[str, Callable[[str, bytes], Answer]] = {
     "redirect": lambda path, asked: (302, {"Location": f"{path}?{quote(asked)}"}, asked),
     "a wrong status line": lambda _, asked: (299, {}, asked),
     "unknown code": lambda _, asked: json_answer(CodeResult="555", ErrorMessage=asked.decode()),
-    "code 101": lambda *_: json_answer(CodeResult="101", ErrorMessage=f"unknown pair {KEY} {SECRET}"),
-    "code 101, escaped": lambda _, asked: json_answer(CodeResult="101", ErrorMessage=json.dumps(asked.decode())),
+    "code 101": lambda *_: json_answer(
+        CodeResult="101", ErrorMessage=f"unknown pair {KEY} {SECRET}"
+    ),
+    "code 101, escaped": lambda _, asked: json_answer(
+        CodeResult="101", ErrorMessage=json.dumps(asked.decode())
+    ),
     "code 110": lambda *_: json_answer(CodeResult="110", ErrorMessage=[KEY, SECRET]),
     "code 160": lambda *_: json_answer(CodeResult="160", ErrorMessage=f"too fast, {KEY}"),
     "a key as the code": lambda *_: json_answer(CodeResult=KEY, ErrorMessage=SECRET),
     "a key as Total": lambda *_: json_answer(CodeResult="100", Total=KEY, Followers=[]),
     "a key as Followers": lambda *_: json_answer(CodeResult="100", Total=1, Followers=SECRET),
-    "a key as a follower": lambda *_: json_answer(CodeResult="100", Total=1, Followers=[{"Id": SECRET}]),
-    "a key as a wrong User_Id": lambda *_: json_answer(CodeResult="100", Total=1, Followers=[{"User_Id": [KEY]}]),
+    "a key as a follower": lambda *_: json_answer(
+        CodeResult="100", Total=1, Followers=[{"Id": SECRET}]
+    ),
+    "a key as a wrong User_Id": lambda *_: json_answer(
+        CodeResult="100", Total=1, Followers=[{"User_Id": [KEY]}]
+    ),
     "a key as ZOAList": lambda *_: json_answer(CodeResult="100", ZOAList=[KEY]),
-    "a key as a wrong OAID": lambda *_: json_answer(CodeResult="100", ZOAList=[{"OAID": [KEY], "OAName": SECRET}]),
+    "a key as a wrong OAID": lambda *_: json_answer(
+        CodeResult="100", ZOAList=[{"OAID": [KEY], "OAName": SECRET}]
+    ),
 }
 
 
 @pytest.mark.parametrize("echo", ECHOES)
-def test_a_server_that_sends_the_keys_back_does_not_get_them_told(told: Callable[..., Finished], echo: str) -> None:
+def test_a_server_that_sends_the_keys_back_does_not_get_them_told(
+    told: Callable[..., Finished], echo: str
+) -> None:
     with serving(ECHOES[echo]) as url:
         for arguments in (["sync", "--json"], ["accounts"], ["doctor", "--json"]):
             assert told(*arguments, ESMS_BASE_URL=url).returncode != 0
@@ -165,17 +197,34 @@ def test_a_sync_that_goes_well_tells_no_secret_either(told: Callable[..., Finish
         f"postgresql://me:{PASSWORD}\n@127.0.0.1/x",
     ],
 )
-def test_a_database_that_cannot_be_reached_does_not_get_its_password_told(told: Callable[..., Finished], url: str) -> None:
-    for arguments in (["sync"], ["status"], ["db", "check"], ["db", "upgrade"], ["doctor"], ["verify"]):
-        assert told(*arguments, DATABASE_URL=url, ESMS_BASE_URL="http://127.0.0.1:1").returncode in {69, 78}
+def test_a_database_that_cannot_be_reached_does_not_get_its_password_told(
+    told: Callable[..., Finished], url: str
+) -> None:
+    for arguments in (
+        ["sync"],
+        ["status"],
+        ["db", "check"],
+        ["db", "upgrade"],
+        ["doctor"],
+        ["verify"],
+    ):
+        assert told(
+            *arguments, DATABASE_URL=url, ESMS_BASE_URL="http://127.0.0.1:1"
+        ).returncode in {69, 78}
     told("db", "upgrade")
     assert told("db", "copy", "--to", url).returncode in {2, 69, 78}
 
 
-def test_a_database_that_refuses_the_password_does_not_get_it_told(told: Callable[..., Finished], postgresql_url: str) -> None:
+def test_a_database_that_refuses_the_password_does_not_get_it_told(
+    told: Callable[..., Finished], postgresql_url: str
+) -> None:
     from sqlalchemy import make_url
 
-    url = make_url(postgresql_url).set(username="nobody_we_know", password=PASSWORD).render_as_string(hide_password=False)
+    url = (
+        make_url(postgresql_url)
+        .set(username="nobody_we_know", password=PASSWORD)
+        .render_as_string(hide_password=False)
+    )
     done = told("sync", DATABASE_URL=url, ESMS_BASE_URL="http://127.0.0.1:1")
     assert done.returncode == 69
     assert "nobody_we_know" in done.stderr
@@ -186,27 +235,42 @@ def test_a_database_that_refuses_the_password_does_not_get_it_told(told: Callabl
     [
         {"ESMS_BASE_URL": "https://127.0.0.1:1/x"},
         {"ESMS_BASE_URL": "https://no-such-host.invalid/x"},
-        {"ESMS_BASE_URL": "https://127.0.0.1:1/x", "HTTPS_PROXY": f"http://me:{PASSWORD}@127.0.0.1:1"},
+        {
+            "ESMS_BASE_URL": "https://127.0.0.1:1/x",
+            "HTTPS_PROXY": f"http://me:{PASSWORD}@127.0.0.1:1",
+        },
         {"ETL_PING_URL": f"http://127.0.0.1:1/{UUID}"},
         {"ETL_PING_URL": f"ftp://127.0.0.1:1/{UUID}"},
         {"ETL_PING_URL": f"http://[{UUID}"},
         {"ESMS_API_KEY": f"{KEY}\x00"},
         {"ESMS_SECRET_KEY": f"{SECRET}\n{SECRET}"},
         {"ESMS_BASE_URL": f"https://me:{PASSWORD}@127.0.0.1:1/x"},
-        {"ESMS_RATE": "x", "ESMS_PAGE_SIZE": "x", "ETL_TIMEZONE": "x", "DATABASE_URL": PASSWORD, "ETL_PING_URL": UUID},
+        {
+            "ESMS_RATE": "x",
+            "ESMS_PAGE_SIZE": "x",
+            "ETL_TIMEZONE": "x",
+            "DATABASE_URL": PASSWORD,
+            "ETL_PING_URL": UUID,
+        },
     ],
 )
 def test_settings_that_are_wrong_or_lead_nowhere_are_named_without_their_secrets(
     told: Callable[..., Finished], trouble: dict[str, str]
 ) -> None:
     if any("\x00" in value for value in trouble.values()):
-        trouble = {name: value.replace("\x00", "\x01") for name, value in trouble.items()}  # no environment holds a NUL
+        trouble = {
+            name: value.replace("\x00", "\x01") for name, value in trouble.items()
+        }  # no environment holds a NUL
     for arguments in (["sync"], ["accounts"], ["doctor"]):
-        assert told(*arguments, **{"ESMS_BASE_URL": "http://127.0.0.1:1/x"} | trouble).returncode != 0
+        assert (
+            told(*arguments, **{"ESMS_BASE_URL": "http://127.0.0.1:1/x"} | trouble).returncode != 0
+        )
 
 
 def test_a_broken_env_file_is_not_quoted(told: Callable[..., Finished], tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(f"ESMS_API_KEY='{KEY}\nESMS_SECRET_KEY={SECRET}\n{PASSWORD}\nESMS_RATE={PASSWORD}\n")
+    (tmp_path / ".env").write_text(
+        f"ESMS_API_KEY='{KEY}\nESMS_SECRET_KEY={SECRET}\n{PASSWORD}\nESMS_RATE={PASSWORD}\n"
+    )
     assert told("sync", ESMS_API_KEY="", ESMS_SECRET_KEY="").returncode == 78
     (tmp_path / ".env").write_bytes(f"ESMS_SECRET_KEY={SECRET}\n".encode("latin-1"))
     assert told("sync").returncode == 78
@@ -215,7 +279,7 @@ def test_a_broken_env_file_is_not_quoted(told: Callable[..., Finished], tmp_path
 FAULTS = {
     "in a worker": "etl.esms.wire.page",
     "in the sweep": "etl.sync.sweep",
-    "in the transaction": "etl.sync.apply",
+    "in the transaction": "etl.sync.account.apply",
     "before the OA": "etl.db.schema.create_or_require_current",
     "in the metrics": "etl.observe.metrics.measured",
     "in the summary": "etl.observe.ping.summary",
@@ -224,9 +288,16 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(
-    ("place", "form"), [*((place, "json") for place in FAULTS), ("in the sweep", "console"), ("before the OA", "console")]
+    ("place", "form"),
+    [
+        *((place, "json") for place in FAULTS),
+        ("in the sweep", "console"),
+        ("before the OA", "console"),
+    ],
 )
-def test_a_fault_of_ours_tells_where_it_is_and_no_value(place: str, form: str, tmp_path: Path, sqlite_url: str) -> None:
+def test_a_fault_of_ours_tells_where_it_is_and_no_value(
+    place: str, form: str, tmp_path: Path, sqlite_url: str
+) -> None:
     script = (
         "import sys, pkgutil\n"
         "from etl.cli import main\n"
@@ -237,10 +308,17 @@ def test_a_fault_of_ours_tells_where_it_is_and_no_value(place: str, form: str, t
         "main()\n"
     )
     with Simulator(120) as sim:
-        settings: dict[str, Any] = sim.environment | IMPATIENT | {"DATABASE_URL": sqlite_url, "ETL_LOG_FORMAT": form}
-        settings |= {"ETL_METRICS_FILE": str(tmp_path / "etl.prom"), "ETL_PING_URL": f"http://127.0.0.1:1/{UUID}"}
+        settings: dict[str, Any] = (
+            sim.environment | IMPATIENT | {"DATABASE_URL": sqlite_url, "ETL_LOG_FORMAT": form}
+        )
+        settings |= {
+            "ETL_METRICS_FILE": str(tmp_path / "etl.prom"),
+            "ETL_PING_URL": f"http://127.0.0.1:1/{UUID}",
+        }
         command = [sys.executable, "-c", script]
-        done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=os.environ | settings, capture_output=True, text=True, check=False
+        )
         for secret in ("simulated-key", "simulated-secret", UUID, *sim.users()):
             assert secret not in done.stdout + done.stderr
     assert done.returncode == (0 if place in {"in the metrics", "in the summary"} else 1)

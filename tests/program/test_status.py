@@ -34,7 +34,9 @@ class Operator:
         self.sim, self.url = sim, url
 
     def run(self, *arguments: str, **settings: str) -> Finished:
-        return etl(*arguments, **self.sim.environment | FAST | {"DATABASE_URL": self.url} | settings)
+        return etl(
+            *arguments, **self.sim.environment | FAST | {"DATABASE_URL": self.url} | settings
+        )
 
     def status(self, *arguments: str) -> tuple[dict[str, Any], int]:
         """The one JSON line, and the exit code."""
@@ -46,7 +48,10 @@ class Operator:
         """Let everything have happened so many hours ago."""
         with writing(connect_engine(self.url)) as connection:
             for row in connection.execute(snapshots.select()).all():
-                moved = {name: getattr(row, name) - timedelta(hours=hours) for name in ("taken_at", "finished_at")}
+                moved = {
+                    name: getattr(row, name) - timedelta(hours=hours)
+                    for name in ("taken_at", "finished_at")
+                }
                 connection.execute(update(snapshots).where(snapshots.c.id == row.id).values(moved))
 
 
@@ -78,7 +83,10 @@ def test_after_a_sync_it_says_who_follows_and_since_when(operator: Operator) -> 
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("max_age", "hours", "code"), [("26h", 25.9, 0), ("26h", 26.1, 75), ("90m", 1.6, 75), ("2d", 47, 0)])
+@pytest.mark.parametrize(
+    ("max_age", "hours", "code"),
+    [("26h", 25.9, 0), ("26h", 26.1, 75), ("90m", 1.6, 75), ("2d", 47, 0)],
+)
 def test_a_picture_that_is_too_old_ends_with_75_and_says_how_old_it_is(
     operator: Operator, max_age: str, hours: float, code: int
 ) -> None:
@@ -113,7 +121,11 @@ def partial(operator: Operator) -> None:
 
 @pytest.mark.parametrize(
     ("trouble", "status", "reason"),
-    [(failed, "failed", "refused: "), (held, "held", "mass_unfollow"), (partial, "partial", "ceiling")],
+    [
+        (failed, "failed", "refused: "),
+        (held, "held", "mass_unfollow"),
+        (partial, "partial", "ceiling"),
+    ],
 )
 def test_runs_that_were_not_complete_make_nothing_younger_and_are_counted(
     operator: Operator, trouble: Callable[[Operator], None], status: str, reason: str
@@ -124,7 +136,12 @@ def test_runs_that_were_not_complete_make_nothing_younger_and_are_counted(
     for _ in range(2):
         operator.run("sync")
     line, code = operator.status("--max-age", "26h")
-    assert (code, line["too_old"], line["following"], line["last_complete_id"]) == (75, True, 120, 1)
+    assert (code, line["too_old"], line["following"], line["last_complete_id"]) == (
+        75,
+        True,
+        120,
+        1,
+    )
     assert 29.9 * 3600 < line["age_s"] < 30.1 * 3600
     assert (line["since"], line["last_status"]) == ({status: 2}, status)
     assert line["last_reason"].startswith(reason)
@@ -136,7 +153,12 @@ def test_an_oa_that_was_never_read_whole_is_too_old(lite: Operator) -> None:
     lite.sim.inactive.add(OAID)
     lite.run("sync")
     line, code = lite.status("--max-age", "26h")
-    assert (code, line["verdict"], line["age_s"], line["following"]) == (75, "never read whole", None, None)
+    assert (code, line["verdict"], line["age_s"], line["following"]) == (
+        75,
+        "never read whole",
+        None,
+        None,
+    )
 
 
 def test_one_oa_that_is_too_old_is_enough_unless_others_are_asked_for(lite: Operator) -> None:
@@ -145,7 +167,10 @@ def test_one_oa_that_is_too_old_is_enough_unless_others_are_asked_for(lite: Oper
     lite.sim.add_account("111", "Second", 30)
     lite.run("sync", "--oaid", "111")
     everything = lite.run("status", "--max-age", "26h", "--json")
-    assert [json.loads(line)["too_old"] for line in everything.stdout.splitlines()] == [False, True], "by OAID"
+    assert [json.loads(line)["too_old"] for line in everything.stdout.splitlines()] == [
+        False,
+        True,
+    ], "by OAID"
     assert everything.returncode == 75
     assert lite.status("--max-age", "26h", "--oaid", "111")[1] == 0
 
@@ -181,7 +206,9 @@ def test_the_trend_counts_who_came_and_went_and_not_the_baseline(db: Engine) -> 
         db,
         [
             Reading("1", "2026-10-01 02:00", "complete", frozenset(everybody[:10])),
-            Reading("1", "2026-10-20 02:00", "complete", frozenset(everybody[:13])),  # before the 30 days
+            Reading(
+                "1", "2026-10-20 02:00", "complete", frozenset(everybody[:13])
+            ),  # before the 30 days
             Reading("1", "2026-11-01 02:00", "complete", frozenset(everybody[:18])),
             Reading("1", "2026-11-20 02:00", "complete", frozenset(everybody[2:19])),
             Reading("1", "2026-11-21 02:00", "held", frozenset()),
@@ -194,7 +221,9 @@ def test_the_trend_counts_who_came_and_went_and_not_the_baseline(db: Engine) -> 
     assert state.row()[5:7] == ["-1", "+4"]
 
 
-@pytest.mark.parametrize("age", ["", "26", "h", "-1h", "0h", "26 hours", "nanh", "infd", "1e99d", "26H"])
+@pytest.mark.parametrize(
+    "age", ["", "26", "h", "-1h", "0h", "26 hours", "nanh", "infd", "1e99d", "26H"]
+)
 def test_an_age_that_is_none_is_a_wrong_argument(lite: Operator, age: str) -> None:
     lite.run("sync")
     done = lite.run("status", "--max-age", age)
@@ -209,7 +238,10 @@ def test_an_oa_that_is_not_in_the_database_is_a_wrong_argument(lite: Operator) -
 
 def test_a_database_without_any_sync_is_too_old_for_whoever_monitors(lite: Operator) -> None:
     lite.run("db", "upgrade")
-    assert (lite.run("status").returncode, lite.run("status", "--max-age", "26h").returncode) == (0, 75)
+    assert (lite.run("status").returncode, lite.run("status", "--max-age", "26h").returncode) == (
+        0,
+        75,
+    )
 
 
 def test_monitoring_sees_that_there_is_no_database(lite: Operator) -> None:
@@ -219,7 +251,16 @@ def test_monitoring_sees_that_there_is_no_database(lite: Operator) -> None:
 def test_in_a_pipe_it_is_a_table_with_tabs_and_times_in_utc(lite: Operator) -> None:
     lite.run("sync")
     head, row = lite.run("status").stdout.splitlines()
-    assert head.split("\t") == ["OA", "name", "following", "last complete", "age", "7 days", "30 days", "since then"]
+    assert head.split("\t") == [
+        "OA",
+        "name",
+        "following",
+        "last complete",
+        "age",
+        "7 days",
+        "30 days",
+        "since then",
+    ]
     cells = row.split("\t")
     assert cells[0::2][:2] == [OAID, "120"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", cells[3])

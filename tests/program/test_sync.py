@@ -33,7 +33,9 @@ class Operator:
         self.sim, self.url = sim, url
 
     def run(self, *arguments: str, **settings: str) -> Finished:
-        return etl(*arguments, **self.sim.environment | FAST | {"DATABASE_URL": self.url} | settings)
+        return etl(
+            *arguments, **self.sim.environment | FAST | {"DATABASE_URL": self.url} | settings
+        )
 
     def sync(self, *arguments: str, **settings: str) -> tuple[dict[str, Any], int]:
         """Sync; the one JSON line, and the exit code."""
@@ -63,19 +65,32 @@ def lite(sim: Simulator, sqlite_url: str) -> Operator:
     return Operator(sim, sqlite_url)
 
 
-# --- what a sync does ----------------------------------------------------------------------------------------------------
+# --- what a sync does
+# ----------------------------------------------------------------------------------------------------
 
 
-def test_the_first_sync_creates_the_database_and_calls_everybody_baseline(operator: Operator) -> None:
+def test_the_first_sync_creates_the_database_and_calls_everybody_baseline(
+    operator: Operator,
+) -> None:
     line, code = operator.sync()
     assert code == 0
-    said = {"status": "complete", "total": 120, "seen": 120, "baseline": 120, "followed": 0, "following": 120, "looks": 1}
+    said = {
+        "status": "complete",
+        "total": 120,
+        "seen": 120,
+        "baseline": 120,
+        "followed": 0,
+        "following": 120,
+        "looks": 1,
+    }
     assert {name: line[name] for name in said} == said
     assert line["reason"] is None
     assert operator.following() == set(operator.sim.users())
 
 
-def test_the_json_line_has_the_columns_of_the_snapshot_and_how_long_it_took(operator: Operator) -> None:
+def test_the_json_line_has_the_columns_of_the_snapshot_and_how_long_it_took(
+    operator: Operator,
+) -> None:
     line, _ = operator.sync()
     assert set(line) == {
         "snapshot_id", "oaid", "status", "taken_at", "taken_on", "finished_at", "total", "seen", "baseline", "followed",
@@ -89,7 +104,9 @@ def test_one_empty_first_page_is_asked_for_once_more(operator: Operator) -> None
     assert (code, line["status"], line["baseline"], line["followed"]) == (0, "complete", 120, 0)
 
 
-def test_whoever_is_found_after_a_list_that_began_with_nobody_is_the_baseline_still(operator: Operator) -> None:
+def test_whoever_is_found_after_a_list_that_began_with_nobody_is_the_baseline_still(
+    operator: Operator,
+) -> None:
     operator.sim.fault_at(1, "empty_page", times=2)
     line, code = operator.sync()
     assert (code, line["status"], line["reason"], line["seen"]) == (75, "partial", "ceiling", 0)
@@ -102,15 +119,27 @@ def test_who_comes_leaves_and_returns_is_told_from_each_other(operator: Operator
     gone = operator.sim.unfollow()
     new = operator.sim.follow()
     line, _ = operator.sync()
-    assert (line["followed"], line["refollowed"], line["unfollowed"], line["following"]) == (1, 0, 1, 120)
+    assert (line["followed"], line["refollowed"], line["unfollowed"], line["following"]) == (
+        1,
+        0,
+        1,
+        120,
+    )
     operator.sim.refollow(gone)
     line, _ = operator.sync()
-    assert (line["followed"], line["refollowed"], line["unfollowed"], line["following"]) == (0, 1, 0, 121)
+    assert (line["followed"], line["refollowed"], line["unfollowed"], line["following"]) == (
+        0,
+        1,
+        0,
+        121,
+    )
     assert {gone, new} <= operator.following() == set(operator.sim.users())
     assert operator.torn() == []
 
 
-def test_syncing_an_unchanged_list_again_adds_one_snapshot_and_changes_nothing_else(operator: Operator) -> None:
+def test_syncing_an_unchanged_list_again_adds_one_snapshot_and_changes_nothing_else(
+    operator: Operator,
+) -> None:
     operator.sync()
     before = operator.dump()
     line, code = operator.sync()
@@ -121,7 +150,9 @@ def test_syncing_an_unchanged_list_again_adds_one_snapshot_and_changes_nothing_e
 
 
 @pytest.mark.parametrize(("gone", "most"), [(0, 206), (1, 412)])
-def test_ten_thousand_followers_take_one_look_unless_somebody_is_gone(lite: Operator, gone: int, most: int) -> None:
+def test_ten_thousand_followers_take_one_look_unless_somebody_is_gone(
+    lite: Operator, gone: int, most: int
+) -> None:
     with Simulator(10_000) as sim:
         lite.sim = sim
         lite.sync()
@@ -133,7 +164,9 @@ def test_ten_thousand_followers_take_one_look_unless_somebody_is_gone(lite: Oper
     assert line["requests"] <= most
 
 
-def test_a_dry_run_says_what_the_real_run_would_do_and_writes_nothing_at_all(operator: Operator) -> None:
+def test_a_dry_run_says_what_the_real_run_would_do_and_writes_nothing_at_all(
+    operator: Operator,
+) -> None:
     operator.sync()
     gone = operator.sim.unfollow()
     operator.sync()
@@ -144,7 +177,18 @@ def test_a_dry_run_says_what_the_real_run_would_do_and_writes_nothing_at_all(ope
     dry, code = operator.sync("--dry-run")
     assert operator.dump() == before
     real, real_code = operator.sync()
-    counts = ("status", "total", "seen", "baseline", "followed", "refollowed", "unfollowed", "following", "looks", "reason")
+    counts = (
+        "status",
+        "total",
+        "seen",
+        "baseline",
+        "followed",
+        "refollowed",
+        "unfollowed",
+        "following",
+        "looks",
+        "reason",
+    )
     assert {name: dry[name] for name in counts} == {name: real[name] for name in counts}
     assert code == real_code == 0
     assert dry["snapshot_id"] is None
@@ -156,11 +200,15 @@ def test_a_dry_run_without_a_database_makes_none(lite: Operator, tmp_path: Path)
     assert not list(tmp_path.glob("*.db*"))
 
 
-def test_a_dry_run_on_an_empty_postgresql_database_makes_no_table(sim: Simulator, postgresql_url: str) -> None:
+def test_a_dry_run_on_an_empty_postgresql_database_makes_no_table(
+    sim: Simulator, postgresql_url: str
+) -> None:
     _, code = Operator(sim, postgresql_url).sync("--dry-run")
     engine = create_engine(postgresql_url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
-        tables = connection.execute(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")).scalar_one()
+        tables = connection.execute(
+            text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        ).scalar_one()
     engine.dispose()
     assert (code, tables) == (0, 0)
 
@@ -171,10 +219,16 @@ def test_a_dry_run_exits_as_the_real_run_would(lite: Operator, dry: tuple[str, .
     for _ in range(60):
         lite.sim.unfollow()
     line, code = lite.sync(*dry)
-    assert (line["status"], line["reason"], line["unfollowed"], code) == ("held", "mass_unfollow", 60, 65)
+    assert (line["status"], line["reason"], line["unfollowed"], code) == (
+        "held",
+        "mass_unfollow",
+        60,
+        65,
+    )
 
 
-# --- what it cannot believe ----------------------------------------------------------------------------------------------
+# --- what it cannot believe
+# ----------------------------------------------------------------------------------------------
 
 
 def test_a_mass_unfollow_is_held_until_it_is_allowed(operator: Operator) -> None:
@@ -183,9 +237,18 @@ def test_a_mass_unfollow_is_held_until_it_is_allowed(operator: Operator) -> None
     for _ in range(60):
         operator.sim.unfollow()
     held, code = operator.sync()
-    assert (held["status"], held["reason"], held["unfollowed"], held["following"], code) == ("held", "mass_unfollow", 60, 120, 65)
+    assert (held["status"], held["reason"], held["unfollowed"], held["following"], code) == (
+        "held",
+        "mass_unfollow",
+        60,
+        120,
+        65,
+    )
     after = operator.dump()
-    assert (after["followers"], after["follower_changes"]) == (before["followers"], before["follower_changes"])
+    assert (after["followers"], after["follower_changes"]) == (
+        before["followers"],
+        before["follower_changes"],
+    )
     for _ in range(6):
         operator.sim.unfollow()  # a tenth more than was held is let through
     line, code = operator.sync("--allow-mass-unfollow")
@@ -193,7 +256,9 @@ def test_a_mass_unfollow_is_held_until_it_is_allowed(operator: Operator) -> None
     assert operator.torn() == []
 
 
-def test_allowing_a_mass_unfollow_lets_through_no_more_than_a_tenth_above_what_was_held(lite: Operator) -> None:
+def test_allowing_a_mass_unfollow_lets_through_no_more_than_a_tenth_above_what_was_held(
+    lite: Operator,
+) -> None:
     lite.sync()
     for _ in range(60):
         lite.sim.unfollow()
@@ -218,7 +283,12 @@ def test_nobody_at_all_is_held_even_where_few_follow(operator: Operator) -> None
         operator.sync()
         sim.fault_rate("nobody", 1)
         line, code = operator.sync()
-    assert (line["status"], line["reason"], line["unfollowed"], code) == ("held", "nobody_seen", 5, 65)
+    assert (line["status"], line["reason"], line["unfollowed"], code) == (
+        "held",
+        "nobody_seen",
+        5,
+        65,
+    )
 
 
 def ceiling_by_162(sim: Simulator) -> None:
@@ -246,7 +316,10 @@ def offset_ignored(sim: Simulator) -> None:
     [
         (ceiling_by_162, "ceiling"),
         (ceiling_by_an_empty_page, "ceiling"),
-        (total_much_larger_than_the_list, "ceiling"),  # the page behind the last follower is empty, well before its Total
+        (
+            total_much_larger_than_the_list,
+            "ceiling",
+        ),  # the page behind the last follower is empty, well before its Total
         (total_a_little_larger_than_the_list, "total_gap"),
         (offset_ignored, "offset_ignored"),
     ],
@@ -283,7 +356,12 @@ def test_a_total_that_always_counts_a_little_too_much_stops_nothing(lite: Operat
     assert lite.sync()[1] == 0
     lite.sim.unfollow()
     line, code = lite.sync()
-    assert (line["status"], line["unfollowed"], line["total"] - line["seen"], code) == ("complete", 1, 3, 0)
+    assert (line["status"], line["unfollowed"], line["total"] - line["seen"], code) == (
+        "complete",
+        1,
+        3,
+        0,
+    )
 
 
 def test_whoever_is_found_before_the_first_whole_reading_is_no_arrival(lite: Operator) -> None:
@@ -306,7 +384,8 @@ def test_a_ceiling_settles_the_baseline_or_it_would_stay_open_for_ever(lite: Ope
     assert (line["reason"], line["baseline"], line["followed"]) == ("ceiling", 0, 1)
 
 
-# --- several OAs -------------------------------------------------------------------------------------------------------
+# --- several OAs
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Operator) -> None:
@@ -316,7 +395,10 @@ def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Operator) ->
     assert operator.run("sync", ESMS_OAIDS="111,222").returncode == 0
     operator.sim.followers("111").unfollow(both[7])
     done = operator.run("sync", "--json", ESMS_OAIDS="111,222")
-    told = {line["oaid"]: (line["status"], line["unfollowed"]) for line in map(json.loads, done.stdout.splitlines())}
+    told = {
+        line["oaid"]: (line["status"], line["unfollowed"])
+        for line in map(json.loads, done.stdout.splitlines())
+    }
     assert told == {"111": ("complete", 1), "222": ("complete", 0)}
     gone = [row[:2] for row in operator.dump()["followers"] if row[4] is not None]
     assert gone == [("111", both[7])]
@@ -328,7 +410,8 @@ def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Operator) ->
     assert operator.torn() == []
 
 
-# --- what eSMS refuses, or does not answer ------------------------------------------------------------------------------
+# --- what eSMS refuses, or does not answer
+# ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -352,7 +435,10 @@ def test_what_esms_answers_decides_the_exit_code_and_no_follower_row_is_touched(
     assert (line["status"], exit_code) == ("failed", code)
     assert line["reason"].startswith(f"{reason}: ")
     after = lite.dump()
-    assert (after["followers"], after["follower_changes"]) == (before["followers"], before["follower_changes"])
+    assert (after["followers"], after["follower_changes"]) == (
+        before["followers"],
+        before["follower_changes"],
+    )
 
 
 def test_a_run_ends_at_its_longest_time(lite: Operator) -> None:
@@ -366,9 +452,14 @@ def test_a_run_ends_at_its_longest_time(lite: Operator) -> None:
 def test_one_oa_that_fails_does_not_keep_the_others_from_being_synced(operator: Operator) -> None:
     operator.sim.add_account("111", "Second", 30)
     operator.sim.inactive.add(operator.sim.default)
-    done = operator.run("sync", "--json", ESMS_OAIDS=f"{operator.sim.default},111,{operator.sim.default}")
+    done = operator.run(
+        "sync", "--json", ESMS_OAIDS=f"{operator.sim.default},111,{operator.sim.default}"
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(line["oaid"], line["status"]) for line in lines] == [(operator.sim.default, "failed"), ("111", "complete")]
+    assert [(line["oaid"], line["status"]) for line in lines] == [
+        (operator.sim.default, "failed"),
+        ("111", "complete"),
+    ]
     assert done.returncode == 77
     assert "799" in done.stderr
 
@@ -380,7 +471,8 @@ def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Operator) -> 
     assert "Hệ thống ESMS" in operator.run("status").stdout
 
 
-# --- how it is asked -----------------------------------------------------------------------------------------------------
+# --- how it is asked
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_an_oa_that_is_named_twice_is_synced_once(lite: Operator) -> None:
@@ -394,14 +486,18 @@ def test_an_oa_that_esms_does_not_know_is_refused(lite: Operator) -> None:
 
 
 @pytest.mark.parametrize("oaid", ["", "12 34", "x" * 100])
-def test_what_cannot_be_an_oaid_is_a_wrong_argument(lite: Operator, oaid: str, tmp_path: Path) -> None:
+def test_what_cannot_be_an_oaid_is_a_wrong_argument(
+    lite: Operator, oaid: str, tmp_path: Path
+) -> None:
     done = lite.run("sync", "--oaid", oaid)
     assert done.returncode == 2
     assert "--oaid" in done.stderr
     assert not list(tmp_path.glob("*.db*"))
 
 
-def test_allowing_a_mass_unfollow_of_several_oas_at_once_is_a_wrong_argument(lite: Operator) -> None:
+def test_allowing_a_mass_unfollow_of_several_oas_at_once_is_a_wrong_argument(
+    lite: Operator,
+) -> None:
     done = lite.run("sync", "--allow-mass-unfollow", ESMS_OAIDS="1,2")
     assert done.returncode == 2
     assert "--oaid" in done.stderr
@@ -414,8 +510,12 @@ def test_stdout_is_data_and_stderr_one_line_for_each_oa(lite: Operator) -> None:
     assert json.loads(line)["event"] == "sync"
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["history"], ["verify"], ["history", "--oaid", "999"]])
-def test_commands_that_read_make_no_database(lite: Operator, arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["history"], ["verify"], ["history", "--oaid", "999"]]
+)
+def test_commands_that_read_make_no_database(
+    lite: Operator, arguments: list[str], tmp_path: Path
+) -> None:
     assert lite.run(*arguments).returncode == 69
     assert not list(tmp_path.glob("*.db*"))
 
@@ -444,7 +544,9 @@ def test_verify_finds_a_row_that_somebody_changed_by_hand(operator: Operator) ->
     assert operator.run("verify").returncode == 0
     engine = create_engine(operator.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
-        connection.execute(text("DELETE FROM followers WHERE user_id = (SELECT min(user_id) FROM followers)"))
+        connection.execute(
+            text("DELETE FROM followers WHERE user_id = (SELECT min(user_id) FROM followers)")
+        )
     engine.dispose()
     done = operator.run("verify", "--json")
     assert done.returncode == 65

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from etl.sync import Outcome
+    from etl.sync.account import Outcome
 
 FENCE = "UPDATE official_accounts SET lease_expires_at"
 
@@ -32,7 +32,10 @@ COMMIT = "COMMIT"
 
 def database_is_locked() -> sqlite3.OperationalError:
     """SQLite's own, with the code that only SQLite can give it."""
-    with closing(sqlite3.connect("locked.db", timeout=0)) as one, closing(sqlite3.connect("locked.db", timeout=0)) as other:
+    with (
+        closing(sqlite3.connect("locked.db", timeout=0)) as one,
+        closing(sqlite3.connect("locked.db", timeout=0)) as other,
+    ):
         one.execute("BEGIN EXCLUSIVE")
         try:
             other.execute("BEGIN IMMEDIATE")
@@ -146,14 +149,23 @@ def right_and_once(sim: Simulator, db: Engine, outcome: Outcome, before: set[str
     now = set(sim.users())
     assert following(db, sim.default) == now
     assert changed(db, outcome.snapshot.id, "unfollowed") == before - now
-    assert changed(db, outcome.snapshot.id, "followed") | changed(db, outcome.snapshot.id, "refollowed") == now - before
+    assert (
+        changed(db, outcome.snapshot.id, "followed")
+        | changed(db, outcome.snapshot.id, "refollowed")
+        == now - before
+    )
     assert contradictions(db, sim.default) == []
     with reading(db) as connection:
         assert latest(connection, sim.default)[0] == outcome.snapshot
-        assert connection.execute(text("SELECT lease_token FROM official_accounts")).scalar_one() is None
+        assert (
+            connection.execute(text("SELECT lease_token FROM official_accounts")).scalar_one()
+            is None
+        )
 
 
-def test_a_passing_error_at_any_statement_is_tried_again_and_the_sync_becomes_right(sim: Simulator, db: Engine) -> None:
+def test_a_passing_error_at_any_statement_is_tried_again_and_the_sync_becomes_right(
+    sim: Simulator, db: Engine
+) -> None:
     sync(sim, db)
     errors, struck = passing(db), []
     for nth in count(1):
@@ -167,10 +179,18 @@ def test_a_passing_error_at_any_statement_is_tried_again_and_the_sync_becomes_ri
         struck.append(told.words[nth - 1])
     assert struck[0].startswith(FENCE)
     assert struck[-1] == COMMIT
-    assert {words.split()[0] for words in struck} >= {"UPDATE", "CREATE", "INSERT", "SELECT", COMMIT}
+    assert {words.split()[0] for words in struck} >= {
+        "UPDATE",
+        "CREATE",
+        "INSERT",
+        "SELECT",
+        COMMIT,
+    }
 
 
-def test_a_lasting_error_at_any_statement_leaves_every_row_of_the_followers_as_it_was(sim: Simulator, db: Engine) -> None:
+def test_a_lasting_error_at_any_statement_leaves_every_row_of_the_followers_as_it_was(
+    sim: Simulator, db: Engine
+) -> None:
     sync(sim, db)
     everything_happens(sim)
     errors = lasting(db)
@@ -193,7 +213,7 @@ def test_a_lasting_error_at_any_statement_leaves_every_row_of_the_followers_as_i
 def test_a_passing_error_that_does_not_pass_ends_as_a_failure(
     sim: Simulator, db: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etl.sync.APPLY_WAITS", (0, 0, 0))
+    monkeypatch.setattr("etl.sync.account.APPLY_WAITS", (0, 0, 0))
     sync(sim, db)
     everything_happens(sim)
     before = rows(db, sim.default)
@@ -211,7 +231,9 @@ def test_a_passing_error_that_does_not_pass_ends_as_a_failure(
     assert (outcome.snapshot.status, outcome.exit_code) == ("failed", 69)
 
 
-def test_a_fault_of_ours_amid_the_transaction_leaves_every_row_as_it_was(sim: Simulator, db: Engine) -> None:
+def test_a_fault_of_ours_amid_the_transaction_leaves_every_row_as_it_was(
+    sim: Simulator, db: Engine
+) -> None:
     sync(sim, db)
     everything_happens(sim)
     before = rows(db, sim.default)
@@ -226,7 +248,9 @@ def test_a_fault_of_ours_amid_the_transaction_leaves_every_row_as_it_was(sim: Si
 
 
 @pytest.mark.parametrize("unseen", [0, 1], ids=["and seen", "and not even seen at first"])
-def test_a_connection_that_is_lost_after_its_commit_got_through_applies_once(sim: Simulator, db: Engine, unseen: int) -> None:
+def test_a_connection_that_is_lost_after_its_commit_got_through_applies_once(
+    sim: Simulator, db: Engine, unseen: int
+) -> None:
     sync(sim, db)
     snapshots = len(ids(db))
     everything_happens(sim)
@@ -260,7 +284,9 @@ def ids(db: Engine) -> list[int]:
         return list(connection.scalars(text("SELECT id FROM snapshots")))
 
 
-def test_a_server_that_ends_the_connection_at_any_word_is_asked_again(sim: Simulator, postgresql_url: str) -> None:
+def test_a_server_that_ends_the_connection_at_any_word_is_asked_again(
+    sim: Simulator, postgresql_url: str
+) -> None:
     """The real thing: the backend is terminated, amid COPY and at COMMIT, too."""
     db = connect_engine(postgresql_url)
     upgrade(db)
@@ -269,7 +295,9 @@ def test_a_server_that_ends_the_connection_at_any_word_is_asked_again(sim: Simul
 
     def terminate(driver: psycopg.Connection[Any]) -> None:
         with db.connect() as admin:
-            admin.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": driver.info.backend_pid})
+            admin.execute(
+                text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": driver.info.backend_pid}
+            )
 
     for nth in count(1):
         before = set(sim.users())
@@ -283,7 +311,8 @@ def test_a_server_that_ends_the_connection_at_any_word_is_asked_again(sim: Simul
     assert struck[-1] == COMMIT
 
 
-# --- databases that cannot take it, for real -----------------------------------------------------------------------------
+# --- databases that cannot take it, for real
+# -----------------------------------------------------------------------------
 
 
 def test_a_full_disk_is_told_and_no_row_is_touched(sim: Simulator, sqlite_url: str) -> None:
@@ -320,7 +349,9 @@ def test_a_read_only_database_is_told_and_no_row_is_touched(sim: Simulator, db: 
 
     else:
         with db.begin() as connection:
-            connection.execute(text(f"ALTER DATABASE {db.url.database} SET default_transaction_read_only = on"))
+            connection.execute(
+                text(f"ALTER DATABASE {db.url.database} SET default_transaction_read_only = on")
+            )
     outcome = sync(sim, db)
     assert (outcome.snapshot.status, outcome.exit_code) == ("failed", 69)
     assert "read" in (outcome.snapshot.reason or "")

@@ -67,7 +67,9 @@ class Operator:
 
     def statuses(self) -> list[str]:
         """Of all runs that are on record."""
-        return [json.loads(line)["status"] for line in self.run("history", "--json").stdout.splitlines()]
+        return [
+            json.loads(line)["status"] for line in self.run("history", "--json").stdout.splitlines()
+        ]
 
     def nothing_was_changed_and_the_next_sync_is_whole(self) -> None:
         assert self.rows() == self.before
@@ -75,9 +77,16 @@ class Operator:
 
     def syncs(self) -> None:
         """One more sync is complete, and the story is whole."""
-        with writing(self.db) as connection:  # a minute later, where the run in trouble could not give its lease back
+        with writing(
+            self.db
+        ) as connection:  # a minute later, where the run in trouble could not give its lease back
             past = {"past": "2020-01-01 00:00:00.000000+00:00"}
-            connection.execute(text("UPDATE official_accounts SET lease_expires_at = :past WHERE lease_token IS NOT NULL"), past)
+            connection.execute(
+                text(
+                    "UPDATE official_accounts SET lease_expires_at = :past WHERE lease_token IS NOT NULL"
+                ),
+                past,
+            )
         ended(self.run("sync"), 0)
         assert self.statuses()[-1] == "complete"
         assert following(self.db, self.sim.default) == set(self.sim.users())
@@ -101,7 +110,8 @@ def lite(sim: Simulator, sqlite_url: str) -> Operator:
     return Operator(sim, sqlite_url)
 
 
-# --- a server that goes away ---------------------------------------------------------------------------------------------
+# --- a server that goes away
+# ---------------------------------------------------------------------------------------------
 
 
 class Server:
@@ -113,8 +123,23 @@ class Server:
 
     def _control(self, *arguments: str) -> None:
         server = self._server
-        command = [str(server.bin_path / "pg_ctl"), "-D", str(server.pgdata), "-l", str(server.log), "-w", *arguments]
-        subprocess.run(command, check=True, user=server.system_user, cwd="/", stdout=subprocess.DEVNULL, timeout=PATIENCE)
+        command = [
+            str(server.bin_path / "pg_ctl"),
+            "-D",
+            str(server.pgdata),
+            "-l",
+            str(server.log),
+            "-w",
+            *arguments,
+        ]
+        subprocess.run(
+            command,
+            check=True,
+            user=server.system_user,
+            cwd="/",
+            stdout=subprocess.DEVNULL,
+            timeout=PATIENCE,
+        )
 
     def restart(self, mode: str = "fast") -> None:
         """`immediate` is how a crash looks."""
@@ -151,17 +176,24 @@ def team(sim: Simulator, server: Server) -> Operator:
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_server_that_is_restarted_while_the_list_is_read_is_not_even_noticed(mode: str, team: Operator, server: Server) -> None:
+def test_a_server_that_is_restarted_while_the_list_is_read_is_not_even_noticed(
+    mode: str, team: Operator, server: Server
+) -> None:
     team.sim.before_page(4, server.restart, mode)
     ended(team.run("sync"), 0)
     assert team.rows() != team.before
     team.syncs()
 
 
-def test_a_server_that_is_restarted_while_a_sync_is_applied_is_waited_for(team: Operator, server: Server) -> None:
+def test_a_server_that_is_restarted_while_a_sync_is_applied_is_waited_for(
+    team: Operator, server: Server
+) -> None:
     with ThreadPoolExecutor(1) as pool, team.db.connect() as locker:
-        # The applying transaction gets as far as this table, and waits there for the server to go down.
-        team.sim.before_page(1, lambda: locker.execute(text("LOCK TABLE follower_changes IN EXCLUSIVE MODE")))
+        # The applying transaction gets as far as this table, and waits there for the server to go
+        # down.
+        team.sim.before_page(
+            1, lambda: locker.execute(text("LOCK TABLE follower_changes IN EXCLUSIVE MODE"))
+        )
         run = pool.submit(sync, team.sim, team.db)
         while not waits_for_a_lock(team):
             assert not run.done(), run.result()
@@ -175,13 +207,26 @@ def test_a_server_that_is_restarted_while_a_sync_is_applied_is_waited_for(team: 
 
 def waits_for_a_lock(team: Operator) -> bool:
     with reading(team.db) as connection:
-        return bool(connection.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")))
+        return bool(
+            connection.scalar(
+                text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            )
+        )
 
 
-def test_a_server_that_goes_and_stays_away_ends_the_run_and_every_run_until_it_is_back(team: Operator, server: Server) -> None:
+def test_a_server_that_goes_and_stays_away_ends_the_run_and_every_run_until_it_is_back(
+    team: Operator, server: Server
+) -> None:
     team.sim.before_page(3, server.stop)
     ended(team.run("sync"), 69, "the database failed", "DATABASE_URL")
-    for command in (["sync"], ["sync", "--dry-run"], ["undo", "1", "--yes"], ["export"], ["report"], ["db", "upgrade"]):
+    for command in (
+        ["sync"],
+        ["sync", "--dry-run"],
+        ["undo", "1", "--yes"],
+        ["export"],
+        ["report"],
+        ["db", "upgrade"],
+    ):
         ended(team.run(*command), 69, "the database failed", "DATABASE_URL")
     server.start()
     assert team.statuses() == ["complete", "running"], "it could tell nobody that it failed"
@@ -189,18 +234,25 @@ def test_a_server_that_goes_and_stays_away_ends_the_run_and_every_run_until_it_i
     assert team.statuses() == ["complete", "failed", "complete"]
 
 
-def test_a_database_that_takes_no_connections_any_more_is_told(sim: Simulator, server: Server) -> None:
+def test_a_database_that_takes_no_connections_any_more_is_told(
+    sim: Simulator, server: Server
+) -> None:
     team = Operator(sim, server.url)
-    beside = connect_engine(server.url.replace("/postgres?", "/template1?")).execution_options(isolation_level="AUTOCOMMIT")
+    beside = connect_engine(server.url.replace("/postgres?", "/template1?")).execution_options(
+        isolation_level="AUTOCOMMIT"
+    )
     with beside.connect() as admin:
-        sim.before_page(2, lambda: admin.execute(text("ALTER DATABASE postgres ALLOW_CONNECTIONS false")))
+        sim.before_page(
+            2, lambda: admin.execute(text("ALTER DATABASE postgres ALLOW_CONNECTIONS false"))
+        )
         done = team.run("sync")
         admin.execute(text("ALTER DATABASE postgres ALLOW_CONNECTIONS true"))
     ended(done, 69, "not currently accepting connections", "DATABASE_URL")
     team.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-# --- a disk that is full or may only be read -----------------------------------------------------------------------------
+# --- a disk that is full or may only be read
+# -----------------------------------------------------------------------------
 
 IN_TROUBLE = """
 import ctypes, os, resource, sys
@@ -221,33 +273,56 @@ def in_trouble(operator: Operator, trouble: str, *arguments: str) -> Finished:
     """`etl` in a process of its own, all of whose files are at most so many bytes long, or that heeds permissions."""
     command = [sys.executable, "-c", IN_TROUBLE, trouble, *arguments]
     done = subprocess.run(
-        command, env=os.environ | operator.settings, capture_output=True, text=True, check=False, timeout=PATIENCE
+        command,
+        env=os.environ | operator.settings,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(100_000, "the temporary directory failed: File too large"), (500_000, "the database failed: disk I/O error")],
+    [
+        (100_000, "the temporary directory failed: File too large"),
+        (500_000, "the database failed: disk I/O error"),
+    ],
     ids=["the temporary one", "the database's"],
 )
-def test_a_full_disk_is_told_on_record_and_over_as_soon_as_there_is_room(size: int, words: str, lite: Operator) -> None:
+def test_a_full_disk_is_told_on_record_and_over_as_soon_as_there_is_room(
+    size: int, words: str, lite: Operator
+) -> None:
     for _ in range(3000):
         lite.sim.follow()
-    ended(in_trouble(lite, str(size), "sync"), 69, words, "TMPDIR" if "temporary" in words else "the disk")
+    ended(
+        in_trouble(lite, str(size), "sync"),
+        69,
+        words,
+        "TMPDIR" if "temporary" in words else "the disk",
+    )
     assert lite.statuses() == ["complete", "failed"]
     lite.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-def test_no_room_at_all_for_the_first_page_is_told_on_record(sim: Simulator, postgresql_url: str) -> None:
+def test_no_room_at_all_for_the_first_page_is_told_on_record(
+    sim: Simulator, postgresql_url: str
+) -> None:
     team = Operator(sim, postgresql_url)
     ended(in_trouble(team, "0", "sync"), 69, "the temporary directory failed", "TMPDIR")
     assert team.statuses() == ["complete", "failed"]
     team.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-@pytest.mark.parametrize("directory", [0o755, 0o555], ids=["in a directory that can be written", "in one that cannot either"])
-def test_a_file_that_may_only_be_read_is_told(directory: int, sim: Simulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "directory",
+    [0o755, 0o555],
+    ids=["in a directory that can be written", "in one that cannot either"],
+)
+def test_a_file_that_may_only_be_read_is_told(
+    directory: int, sim: Simulator, tmp_path: Path
+) -> None:
     place = tmp_path / "there"
     place.mkdir()
     file = place / "followers.db"
@@ -266,10 +341,13 @@ def test_a_file_that_may_only_be_read_is_told(directory: int, sim: Simulator, tm
     lite.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-# --- a file that is not what it was --------------------------------------------------------------------------------------
+# --- a file that is not what it was
+# --------------------------------------------------------------------------------------
 
 
-def test_a_file_that_vanishes_while_the_list_is_read_ends_the_run(lite: Operator, tmp_path: Path) -> None:
+def test_a_file_that_vanishes_while_the_list_is_read_ends_the_run(
+    lite: Operator, tmp_path: Path
+) -> None:
     file = tmp_path / "followers.db"
     lite.sim.before_page(3, lambda: file.rename(tmp_path / "moved.db"))
     ended(lite.run("sync"), 69, "no such table", "DATABASE_URL")
@@ -277,7 +355,9 @@ def test_a_file_that_vanishes_while_the_list_is_read_ends_the_run(lite: Operator
     lite.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-def test_a_backup_that_is_restored_while_the_list_is_read_is_not_written_to(lite: Operator, tmp_path: Path) -> None:
+def test_a_backup_that_is_restored_while_the_list_is_read_is_not_written_to(
+    lite: Operator, tmp_path: Path
+) -> None:
     file, backup = tmp_path / "followers.db", tmp_path / "backup.db"
     shutil.copy(file, backup)
     lite.sim.before_page(3, lambda: backup.replace(file))
@@ -330,9 +410,13 @@ def test_a_file_that_is_damaged_or_no_database_is_told_by_each_command_and_left_
     lite.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-def test_verify_reads_the_pages_of_a_file_that_none_of_its_questions_needs(lite: Operator, tmp_path: Path) -> None:
+def test_verify_reads_the_pages_of_a_file_that_none_of_its_questions_needs(
+    lite: Operator, tmp_path: Path
+) -> None:
     with reading(lite.db) as connection:
-        page = connection.execute(text("SELECT rootpage FROM sqlite_master WHERE name = 'ix_snapshots_oaid_id'")).scalar_one()
+        page = connection.execute(
+            text("SELECT rootpage FROM sqlite_master WHERE name = 'ix_snapshots_oaid_id'")
+        ).scalar_one()
         size = connection.execute(text("PRAGMA page_size")).scalar_one()
     file = tmp_path / "followers.db"
     good = file.read_bytes()
@@ -359,17 +443,24 @@ def test_a_database_of_a_newer_program_is_left_as_it_is_by_each_command(operator
 
 def set_revision(operator: Operator, revision: str) -> None:
     with writing(operator.db) as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+        connection.execute(
+            text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision}
+        )
 
 
-# --- a clock that is wrong -----------------------------------------------------------------------------------------------
+# --- a clock that is wrong
+# -----------------------------------------------------------------------------------------------
 
 
-def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_happened(operator: Operator) -> None:
+def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_happened(
+    operator: Operator,
+) -> None:
     sim, now = operator.sim, datetime.now(UTC)
     days = (400, -30, -31, 1)
     arrived = sim.follow()
-    for day, verb in zip(days, (sim.unfollow, sim.refollow, sim.unfollow, sim.refollow), strict=True):
+    for day, verb in zip(
+        days, (sim.unfollow, sim.refollow, sim.unfollow, sim.refollow), strict=True
+    ):
         with time_machine.travel(now + timedelta(days=day), tick=True):
             ended(operator.run("sync"), 0)
         verb(arrived)
@@ -378,9 +469,14 @@ def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_
         ended(operator.run("sync"), 0)
         ended(operator.run("verify"), 0)
         assert following(operator.db, sim.default) == set(sim.users())
-        history = {line["snapshot_id"]: line for line in map(json.loads, operator.run("history", "--json").stdout.splitlines())}
+        history = {
+            line["snapshot_id"]: line
+            for line in map(json.loads, operator.run("history", "--json").stdout.splitlines())
+        }
         taken = [datetime.fromisoformat(line["taken_at"]) for line in history.values()]
-        assert [(each - now).days for each in taken[1:]] == [*days, 2], "in the order in which it happened"
+        assert [(each - now).days for each in taken[1:]] == [*days, 2], (
+            "in the order in which it happened"
+        )
         ended(operator.run("status", "--max-age", "26h"), 0)
         for moment in taken:
             told = operator.run("export", "--as-of", moment.isoformat())
@@ -390,7 +486,9 @@ def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_
             number = re.search(r"as of snapshot (\d+)", told.stderr)
             assert number, told
             assert len(told.stdout.splitlines()) - 1 == history[int(number[1])]["following"]
-        total = json.loads(operator.run("report", "--format", "json", "--by", "day").stdout)["total"]
+        total = json.loads(operator.run("report", "--format", "json", "--by", "day").stdout)[
+            "total"
+        ]
         assert total["following_end"] == len(sim.users())
         assert total["followed"] + total["refollowed"] - total["unfollowed"] == total["net"]
         for form in ("table", "csv"):

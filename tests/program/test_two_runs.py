@@ -19,7 +19,7 @@ from world import LIMITS, client, contradictions, following, rows, sync
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import HEAD, current_revision
 from etl.simulator import Simulator
-from etl.sync import Run, preview_account
+from etl.sync.account import Run, preview_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,9 @@ def test_of_many_runs_at_once_each_is_whole_or_busy(sim: Simulator, db: Engine) 
         told = sorted((outcome.snapshot.status, outcome.exit_code) for outcome in outcomes)
         assert set(told) <= {("busy", 75), ("complete", 0)}
         assert ("complete", 0) in told
-        assert sum(outcome.snapshot.unfollowed or 0 for outcome in outcomes) == 1, "each change is told once"
+        assert sum(outcome.snapshot.unfollowed or 0 for outcome in outcomes) == 1, (
+            "each change is told once"
+        )
         assert following(db, sim.default) == set(sim.users())
         assert contradictions(db, sim.default) == []
 
@@ -103,7 +105,12 @@ def test_the_command_that_comes_second_says_busy_and_exits_75(sim: Simulator, db
     assert (first.returncode, json.loads(first.stdout)["status"]) == (0, "complete")
     (done,) = second
     line = json.loads(done.stdout)
-    assert (done.returncode, line["status"], line["reason"], line["snapshot_id"]) == (75, "busy", "busy", None)
+    assert (done.returncode, line["status"], line["reason"], line["snapshot_id"]) == (
+        75,
+        "busy",
+        "busy",
+        None,
+    )
     assert sim.default in done.stderr
 
 
@@ -145,9 +152,15 @@ def test_an_oa_that_is_set_up_twice_is_synced_once(sim: Simulator, sqlite_url: s
 
 def test_two_first_runs_at_once_create_one_database(sim: Simulator, db_url: str) -> None:
     sim.add_account("111", "Second", 5)
-    commands = [[sys.executable, "-m", "etl", "sync", "--json", "--oaid", oaid] for oaid in (sim.default, "111")]
+    commands = [
+        [sys.executable, "-m", "etl", "sync", "--json", "--oaid", oaid]
+        for oaid in (sim.default, "111")
+    ]
     settings = os.environ | sim.environment | FAST | {"DATABASE_URL": db_url}
-    runs = [subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for command in commands]
+    runs = [
+        subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for command in commands
+    ]
     ended = [(run.communicate(timeout=60)[1], run.returncode) for run in runs]
     assert [code for _, code in ended] == [0, 0], ended
     db = connect_engine(db_url)

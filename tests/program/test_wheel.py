@@ -36,10 +36,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(site: Path, *arguments: str, **settings: str) -> str:
     """Run `python …` in the present directory, with the wheel and the dependencies alone; gives its stdout."""
     # -S: no .pth file is read, so that an editable installation of the checkout is not found.
-    path = os.pathsep.join([str(site), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    path = os.pathsep.join(
+        [str(site), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    )
     command = [sys.executable, "-S", *arguments]
     done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": path} | settings, capture_output=True, text=True, check=False, timeout=120
+        command,
+        env=os.environ | {"PYTHONPATH": path} | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert str(CHECKOUT) not in done.stdout + done.stderr
@@ -47,7 +54,9 @@ def run(site: Path, *arguments: str, **settings: str) -> str:
 
 
 def test_the_wheel_brings_its_migrations_its_template_and_its_types(site: Path) -> None:
-    assert {path.name for path in (site / "etl" / "migrations" / "versions").glob("*.py")} == REVISIONS
+    assert {
+        path.name for path in (site / "etl" / "migrations" / "versions").glob("*.py")
+    } == REVISIONS
     assert (site / "etl" / "migrations" / "env.py").is_file()
     assert (site / "etl" / "py.typed").is_file()
     templates = {path.relative_to(CHECKOUT) for path in (CHECKOUT / "etl").rglob("*.j2")}
@@ -56,7 +65,9 @@ def test_the_wheel_brings_its_migrations_its_template_and_its_types(site: Path) 
 
 
 def test_the_wheel_brings_one_package_a_licence_and_the_command(site: Path) -> None:
-    assert {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")} == {"etl"}, "no `migrations` beside it"
+    assert {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")} == {
+        "etl"
+    }, "no `migrations` beside it"
     (info,) = site.glob("*.dist-info")
     assert list(info.glob("licenses/LICENSE"))
     entries = ConfigParser()
@@ -66,7 +77,11 @@ def test_the_wheel_brings_one_package_a_licence_and_the_command(site: Path) -> N
 
 def test_an_empty_directory_gets_its_database_from_the_wheel(site: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
-    assert json.loads(run(site, "-m", "etl", "db", "upgrade", "--json")) == {"from": "empty", "to": HEAD, "changed": True}
+    assert json.loads(run(site, "-m", "etl", "db", "upgrade", "--json")) == {
+        "from": "empty",
+        "to": HEAD,
+        "changed": True,
+    }
     assert (tmp_path / "followers.db").is_file()
     where = "from etl.db.schema import migrations_directory; print(migrations_directory())"
     assert Path(run(site, "-c", where).strip()) == site / "etl" / "migrations"
@@ -74,6 +89,9 @@ def test_an_empty_directory_gets_its_database_from_the_wheel(site: Path, tmp_pat
 
 def test_it_syncs_and_reports_from_the_wheel(site: Path, tmp_path: Path) -> None:
     with Simulator(120) as sim:
-        assert json.loads(run(site, "-m", "etl", "sync", "--json", **sim.environment))["following"] == 120
+        assert (
+            json.loads(run(site, "-m", "etl", "sync", "--json", **sim.environment))["following"]
+            == 120
+        )
     run(site, "-m", "etl", "report", "--format", "html", "--output", "report.html")
     assert (tmp_path / "report.html").read_text().startswith("<!")

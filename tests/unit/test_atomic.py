@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.atomic import atomic_file
+from etl.files import atomic_file
 
 
 def names(directory: Path) -> list[str]:
@@ -33,7 +33,9 @@ def test_the_file_takes_its_place_only_when_it_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError])
-def test_after_any_error_the_old_file_is_as_it_was_and_nothing_else_is_left(tmp_path: Path, error: type[BaseException]) -> None:
+def test_after_any_error_the_old_file_is_as_it_was_and_nothing_else_is_left(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
     target = tmp_path / "report.html"
     target.write_text("old")
     with pytest.raises(error):
@@ -42,7 +44,9 @@ def test_after_any_error_the_old_file_is_as_it_was_and_nothing_else_is_left(tmp_
     assert names(tmp_path) == ["report.html"]
 
 
-def test_a_new_file_has_the_permissions_of_the_umask_and_an_old_one_keeps_its_own(tmp_path: Path) -> None:
+def test_a_new_file_has_the_permissions_of_the_umask_and_an_old_one_keeps_its_own(
+    tmp_path: Path,
+) -> None:
     before = os.umask(0o027)
     try:
         for name, mode in (("new", 0o640), ("secret", 0o600), ("open", 0o666)):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.reports.cells import defused
+from etl.reports.csv_cells import defused
 
 FORMULAS = ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"]
 
@@ -19,7 +19,10 @@ def test_text_that_begins_like_a_formula_is_defused(start: str) -> None:
     assert defused(f"{start}1+1") == f"'{start}1+1"
 
 
-@pytest.mark.parametrize("value", ["", "4097311281936189049", "Trà sữa = ngon", "a@b", "'quoted'", "''", -5, -0.5, None, True])
+@pytest.mark.parametrize(
+    "value",
+    ["", "4097311281936189049", "Trà sữa = ngon", "a@b", "'quoted'", "''", -5, -0.5, None, True],
+)
 def test_everything_else_stays_as_it_is(value: Any) -> None:
     assert defused(value) is value
 

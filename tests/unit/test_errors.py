@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etl import errors
-from etl.errors import EtlError, InterruptedRunError, OffsetRefusedError, RefusedError, SettingsError, gravest
+from etl.errors import (
+    EtlError,
+    InterruptedRunError,
+    OffsetRefusedError,
+    RefusedError,
+    SettingsError,
+    gravest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,21 +49,35 @@ EXIT_CODES = {
 """DESIGN §6."""
 
 SAMPLES: dict[type[EtlError], Callable[[], EtlError]] = {
-    SettingsError: lambda: SettingsError(["ESMS_API_KEY is missing", "ESMS_RATE should be a number"]),
+    SettingsError: lambda: SettingsError(
+        ["ESMS_API_KEY is missing", "ESMS_RATE should be a number"]
+    ),
     RefusedError: lambda: RefusedError("refused", code="101", hint="Check ESMS_API_KEY"),
     OffsetRefusedError: lambda: OffsetRefusedError(100),
     InterruptedRunError: lambda: InterruptedRunError(signal.SIGTERM),
 }
 
 CLASSES = sorted(
-    (each for each in vars(errors).values() if inspect.isclass(each) and issubclass(each, EtlError)),
+    (
+        each
+        for each in vars(errors).values()
+        if inspect.isclass(each) and issubclass(each, EtlError)
+    ),
     key=lambda each: each.__name__,
 )
 
-TELLS_BY_ITSELF = {"EtlError", "SettingsError", "UsageError", "UnreachableError", "InterruptedRunError"}
+TELLS_BY_ITSELF = {
+    "EtlError",
+    "SettingsError",
+    "UsageError",
+    "UnreachableError",
+    "InterruptedRunError",
+}
 """Bases, and those whose message already names the setting or argument."""
 
-NAMES_SOMETHING = re.compile(r"ESMS_[A-Z]|ETL_[A-Z]|DATABASE_URL|TMPDIR|`?etl( \w+)+|eSMS|backup|Run again|60 s|report")
+NAMES_SOMETHING = re.compile(
+    r"ESMS_[A-Z]|ETL_[A-Z]|DATABASE_URL|TMPDIR|`?etl( \w+)+|eSMS|backup|Run again|60 s|report"
+)
 
 
 def sample(kind: type[EtlError]) -> EtlError:
@@ -69,7 +90,14 @@ def test_every_error_ends_the_program_with_its_documented_exit_code(kind: type[E
 
 
 def test_the_exit_codes_are_those_of_sysexits() -> None:
-    assert (os.EX_DATAERR, os.EX_UNAVAILABLE, os.EX_TEMPFAIL, os.EX_PROTOCOL, os.EX_NOPERM, os.EX_CONFIG) == (
+    assert (
+        os.EX_DATAERR,
+        os.EX_UNAVAILABLE,
+        os.EX_TEMPFAIL,
+        os.EX_PROTOCOL,
+        os.EX_NOPERM,
+        os.EX_CONFIG,
+    ) == (
         65,
         69,
         75,

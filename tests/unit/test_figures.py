@@ -12,9 +12,9 @@ from etl.errors import UsageError
 from etl.model import Account, Change, Snapshot
 from etl.reports.churn import Question
 from etl.reports.figures import MOST_BARS, Cohort, Period, account_report
+from etl.reports.gaps import Unseen, unseen
 from etl.reports.periods import By, Span, chosen_span, month_number, split, whole
 from etl.reports.queries import LostUser, StayCount
-from etl.reports.unseen import Unseen, unseen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +31,23 @@ def day(text: str) -> date:
 class Runs(list[Snapshot]):
     """The runs of an OA, in the order in which they are written down."""
 
-    def run(self, on: date, status: str = "complete", *, reason: str | None = None, **counts: int) -> Runs:
+    def run(
+        self, on: date, status: str = "complete", *, reason: str | None = None, **counts: int
+    ) -> Runs:
         """One run; of an applied one every count that is not given is 0, and who followed after it follows from them."""
         applied = status in {"complete", "partial"}
         if applied:
             counts = {"baseline": 0, "followed": 0, "refollowed": 0, "unfollowed": 0, **counts}
-            before = next((each.following or 0 for each in reversed(self) if each.following is not None), 0)
-            counts["following"] = before + counts["baseline"] + counts["followed"] + counts["refollowed"] - counts["unfollowed"]
+            before = next(
+                (each.following or 0 for each in reversed(self) if each.following is not None), 0
+            )
+            counts["following"] = (
+                before
+                + counts["baseline"]
+                + counts["followed"]
+                + counts["refollowed"]
+                - counts["unfollowed"]
+            )
         taken_at = datetime.combine(on, time(2), UTC)
         values: dict[str, Any] = dict(counts)
         snapshot = Snapshot(len(self) + 1, OA.oaid, status, taken_at, on, reason=reason)
@@ -62,18 +72,28 @@ def told(period: Period, *names: str) -> tuple[Any, ...]:
     return tuple(getattr(period, name) for name in names)
 
 
-# --- periods ---------------------------------------------------------------------------------------------------------
+# --- periods
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_baseline_is_no_win_and_the_rates_are_shares_of_who_was_there_before() -> None:
-    runs = Runs().run(day("10-01"), baseline=100).run(day("10-02"), followed=10, refollowed=2, unfollowed=5)
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=100)
+        .run(day("10-02"), followed=10, refollowed=2, unfollowed=5)
+    )
     total = report(runs).total
     assert told(total, "following_start", "baseline", "net", "following_end") == (0, 100, 7, 107)
     assert (total.churn_rate, total.growth_rate) == (0.05, 0.07)
 
 
 def test_each_period_starts_where_the_one_before_it_ended() -> None:
-    runs = Runs().run(day("10-01"), baseline=50).run(day("10-06"), followed=9, unfollowed=4).run(day("10-13"), unfollowed=11)
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=50)
+        .run(day("10-06"), followed=9, unfollowed=4)
+        .run(day("10-13"), unfollowed=11)
+    )
     first, second, third = report(runs, By.WEEK).periods
     assert (first.following_end, second.following_start) == (50, 50)
     assert (second.following_end, third.following_start) == (55, 55)
@@ -83,34 +103,75 @@ def test_each_period_starts_where_the_one_before_it_ended() -> None:
 
 def test_what_happens_twice_within_a_period_counts_twice() -> None:
     """Who follows and unfollows on one day, in two runs, is in both counts."""
-    runs = Runs().run(day("10-01"), baseline=10).run(day("10-02"), followed=3).run(day("10-02"), unfollowed=3)
-    assert told(report(runs).periods[1], "followed", "unfollowed", "net", "churn_rate") == (3, 3, 0, 0.3)
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=10)
+        .run(day("10-02"), followed=3)
+        .run(day("10-02"), unfollowed=3)
+    )
+    assert told(report(runs).periods[1], "followed", "unfollowed", "net", "churn_rate") == (
+        3,
+        3,
+        0,
+        0.3,
+    )
 
 
 def test_without_a_reading_of_the_whole_list_nobody_knows_who_left() -> None:
-    runs = Runs().run(day("10-01"), baseline=10).run(day("10-02"), "partial", reason="torn", followed=2).run(day("10-03"))
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=10)
+        .run(day("10-02"), "partial", reason="torn", followed=2)
+        .run(day("10-03"))
+    )
     partial = report(runs).periods[1]
     assert told(partial, "followed", "following_end", "partial") == (2, 12, 1)
-    assert told(partial, "unfollowed", "net", "churn_rate", "growth_rate") == (None, None, None, None)
+    assert told(partial, "unfollowed", "net", "churn_rate", "growth_rate") == (
+        None,
+        None,
+        None,
+        None,
+    )
 
 
 def test_without_any_reading_nobody_knows_anything() -> None:
-    runs = Runs().run(day("10-01"), baseline=10).run(day("10-02"), "failed", reason="unreachable").run(day("10-03"))
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=10)
+        .run(day("10-02"), "failed", reason="unreachable")
+        .run(day("10-03"))
+    )
     unknown = report(runs).periods[1]
     assert unknown.following_start == 10
-    names = ("followed", "refollowed", "unfollowed", "net", "following_end", "churn_rate", "growth_rate")
+    names = (
+        "followed",
+        "refollowed",
+        "unfollowed",
+        "net",
+        "following_end",
+        "churn_rate",
+        "growth_rate",
+    )
     assert told(unknown, *names) == (None,) * len(names)
 
 
 def test_the_counts_of_runs_that_were_not_applied_enter_no_figure() -> None:
-    runs = Runs().run(day("10-01"), baseline=100).run(day("10-02"), "held", followed=7, unfollowed=70, reason="mass_unfollow")
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=100)
+        .run(day("10-02"), "held", followed=7, unfollowed=70, reason="mass_unfollow")
+    )
     runs.run(day("10-03"), "undone").run(day("10-04"), "running")
     assert told(report(runs).total, "followed", "unfollowed", "following_end") == (0, 0, 100)
 
 
 def test_a_share_of_nobody_is_no_rate() -> None:
     runs = Runs().run(day("10-01")).run(day("10-02"), followed=5)
-    assert told(report(runs).periods[1], "following_start", "churn_rate", "growth_rate") == (0, None, None)
+    assert told(report(runs).periods[1], "following_start", "churn_rate", "growth_rate") == (
+        0,
+        None,
+        None,
+    )
 
 
 def test_the_first_reading_alone_has_nothing_to_compare_with() -> None:
@@ -118,8 +179,16 @@ def test_the_first_reading_alone_has_nothing_to_compare_with() -> None:
 
 
 def test_a_period_tells_when_the_list_had_last_been_read_whole() -> None:
-    runs = Runs().run(day("10-01"), baseline=10).run(day("10-02"), "partial", reason="torn").run(day("10-05"), unfollowed=1)
-    assert [each.observed_since for each in report(runs).periods if each.complete] == [None, datetime(2026, 10, 1, 2, tzinfo=UTC)]
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=10)
+        .run(day("10-02"), "partial", reason="torn")
+        .run(day("10-05"), unfollowed=1)
+    )
+    assert [each.observed_since for each in report(runs).periods if each.complete] == [
+        None,
+        datetime(2026, 10, 1, 2, tzinfo=UTC),
+    ]
 
 
 def test_where_periods_are_too_many_to_be_drawn_the_bars_are_longer_ones() -> None:
@@ -146,15 +215,26 @@ def test_weeks_begin_on_monday_and_months_on_the_first_and_the_ends_of_the_span_
 @pytest.mark.parametrize("by", list(By))
 def test_periods_cover_every_day_of_the_span_once(by: By) -> None:
     span = Span(date(2023, 12, 27), date(2024, 3, 2))
-    days = [each.first + timedelta(days=number) for each in split(span, by) for number in range(each.days)]
+    days = [
+        each.first + timedelta(days=number)
+        for each in split(span, by)
+        for number in range(each.days)
+    ]
     assert days == [span.first + timedelta(days=number) for number in range(span.days)]
 
 
-# --- which days ------------------------------------------------------------------------------------------------------
+# --- which days
+# ------------------------------------------------------------------------------------------------------
 
 
 def chosen(since: str | None = None, until: str | None = None) -> Span:
-    runs = Runs().run(day("10-01"), "failed").run(day("10-03"), baseline=9).run(day("10-08")).run(day("10-09"), "failed")
+    runs = (
+        Runs()
+        .run(day("10-01"), "failed")
+        .run(day("10-03"), baseline=9)
+        .run(day("10-08"))
+        .run(day("10-09"), "failed")
+    )
     limits = {"since": since and day(since), "until": until and day(until)}
     return chosen_span(runs, OA.oaid, today=day("10-12"), **limits)  # type: ignore[arg-type]
 
@@ -170,16 +250,23 @@ def test_dates_beyond_what_was_read_are_taken_back_to_it_but_never_past_today() 
 
 @pytest.mark.parametrize(
     ("since", "until", "words"),
-    [(None, "10-02", "--until 2026-10-02 lies before the first snapshot"), ("10-10", None, "--since 2026-10-10 lies after")],
+    [
+        (None, "10-02", "--until 2026-10-02 lies before the first snapshot"),
+        ("10-10", None, "--since 2026-10-10 lies after"),
+    ],
 )
-def test_a_time_in_which_nothing_was_read_is_refused(since: str | None, until: str | None, words: str) -> None:
+def test_a_time_in_which_nothing_was_read_is_refused(
+    since: str | None, until: str | None, words: str
+) -> None:
     with pytest.raises(UsageError, match=words):
         chosen(since, until)
 
 
 def test_an_oa_that_was_never_read_is_refused() -> None:
     with pytest.raises(UsageError, match="no complete or partial snapshot yet"):
-        chosen_span(Runs().run(day("10-01"), "failed"), OA.oaid, since=None, until=None, today=day("10-02"))
+        chosen_span(
+            Runs().run(day("10-01"), "failed"), OA.oaid, since=None, until=None, today=day("10-02")
+        )
 
 
 def test_since_after_until_is_refused() -> None:
@@ -187,26 +274,48 @@ def test_since_after_until_is_refused() -> None:
         Question(since=day("10-02"), until=day("10-01"))
 
 
-# --- the curve -------------------------------------------------------------------------------------------------------
+# --- the curve
+# -------------------------------------------------------------------------------------------------------
 
 
-def test_the_curve_has_one_point_a_day_the_last_of_the_day_and_breaks_where_no_list_was_read_whole() -> None:
-    runs = Runs().run(day("10-01"), baseline=10).run(day("10-01"), followed=1).run(day("10-02"), followed=1)
-    runs.run(day("10-03"), "partial", reason="torn", followed=5).run(day("10-04"), unfollowed=2).run(day("10-06"))
+def test_the_curve_has_one_point_a_day_the_last_of_the_day_and_breaks_where_no_list_was_read_whole() -> (
+    None
+):
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=10)
+        .run(day("10-01"), followed=1)
+        .run(day("10-02"), followed=1)
+    )
+    runs.run(day("10-03"), "partial", reason="torn", followed=5).run(
+        day("10-04"), unfollowed=2
+    ).run(day("10-06"))
     figures = report(runs)
     assert [(each.day.day, each.following, each.complete) for each in figures.curve] == [
         (1, 11, True), (2, 12, True), (3, 17, False), (4, 15, True), (6, 15, True),
     ]  # fmt: skip
-    assert figures.curve_gaps == (Span(day("10-03"), day("10-03")), Span(day("10-05"), day("10-05")))
+    assert figures.curve_gaps == (
+        Span(day("10-03"), day("10-03")),
+        Span(day("10-05"), day("10-05")),
+    )
     assert figures.days_seen == 4
 
 
-# --- cohorts, survival, time as a follower ---------------------------------------------------------------------------
+# --- cohorts, survival, time as a follower
+# ---------------------------------------------------------------------------
 
 SEP, OCT, NOV = (month_number(day(f"{month}-01")) for month in ("09", "10", "11"))
 THREE_MONTHS = [
     Snapshot(
-        number, OA.oaid, "complete", datetime.combine(on, time(2), UTC), on, baseline=0, followed=0, refollowed=0, unfollowed=0
+        number,
+        OA.oaid,
+        "complete",
+        datetime.combine(on, time(2), UTC),
+        on,
+        baseline=0,
+        followed=0,
+        refollowed=0,
+        unfollowed=0,
     )
     for number, on in enumerate((day("09-10"), day("10-10"), day("11-10")), 1)
 ]
@@ -225,7 +334,9 @@ def test_a_cohort_counts_who_follows_at_the_end_of_each_month_also_after_a_retur
     assert (october.users, october.following) == (4, (0, 0))
 
 
-def test_the_baseline_and_who_followed_before_the_span_are_in_no_cohort_and_not_in_the_curve_of_survival() -> None:
+def test_the_baseline_and_who_followed_before_the_span_are_in_no_cohort_and_not_in_the_curve_of_survival() -> (
+    None
+):
     """Left-truncated: nobody knows since when the baseline follows, and of earlier arrivals only the survivors are left."""
     stays = [
         StayCount(Change.BASELINE, None, SEP, OCT, 30, 100),
@@ -241,7 +352,10 @@ def test_the_baseline_and_who_followed_before_the_span_are_in_no_cohort_and_not_
 
 
 def test_a_return_is_no_second_experiment_of_survival() -> None:
-    stays = [StayCount(Change.FOLLOWED, SEP, SEP, OCT, 30, 2), StayCount(Change.REFOLLOWED, SEP, OCT, None, 31, 2)]
+    stays = [
+        StayCount(Change.FOLLOWED, SEP, SEP, OCT, 30, 2),
+        StayCount(Change.REFOLLOWED, SEP, OCT, None, 31, 2),
+    ]
     assert report(THREE_MONTHS, stays=stays).survival.users == 2
 
 
@@ -275,13 +389,22 @@ def test_a_recent_unfollow_tells_how_long_it_was_unless_it_began_before_we_looke
     assert (unknown.followed_at, unknown.days) == (None, None)
 
 
-# --- what we could not see -------------------------------------------------------------------------------------------
+# --- what we could not see
+# -------------------------------------------------------------------------------------------
 
 
 def test_runs_in_a_row_that_ended_alike_are_one_stretch_with_the_word_of_their_reason() -> None:
-    runs = Runs().run(day("10-01"), baseline=9).run(day("10-02"), "failed", reason="unreachable: no answer from x")
-    runs.run(day("10-03"), "failed", reason="unreachable: other words").run(day("10-04"), "partial", reason="torn")
-    runs.run(day("10-05"), "held", reason="mass_unfollow", unfollowed=70).run(day("10-06"), "undone").run(day("10-07"))
+    runs = (
+        Runs()
+        .run(day("10-01"), baseline=9)
+        .run(day("10-02"), "failed", reason="unreachable: no answer from x")
+    )
+    runs.run(day("10-03"), "failed", reason="unreachable: other words").run(
+        day("10-04"), "partial", reason="torn"
+    )
+    runs.run(day("10-05"), "held", reason="mass_unfollow", unfollowed=70).run(
+        day("10-06"), "undone"
+    ).run(day("10-07"))
     assert unseen(runs, Span(day("10-01"), day("10-07")), today=day("10-07")) == (
         Unseen("failed", day("10-02"), day("10-03"), 2, "unreachable"),
         Unseen("partial", day("10-04"), day("10-04"), 1, "torn"),
@@ -293,13 +416,19 @@ def test_runs_in_a_row_that_ended_alike_are_one_stretch_with_the_word_of_their_r
 def test_a_gap_is_measured_by_the_usual_interval_between_runs() -> None:
     daily = Runs().run(day("10-01")).run(day("10-02")).run(day("10-03")).run(day("10-06"))
     weekly = Runs().run(day("10-01")).run(day("10-08")).run(day("10-15")).run(day("10-29"))
-    assert unseen(daily, Span(day("10-01"), day("10-06")), today=day("10-06")) == (Unseen("gap", day("10-04"), day("10-05")),)
-    assert unseen(weekly, Span(day("10-01"), day("10-29")), today=day("10-29")) == (Unseen("gap", day("10-16"), day("10-28")),)
+    assert unseen(daily, Span(day("10-01"), day("10-06")), today=day("10-06")) == (
+        Unseen("gap", day("10-04"), day("10-05")),
+    )
+    assert unseen(weekly, Span(day("10-01"), day("10-29")), today=day("10-29")) == (
+        Unseen("gap", day("10-16"), day("10-28")),
+    )
 
 
 def test_a_schedule_that_stopped_is_a_gap_that_lasts() -> None:
     runs = Runs().run(day("10-01")).run(day("10-02")).run(day("10-03"))
-    assert unseen(runs, Span(day("10-01"), day("10-03")), today=day("10-20")) == (Unseen("gap", day("10-04"), None),)
+    assert unseen(runs, Span(day("10-01"), day("10-03")), today=day("10-20")) == (
+        Unseen("gap", day("10-04"), None),
+    )
     assert unseen(runs, Span(day("10-01"), day("10-02")), today=day("10-20")) == ()
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.guard import (
+from etl.model import Diff, Reason
+from etl.sync.guard import (
     MASS_UNFOLLOW,
     NOBODY_SEEN,
     TOLERATED_USERS,
@@ -19,7 +20,6 @@ from etl.guard import (
     tolerated_gap,
     twins,
 )
-from etl.model import Diff, Reason
 
 
 def look(
@@ -36,10 +36,26 @@ def look(
 ) -> Look:
     """A look that closed on an unchanging Total and counts up to it, unless told otherwise."""
     first = total if total_first is None else total_first
-    return Look(first, total, steady, closed, ceiling, offset_ignored, total if distinct is None else distinct, new, same_as)
+    return Look(
+        first,
+        total,
+        steady,
+        closed,
+        ceiling,
+        offset_ignored,
+        total if distinct is None else distinct,
+        new,
+        same_as,
+    )
 
 
-def doubted(*looks: Look, missing: int = 0, seen: int = 1_000, tolerance: float = 0.005, gap: int | None = None) -> Reason | None:
+def doubted(
+    *looks: Look,
+    missing: int = 0,
+    seen: int = 1_000,
+    tolerance: float = 0.005,
+    gap: int | None = None,
+) -> Reason | None:
     return doubt(looks, missing=missing, seen=seen, tolerance=tolerance, previous_gap=gap)
 
 
@@ -59,7 +75,13 @@ def test_one_look_is_enough_where_it_closed_counts_up_and_misses_nobody_known() 
         (look(steady=False, new=1_000), 0),
         (look(new=1_000), 1),
     ],
-    ids=["torn", "one fewer than Total", "one more than Total", "a moving Total", "somebody known is missing"],
+    ids=[
+        "torn",
+        "one fewer than Total",
+        "one more than Total",
+        "a moving Total",
+        "somebody known is missing",
+    ],
 )
 def test_one_look_is_not_enough_where_any_of_it_fails(first: Look, missing: int) -> None:
     assert not enough([first], missing_from_last=missing)
@@ -79,7 +101,9 @@ def test_a_first_look_that_found_nobody_at_all_is_not_yet_enough_where_somebody_
     assert enough([nobody, look(total=0, distinct=0, same_as=(0,))], missing_from_last=5)
 
 
-@pytest.mark.parametrize("hopeless", [look(closed=False, ceiling=True), look(closed=False, offset_ignored=True)])
+@pytest.mark.parametrize(
+    "hopeless", [look(closed=False, ceiling=True), look(closed=False, offset_ignored=True)]
+)
 def test_looking_again_cures_no_ceiling_and_no_ignored_offset(hopeless: Look) -> None:
     assert enough([hopeless], missing_from_last=7)
 
@@ -94,11 +118,19 @@ def test_looking_again_cures_no_ceiling_and_no_ignored_offset(hopeless: Look) ->
         ([look(closed=False, steady=False), look(closed=False, same_as=(0,))], False),
         ([look(closed=False), look(closed=False, steady=False, same_as=(0,))], False),
         ([look(closed=False, distinct=999), look(closed=False, distinct=999, same_as=(0,))], False),
-        ([look(total=1_001, distinct=1_000, closed=False), look(closed=False, same_as=(0,))], False),
-        ([look(closed=False), look(total=1_001, distinct=1_000, closed=False, same_as=(0,))], False),
+        (
+            [look(total=1_001, distinct=1_000, closed=False), look(closed=False, same_as=(0,))],
+            False,
+        ),
+        (
+            [look(closed=False), look(total=1_001, distinct=1_000, closed=False, same_as=(0,))],
+            False,
+        ),
     ],
 )
-def test_twins_saw_the_identical_set_of_the_size_of_one_unchanging_total(looks: list[Look], *, they_are: bool) -> None:
+def test_twins_saw_the_identical_set_of_the_size_of_one_unchanging_total(
+    looks: list[Look], *, they_are: bool
+) -> None:
     assert twins(looks) is they_are
     assert enough(looks, missing_from_last=7) is they_are
 
@@ -113,7 +145,10 @@ def test_one_closed_look_is_believed_where_nobody_would_be_marked() -> None:
 
 def test_two_closed_looks_are_needed_to_mark_anybody() -> None:
     assert doubted(look(), missing=1) == Reason.TORN
-    assert doubted(look(), look(closed=False), look(closed=False), look(closed=False), missing=1) == Reason.TORN
+    assert (
+        doubted(look(), look(closed=False), look(closed=False), look(closed=False), missing=1)
+        == Reason.TORN
+    )
     assert doubted(look(), look(), missing=1) is None
 
 
@@ -124,8 +159,18 @@ def test_no_closed_look_at_all_is_torn() -> None:
 
 def test_twins_are_whole_seams_or_not_even_where_somebody_is_missing() -> None:
     assert doubted(look(closed=False), look(closed=False, same_as=(0,)), missing=5) is None
-    assert doubted(look(closed=False), look(closed=False), look(closed=False, same_as=(1,)), missing=5) is None
-    assert doubted(look(closed=False, distinct=999), look(closed=False, distinct=999, same_as=(0,)), missing=5) == Reason.TORN
+    assert (
+        doubted(look(closed=False), look(closed=False), look(closed=False, same_as=(1,)), missing=5)
+        is None
+    )
+    assert (
+        doubted(
+            look(closed=False, distinct=999),
+            look(closed=False, distinct=999, same_as=(0,)),
+            missing=5,
+        )
+        == Reason.TORN
+    )
 
 
 def test_a_look_that_closed_at_the_ceiling_marks_nobody() -> None:
@@ -138,7 +183,10 @@ def test_a_look_that_closed_at_the_ceiling_marks_nobody() -> None:
 
 def test_an_ignored_offset_outranks_every_other_doubt() -> None:
     assert (
-        doubted(look(), look(), look(closed=False, ceiling=True, offset_ignored=True), missing=1, seen=1) == Reason.OFFSET_IGNORED
+        doubted(
+            look(), look(), look(closed=False, ceiling=True, offset_ignored=True), missing=1, seen=1
+        )
+        == Reason.OFFSET_IGNORED
     )
 
 
@@ -150,12 +198,16 @@ def test_an_ignored_offset_outranks_every_other_doubt() -> None:
     [(0, 0.005, 5), (10, 0.5, 5), (12, 0.5, 6), (1_000, 0.005, 5), (1_199, 0.005, 5), (1_200, 0.005, 6), (100_000, 0.005, 500),
      (10**9, 0, 5)],
 )  # fmt: skip
-def test_the_tolerated_gap_is_a_share_but_at_least_five_users(total: int, share: float, users: int) -> None:
+def test_the_tolerated_gap_is_a_share_but_at_least_five_users(
+    total: int, share: float, users: int
+) -> None:
     assert tolerated_gap(total, share) == users
 
 
 @pytest.mark.parametrize(("total", "allowed"), [(3, 5), (1_000, 5), (10_000, 50)])
-def test_a_gap_at_the_tolerance_is_believed_and_one_user_more_is_not(total: int, allowed: int) -> None:
+def test_a_gap_at_the_tolerance_is_believed_and_one_user_more_is_not(
+    total: int, allowed: int
+) -> None:
     assert doubted(look(total=total), seen=total - allowed) is None
     assert doubted(look(total=total), seen=total - allowed - 1) == Reason.TOTAL_GAP
 
@@ -180,7 +232,10 @@ def test_what_total_grew_while_it_was_read_is_granted_on_top_of_the_gap_before()
 
 
 def test_growth_counts_from_the_first_look_to_the_last() -> None:
-    looks = look(total_first=997, total=998, steady=False), look(total_first=998, total=1_000, steady=False)
+    looks = (
+        look(total_first=997, total=998, steady=False),
+        look(total_first=998, total=1_000, steady=False),
+    )
     assert doubted(*looks, seen=997, gap=0) is None
     assert doubted(*looks, seen=996, gap=0) == Reason.TOTAL_GAP
 
@@ -196,11 +251,20 @@ def test_a_snapshot_before_that_saw_more_than_its_total_counts_as_without_a_gap(
 
 
 @given(
-    total=st.integers(0, 10**6), seen=st.integers(0, 10**6), gap=st.none() | st.integers(-100, 10**6), share=st.floats(0, 0.99)
+    total=st.integers(0, 10**6),
+    seen=st.integers(0, 10**6),
+    gap=st.none() | st.integers(-100, 10**6),
+    share=st.floats(0, 0.99),
 )
-def test_whatever_is_believed_lies_within_the_tolerance(total: int, seen: int, gap: int | None, share: float) -> None:
-    verdict = doubt([look(total=total, distinct=seen)], missing=0, seen=seen, tolerance=share, previous_gap=gap)
-    within = total - seen <= max(TOLERATED_USERS, int(total * share)) and (gap is None or total - seen <= max(gap, 0))
+def test_whatever_is_believed_lies_within_the_tolerance(
+    total: int, seen: int, gap: int | None, share: float
+) -> None:
+    verdict = doubt(
+        [look(total=total, distinct=seen)], missing=0, seen=seen, tolerance=share, previous_gap=gap
+    )
+    within = total - seen <= max(TOLERATED_USERS, int(total * share)) and (
+        gap is None or total - seen <= max(gap, 0)
+    )
     assert (verdict is None) is within
 
 
@@ -209,13 +273,20 @@ def test_whatever_is_believed_lies_within_the_tolerance(total: int, seen: int, g
 LIMITS = GuardLimits(max_share=0.2, floor=20)
 
 
-def held(following: int, unfollowed: int, *, seen: int | None = None, limits: GuardLimits = LIMITS) -> str | None:
+def held(
+    following: int, unfollowed: int, *, seen: int | None = None, limits: GuardLimits = LIMITS
+) -> str | None:
     seen = following - unfollowed if seen is None else seen
     return hold(Diff(following, unfollowed=unfollowed), seen=seen, limits=limits)
 
 
-@pytest.mark.parametrize(("following", "most"), [(100, 20), (101, 20), (105, 21), (1_000, 200), (1_004, 200), (1_005, 201)])
-def test_a_share_exactly_met_is_applied_and_one_user_more_is_held(following: int, most: int) -> None:
+@pytest.mark.parametrize(
+    ("following", "most"),
+    [(100, 20), (101, 20), (105, 21), (1_000, 200), (1_004, 200), (1_005, 201)],
+)
+def test_a_share_exactly_met_is_applied_and_one_user_more_is_held(
+    following: int, most: int
+) -> None:
     assert held(following, most) is None
     assert held(following, most + 1) == MASS_UNFOLLOW
 
@@ -250,6 +321,8 @@ def test_what_the_operator_lets_through_is_bounded() -> None:
     assert held(331, 331, limits=allowing) == NOBODY_SEEN
 
 
-@pytest.mark.parametrize(("held_before", "lets"), [(0, 0), (9, 9), (10, 11), (21, 23), (300, 330), (309, 339)])
+@pytest.mark.parametrize(
+    ("held_before", "lets"), [(0, 0), (9, 9), (10, 11), (21, 23), (300, 330), (309, 339)]
+)
 def test_a_tenth_more_than_was_held_is_let_through(held_before: int, lets: int) -> None:
     assert let_through(held_before) == lets

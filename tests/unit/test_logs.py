@@ -17,7 +17,17 @@ from etl.model import Snapshot
 from etl.observe.logs import closing_event, configure_logging, failure_event, logger, retry_event
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
-SNAPSHOT = Snapshot(7, "123", "complete", taken_at=AT, taken_on=date(2026, 11, 23), finished_at=AT, total=9, seen=9, following=9)
+SNAPSHOT = Snapshot(
+    7,
+    "123",
+    "complete",
+    taken_at=AT,
+    taken_on=date(2026, 11, 23),
+    finished_at=AT,
+    total=9,
+    seen=9,
+    following=9,
+)
 
 
 class Terminal(StringIO):
@@ -27,14 +37,22 @@ class Terminal(StringIO):
         return True
 
 
-def lines(status: str = "complete", *, form: str = "json", level: str = "info", into: StringIO | None = None) -> list[str]:
+def lines(
+    status: str = "complete",
+    *,
+    form: str = "json",
+    level: str = "info",
+    into: StringIO | None = None,
+) -> list[str]:
     """What is written of a run with one retry and one OA."""
     into = into or StringIO()
     with redirect_stderr(into):
         configure_logging(form, level)
         log = logger()
         log.debug("page", oaid="123")
-        retry_event(log, oaid="123", offset=49, attempt=2, wait_s=0.12345, reason="eSMS answered HTTP 503")
+        retry_event(
+            log, oaid="123", offset=49, attempt=2, wait_s=0.12345, reason="eSMS answered HTTP 503"
+        )
         snapshot = Snapshot(7, "123", status, taken_at=AT, taken_on=AT.date())
         closing_event(log, snapshot, duration_s=1.5, exit_code=0)
     return into.getvalue().splitlines()
@@ -48,7 +66,9 @@ def told(event: str, error: Any, *, cause: BaseException | None = None) -> dict[
         if event == "run failed":
             failure_event(logger(), error)
         else:
-            closing_event(logger(), SNAPSHOT, duration_s=1.5, exit_code=error.exit_code, error=error)
+            closing_event(
+                logger(), SNAPSHOT, duration_s=1.5, exit_code=error.exit_code, error=error
+            )
     line: dict[str, Any] = json.loads(into.getvalue())
     assert line["event"] == event
     return line
@@ -92,7 +112,9 @@ def test_the_level_says_whether_somebody_should_look(status: str, level: str) ->
     assert json.loads(lines(status)[-1])["level"] == level
 
 
-@pytest.mark.parametrize(("level", "events"), [("debug", 3), ("info", 2), ("warning", 0), ("error", 0)])
+@pytest.mark.parametrize(
+    ("level", "events"), [("debug", 3), ("info", 2), ("warning", 0), ("error", 0)]
+)
 def test_nothing_below_the_level_is_written(level: str, events: int) -> None:
     assert len(lines(level=level)) == events
 
@@ -106,13 +128,15 @@ def test_the_closing_line_has_the_snapshots_fields_and_only_those_that_are_known
     assert line == {
         "event": "sync", "level": "info", "snapshot_id": 7, "oaid": "123", "status": "complete",
         "taken_at": "2026-11-23T02:00:00+00:00", "taken_on": "2026-11-23", "finished_at": "2026-11-23T02:00:00+00:00",
-        "total": 9, "seen": 9, "following": 9, "duration_s": 1.5, "exit_code": 0,
+        "total": 9, "seen": 9, "following": 9, "source": "followers", "duration_s": 1.5, "exit_code": 0,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("event", ["sync", "run failed"])
 def test_an_error_brings_its_advice_along(event: str) -> None:
-    line = told(event, RefusedError("eSMS answered code 101", code="101", hint="Check ESMS_API_KEY."))
+    line = told(
+        event, RefusedError("eSMS answered code 101", code="101", hint="Check ESMS_API_KEY.")
+    )
     assert (line["hint"], line["exit_code"]) == ("Check ESMS_API_KEY.", 77)
     assert "trace" not in line
 
@@ -140,7 +164,13 @@ print("done")
 
 def test_a_full_disk_under_stderr_silences_the_log_and_ends_nothing() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
-        done = subprocess.run([sys.executable, "-c", LOG_TWICE], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", LOG_TWICE],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
     assert (done.returncode, done.stdout) == (0, "done\n")
 
 
@@ -148,7 +178,11 @@ def test_a_reader_of_stderr_that_has_gone_ends_nothing() -> None:
     with subprocess.Popen(["true"], stdin=subprocess.PIPE) as reader:
         reader.wait()
         done = subprocess.run(
-            [sys.executable, "-c", LOG_TWICE], stdout=subprocess.PIPE, stderr=reader.stdin, text=True, check=False
+            [sys.executable, "-c", LOG_TWICE],
+            stdout=subprocess.PIPE,
+            stderr=reader.stdin,
+            text=True,
+            check=False,
         )
     assert (done.returncode, done.stdout) == (0, "done\n")
 
@@ -160,7 +194,8 @@ def test_a_closed_stderr_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [("held", "--allow-mass-unfollow"), ("partial", "Nobody was marked"), ("complete", None)]
+    ("status", "words"),
+    [("held", "--allow-mass-unfollow"), ("partial", "Nobody was marked"), ("complete", None)],
 )
 def test_what_is_no_error_and_yet_wants_somebody_says_what(status: str, words: str | None) -> None:
     hint = json.loads(lines(status)[-1]).get("hint")

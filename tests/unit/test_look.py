@@ -13,15 +13,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from etl.errors import EsmsUnavailableError, EtlError, OffsetRefusedError
-from etl.look import LARGEST_DOCUMENTED_OFFSET, Reading, Workers, leads_on, seam_holds
 from etl.model import Page, Reason, Sweep
-from etl.spool import Spool
-from etl.sweep import SweepLimits, sweep
+from etl.sync.look import LARGEST_DOCUMENTED_OFFSET, Reading, Workers, leads_on, seam_holds
+from etl.sync.spool import Spool
+from etl.sync.sweep import SweepLimits, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from etl.guard import Look
+    from etl.sync.guard import Look
 
 
 def pages_of(text: str, offset: int = 0) -> Page:
@@ -50,15 +50,24 @@ def pages_of(text: str, offset: int = 0) -> Page:
         ("", "", False),
     ],
 )
-def test_a_seam_holds_where_a_suffix_of_the_left_page_is_a_prefix_of_the_right(left: str, right: str, *, holds: bool) -> None:
+def test_a_seam_holds_where_a_suffix_of_the_left_page_is_a_prefix_of_the_right(
+    left: str, right: str, *, holds: bool
+) -> None:
     assert seam_holds(pages_of(left), pages_of(right)) is holds
 
 
 def hang_together(left: str, right: str) -> bool:
-    return any(left[-shared:] == right[:shared] for shared in range(1, min(len(left), len(right)) + 1))
+    return any(
+        left[-shared:] == right[:shared] for shared in range(1, min(len(left), len(right)) + 1)
+    )
 
 
-@given(left=st.permutations("abcde"), right=st.permutations("abcdefg"), cut=st.integers(0, 5), length=st.integers(0, 7))
+@given(
+    left=st.permutations("abcde"),
+    right=st.permutations("abcdefg"),
+    cut=st.integers(0, 5),
+    length=st.integers(0, 7),
+)
 def test_seams_of_pages_that_name_everybody_once_are_what_brute_force_finds(
     left: list[str], right: list[str], cut: int, length: int
 ) -> None:
@@ -67,7 +76,9 @@ def test_seams_of_pages_that_name_everybody_once_are_what_brute_force_finds(
 
 
 @given(left=st.text("abc", max_size=6), right=st.text("abc", max_size=6))
-def test_where_a_page_names_somebody_twice_no_seam_is_believed_that_is_none(left: str, right: str) -> None:
+def test_where_a_page_names_somebody_twice_no_seam_is_believed_that_is_none(
+    left: str, right: str
+) -> None:
     assert not seam_holds(pages_of(left), pages_of(right)) or hang_together(left, right)
 
 
@@ -102,7 +113,11 @@ class InMemory:
             self.happen(self, len(self.asked))
             if self.refuse_from is not None and offset >= self.refuse_from:
                 raise OffsetRefusedError(offset)
-            served = [] if self.empty_from is not None and offset >= self.empty_from else self.users[offset : offset + self.size]
+            served = (
+                []
+                if self.empty_from is not None and offset >= self.empty_from
+                else self.users[offset : offset + self.size]
+            )
             return Page(offset, tuple(served), self.total(self))
 
 
@@ -125,11 +140,15 @@ def nobody_watches(_: int, __: int) -> None:
 def look_at(world: InMemory, *, concurrency: int = 1) -> Seen:
     users: set[str] = set()
     with Workers(world.fetch, concurrency) as workers:
-        reading = Reading(workers, lambda page: users.update(page.users), tolerance=0.005, on_page=nobody_watches)
+        reading = Reading(
+            workers, lambda page: users.update(page.users), tolerance=0.005, on_page=nobody_watches
+        )
         return Seen(reading.read(), users)
 
 
-def sweep_of(world: InMemory, *, known: list[str] | None = None, concurrency: int = 1) -> tuple[Sweep, set[str]]:
+def sweep_of(
+    world: InMemory, *, known: list[str] | None = None, concurrency: int = 1
+) -> tuple[Sweep, set[str]]:
     with Spool() as spool:
         swept = sweep(
             world.fetch,
@@ -146,7 +165,9 @@ SIZES = [0, 1, 2, 3, 49, 50, 51, 98, 99, 100, 101, 148, 149, 1_000]
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("count", SIZES)
-def test_a_quiet_list_of_any_size_closes_and_costs_one_page_more_in_fifty(count: int, concurrency: int) -> None:
+def test_a_quiet_list_of_any_size_closes_and_costs_one_page_more_in_fifty(
+    count: int, concurrency: int
+) -> None:
     world = InMemory(numbered(count))
     seen = look_at(world, concurrency=concurrency)
     assert seen.users == set(world.users)
@@ -174,7 +195,9 @@ def test_somebody_missing_costs_a_second_look_and_no_more() -> None:
 
 @pytest.mark.parametrize("count", SIZES)
 @pytest.mark.parametrize("size", [2, 3, 20])
-def test_the_stride_follows_a_server_that_gives_fewer_than_were_asked_for(count: int, size: int) -> None:
+def test_the_stride_follows_a_server_that_gives_fewer_than_were_asked_for(
+    count: int, size: int
+) -> None:
     world = InMemory(numbered(count), size=size)
     seen = look_at(world, concurrency=2)
     assert seen.verdict.closed
@@ -182,7 +205,9 @@ def test_the_stride_follows_a_server_that_gives_fewer_than_were_asked_for(count:
 
 
 @pytest.mark.parametrize("count", [2, 3, 40])
-def test_pages_of_one_user_share_nobody_so_only_two_identical_looks_are_believed(count: int) -> None:
+def test_pages_of_one_user_share_nobody_so_only_two_identical_looks_are_believed(
+    count: int,
+) -> None:
     world = InMemory(numbered(count), size=1)
     seen = look_at(world)
     assert not seen.verdict.closed
@@ -208,7 +233,9 @@ def test_one_page_that_is_strangely_short_tears_nothing() -> None:
 
 @pytest.mark.parametrize("over", [1, 3, 5])
 @pytest.mark.parametrize("count", [2, 3, 49, 50, 51, 99, 400])
-def test_a_total_that_counts_a_few_too_many_keeps_no_look_from_closing(count: int, over: int) -> None:
+def test_a_total_that_counts_a_few_too_many_keeps_no_look_from_closing(
+    count: int, over: int
+) -> None:
     world = InMemory(numbered(count), total=lambda world: len(world.users) + over)
     seen = look_at(world)
     assert seen.verdict.closed
@@ -252,7 +279,9 @@ def test_one_empty_page_in_the_middle_is_asked_again_and_loses_nobody(number: in
 
 @pytest.mark.parametrize("how", ["refuse_from", "empty_from"])
 @pytest.mark.parametrize("ceiling", [1, 30, 50, 500])
-def test_where_the_server_lets_us_no_further_the_look_says_so_and_plans_nothing_beyond(how: str, ceiling: int) -> None:
+def test_where_the_server_lets_us_no_further_the_look_says_so_and_plans_nothing_beyond(
+    how: str, ceiling: int
+) -> None:
     world = InMemory(numbered(5_000), **{how: ceiling})  # type: ignore[arg-type]
     seen = look_at(world)
     assert (seen.verdict.closed, seen.verdict.ceiling) == (False, True)
@@ -276,8 +305,12 @@ def test_the_largest_documented_offset_is_no_ceiling_by_itself() -> None:
 
 
 @pytest.mark.parametrize("how", ["refuse_from", "empty_from"])
-@pytest.mark.parametrize(("count", "closed"), [(9_990, True), (10_000, True), (10_001, False), (12_000, False)])
-def test_the_last_page_that_the_ceiling_allows_closes_a_list_that_ends_on_it(how: str, count: int, *, closed: bool) -> None:
+@pytest.mark.parametrize(
+    ("count", "closed"), [(9_990, True), (10_000, True), (10_001, False), (12_000, False)]
+)
+def test_the_last_page_that_the_ceiling_allows_closes_a_list_that_ends_on_it(
+    how: str, count: int, *, closed: bool
+) -> None:
     world = InMemory(numbered(count), **{how: LARGEST_DOCUMENTED_OFFSET + 1})  # type: ignore[arg-type]
     seen = look_at(world, concurrency=4)
     assert seen.verdict.closed is closed
@@ -355,7 +388,9 @@ def shuffled(world: InMemory, number: int) -> None:
     [one_leaves_ahead, one_arrives_at_the_head, one_arrives_at_the_tail, twenty_leave_at_once,
      the_head_leaves_and_returns_at_the_tail],
 )  # fmt: skip
-def test_a_torn_seam_is_mended_and_nobody_who_stayed_is_missed(happen: Callable[[InMemory, int], None], concurrency: int) -> None:
+def test_a_torn_seam_is_mended_and_nobody_who_stayed_is_missed(
+    happen: Callable[[InMemory, int], None], concurrency: int
+) -> None:
     world = InMemory(numbered(600), happen=happen)
     before = set(world.users)
     seen = look_at(world, concurrency=concurrency)
@@ -394,7 +429,9 @@ def test_no_closed_look_misses_anybody_who_stayed_while_the_others_came_and_went
             if world.users and rng.random() < 0.5:
                 world.users.pop(rng.randrange(len(world.users)))
             else:
-                world.users.insert(rng.randrange(len(world.users) + 1), f"new{number}-{rng.random()}")
+                world.users.insert(
+                    rng.randrange(len(world.users) + 1), f"new{number}-{rng.random()}"
+                )
 
     world = InMemory(numbered(count), size=size, happen=churn)
     before = set(world.users)
@@ -458,6 +495,8 @@ def test_whatever_a_server_answers_a_sweep_ends_within_a_bound_of_requests(
             assert refusals or failures
         else:
             assert swept.looks <= max_looks
-            assert swept.seen == len({user for chunk in spool.users() for user in chunk}) <= population
+            assert (
+                swept.seen == len({user for chunk in spool.users() for user in chunk}) <= population
+            )
     # A look: its head, what was planned from the head's Total, and what mends or goes on.
     assert asked <= max_looks * (1 + most + 64 + 3 * most)

@@ -74,13 +74,18 @@ def ask(
     rng: Callable[[float, float], float] = largest,
     told: Callable[[int, float, str], None] = lambda attempt, wait, reason: None,  # noqa: ARG005 - nobody wants to know
 ) -> str:
-    return patiently(server, attempts=attempts, backoff_base=base, pace=pace, on_retry=told, rng=rng)
+    return patiently(
+        server, attempts=attempts, backoff_base=base, pace=pace, on_retry=told, rng=rng
+    )
 
 
 # -- trying again ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("passing", [EsmsUnavailableError("down"), MalformedAnswerError("no JSON"), ThrottledError("160")])
+@pytest.mark.parametrize(
+    "passing",
+    [EsmsUnavailableError("down"), MalformedAnswerError("no JSON"), ThrottledError("160")],
+)
 def test_a_passing_fault_is_tried_again_until_it_has_passed(passing: EtlError) -> None:
     server, clock = Server(passing, passing, passing), Clock()
     assert ask(server, clock.pace()) == "answer"
@@ -111,7 +116,9 @@ def test_what_no_retry_cures_is_raised_at_once(final: Exception) -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 6])
-def test_the_last_of_so_many_attempts_raises_its_own_error_and_is_not_waited_for(attempts: int) -> None:
+def test_the_last_of_so_many_attempts_raises_its_own_error_and_is_not_waited_for(
+    attempts: int,
+) -> None:
     failures = [EsmsUnavailableError(f"down {n}") for n in range(20)]
     server, clock = Server(*failures), Clock()
     with pytest.raises(EsmsUnavailableError) as caught:
@@ -156,20 +163,31 @@ def test_jitter_is_full_between_nothing_and_the_bound() -> None:
     base=st.floats(0, 600),
     failures=st.lists(st.none() | st.just("down") | st.floats(0, 1e9), max_size=12),
 )
-def test_no_wait_is_ever_negative_or_longer_than_the_longest(seed: int, base: float, failures: list[float | str | None]) -> None:
+def test_no_wait_is_ever_negative_or_longer_than_the_longest(
+    seed: int, base: float, failures: list[float | str | None]
+) -> None:
     errors = [
         EsmsUnavailableError("down") if each == "down" else ThrottledError("160", retry_after=each)  # type: ignore[arg-type]
         for each in failures
     ]
     clock = Clock()
-    ask(Server(*errors), clock.pace(), attempts=len(errors) + 1, base=base, rng=random.Random(seed).uniform)
+    ask(
+        Server(*errors),
+        clock.pace(),
+        attempts=len(errors) + 1,
+        base=base,
+        rng=random.Random(seed).uniform,
+    )
     assert all(0 <= wait <= LONGEST_WAIT for wait in clock.slept)
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "low", "high"), [(0, 0, 0.5), (7, 7, 7.5), (59.9, 59.9, 60), (60, 60, 60), (1e6, 60, 60)]
+    ("retry_after", "low", "high"),
+    [(0, 0, 0.5), (7, 7, 7.5), (59.9, 59.9, 60), (60, 60, 60), (1e6, 60, 60)],
 )
-def test_retry_after_is_waited_for_but_never_longer_than_a_minute(retry_after: float, low: float, high: float) -> None:
+def test_retry_after_is_waited_for_but_never_longer_than_a_minute(
+    retry_after: float, low: float, high: float
+) -> None:
     for edge in (lambda low, _: low, largest):
         clock = Clock()
         ask(Server(ThrottledError("429", retry_after=retry_after)), clock.pace(), rng=edge)
@@ -215,7 +233,9 @@ def test_many_threads_share_one_pace_and_no_slot_is_given_twice() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(waits) == pytest.approx([slot / 10 for slot in range(1, 160)])  # the first one waits for nothing
+    assert sorted(waits) == pytest.approx(
+        [slot / 10 for slot in range(1, 160)]
+    )  # the first one waits for nothing
 
 
 def test_a_rate_of_zero_is_no_limit() -> None:
@@ -228,7 +248,9 @@ def test_a_rate_of_zero_is_no_limit() -> None:
 
 
 @pytest.mark.parametrize("rate", [20, 0])
-def test_throttling_halves_the_pace_of_all_and_it_grows_back_with_every_request(rate: float) -> None:
+def test_throttling_halves_the_pace_of_all_and_it_grows_back_with_every_request(
+    rate: float,
+) -> None:
     clock = Clock()
     pace = clock.pace(rate)
     before = pace.interval
@@ -263,13 +285,18 @@ def test_one_throttled_worker_keeps_all_the_others_waiting(retry_after: float | 
     def others(_: int, wait: float, __: str) -> None:
         waits.append(wait)
 
-    sleeping = Clock()  # the throttled worker's own sleep, so that the shared clock stands still meanwhile
+    sleeping = (
+        Clock()
+    )  # the throttled worker's own sleep, so that the shared clock stands still meanwhile
     mine = Pace(20, clock=clock, sleep=sleeping.sleep)
     ask(Server(ThrottledError("160", retry_after=retry_after)), mine, told=others)
     clock.slept.clear()
     mine.take()
     assert waits[0] >= (retry_after or 0.5)
-    assert sleeping.slept == [waits[0], pytest.approx(waits[0])]  # its own wait, then that of the next who asks
+    assert sleeping.slept == [
+        waits[0],
+        pytest.approx(waits[0]),
+    ]  # its own wait, then that of the next who asks
     assert mine.interval == pytest.approx(0.1, rel=0.06)
 
 

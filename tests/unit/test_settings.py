@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from etl.errors import SettingsError
 from etl.esms.client import EsmsClient
-from etl.settings import EsmsSettings, Settings, check_oaid, database_settings, esms_settings, sync_settings
+from etl.settings import (
+    EsmsSettings,
+    Settings,
+    check_oaid,
+    database_settings,
+    esms_settings,
+    sync_settings,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +73,12 @@ def problems() -> list[str]:
     return caught.value.problems
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
-def test_a_wrong_setting_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values]
+)
+def test_a_wrong_setting_is_told_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     set_all(monkeypatch, **{name: value})
     (problem,) = problems()
     assert problem.startswith(f"{name} ")
@@ -79,7 +90,9 @@ def test_a_wrong_setting_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch, na
 
 @pytest.mark.parametrize("name", KEYS)
 @pytest.mark.parametrize("how", ["unset", "empty"])
-def test_a_missing_key_is_told_with_the_places_where_it_can_be_set(monkeypatch: pytest.MonkeyPatch, name: str, how: str) -> None:
+def test_a_missing_key_is_told_with_the_places_where_it_can_be_set(
+    monkeypatch: pytest.MonkeyPatch, name: str, how: str
+) -> None:
     set_all(monkeypatch)
     monkeypatch.setenv(name, "") if how == "empty" else monkeypatch.delenv(name)
     (problem,) = problems()
@@ -102,12 +115,18 @@ def test_every_setting_is_in_the_table_of_wrong_ones() -> None:
     assert {name.upper() for name in Settings.model_fields} == WRONG.keys() | {"ETL_METRICS_FILE"}
 
 
-def test_unset_settings_have_their_documented_values_and_units(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unset_settings_have_their_documented_values_and_units(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     set_all(monkeypatch)
     settings = sync_settings()
     assert settings.esms_base_url == "https://rest.esms.vn/MainService.svc/json"
     assert (settings.esms_page_size, settings.esms_concurrency, settings.esms_rate) == (50, 4, 20)
-    assert (settings.esms_timeout, settings.esms_max_attempts, settings.esms_backoff_base) == (30, 6, 0.5)
+    assert (settings.esms_timeout, settings.esms_max_attempts, settings.esms_backoff_base) == (
+        30,
+        6,
+        0.5,
+    )
     assert settings.database_url.get_secret_value() == "sqlite:///followers.db"
     assert str(settings.timezone) == settings.etl_timezone == "Asia/Ho_Chi_Minh"
     assert (settings.etl_max_looks, settings.etl_total_tolerance) == (4, 0.005)
@@ -117,9 +136,20 @@ def test_unset_settings_have_their_documented_values_and_units(monkeypatch: pyte
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_all(monkeypatch, ESMS_RATE="", DATABASE_URL="", ESMS_OAIDS="", ETL_PING_URL="", ETL_METRICS_FILE="")
+    set_all(
+        monkeypatch,
+        ESMS_RATE="",
+        DATABASE_URL="",
+        ESMS_OAIDS="",
+        ETL_PING_URL="",
+        ETL_METRICS_FILE="",
+    )
     settings = sync_settings()
-    assert (settings.esms_rate, settings.etl_ping_url, settings.etl_metrics_file) == (20, None, None)
+    assert (settings.esms_rate, settings.etl_ping_url, settings.etl_metrics_file) == (
+        20,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,14 +176,24 @@ def test_what_cannot_be_an_oaid_is_refused(oaid: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8080/json", "http://localhost/json", "http://[::1]:9/json", "HTTP://LOCALHOST/json"]
+    "url",
+    [
+        "http://127.0.0.1:8080/json",
+        "http://localhost/json",
+        "http://[::1]:9/json",
+        "HTTP://LOCALHOST/json",
+    ],
 )
-def test_plain_http_is_taken_to_a_loopback_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_plain_http_is_taken_to_a_loopback_address(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     set_all(monkeypatch, ESMS_BASE_URL=f"{url}/")
     assert sync_settings().esms_base_url == url
 
 
-def test_keys_are_stripped_of_the_line_end_that_an_editor_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_stripped_of_the_line_end_that_an_editor_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     set_all(monkeypatch, ESMS_API_KEY=" the-api-key\n")
     assert sync_settings().esms_api_key.get_secret_value() == "the-api-key"
 
@@ -175,7 +215,9 @@ def test_keys_are_stripped_of_the_line_end_that_an_editor_left(monkeypatch: pyte
 @example("https://:::/")
 def test_whatever_base_url_is_taken_is_one_that_can_be_asked(url: str) -> None:
     try:
-        settings = EsmsSettings.model_validate({"esms_base_url": url, "esms_api_key": "k", "esms_secret_key": "s"})
+        settings = EsmsSettings.model_validate(
+            {"esms_base_url": url, "esms_api_key": "k", "esms_secret_key": "s"}
+        )
     except ValueError:
         return
     with EsmsClient(settings) as client:
@@ -185,12 +227,16 @@ def test_whatever_base_url_is_taken_is_one_that_can_be_asked(url: str) -> None:
 # -- where they come from -------------------------------------------------------------------------------------------------
 
 
-def test_the_environment_outranks_the_env_file_and_that_the_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment_outranks_the_env_file_and_that_the_credentials(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     for name in ("ESMS_API_KEY", "ESMS_SECRET_KEY", "DATABASE_URL"):
         (credentials / name).write_text(f"sqlite:///credential-{name}\n")
-    (tmp_path / ".env").write_text("# ours\nESMS_SECRET_KEY=file\nDATABASE_URL=sqlite:///file # where\nUNRELATED=1\n")
+    (tmp_path / ".env").write_text(
+        "# ours\nESMS_SECRET_KEY=file\nDATABASE_URL=sqlite:///file # where\nUNRELATED=1\n"
+    )
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     monkeypatch.setenv("DATABASE_URL", "sqlite:///environment")
 
@@ -221,11 +267,16 @@ def test_a_credentials_directory_that_is_none_leaves_the_keys_missing(
     if there == "a file":
         (tmp_path / "gone").write_text("x")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "gone"))
-    assert [problem.split(":")[0] for problem in problems()] == ["ESMS_API_KEY is missing", "ESMS_SECRET_KEY is missing"]
+    assert [problem.split(":")[0] for problem in problems()] == [
+        "ESMS_API_KEY is missing",
+        "ESMS_SECRET_KEY is missing",
+    ]
 
 
 @pytest.mark.parametrize("where", [".env", "credentials/esms_api_key"])
-def test_a_file_that_is_no_text_is_told_and_not_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str) -> None:
+def test_a_file_that_is_no_text_is_told_and_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
     (tmp_path / "credentials").mkdir()
     (tmp_path / where).write_bytes(b"ESMS_API_KEY=tell-nobody\xff\xfe\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
@@ -241,7 +292,9 @@ def test_a_key_that_is_no_text_is_told_by_its_name(monkeypatch: pytest.MonkeyPat
     assert "tell-nobody" not in problem
 
 
-def test_commands_that_only_read_need_no_keys_and_those_that_only_ask_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_that_only_read_need_no_keys_and_those_that_only_ask_no_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DATABASE_URL", "sqlite:///mine.db")
     assert database_settings().database_url.get_secret_value() == "sqlite:///mine.db"
     set_all(monkeypatch, DATABASE_URL="mysql://x")
@@ -251,7 +304,11 @@ def test_commands_that_only_read_need_no_keys_and_those_that_only_ask_no_databas
 
 
 def test_settings_are_frozen_and_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_all(monkeypatch, DATABASE_URL="postgresql://me:the-password@db/x", ETL_PING_URL="https://hc-ping.com/the-uuid")
+    set_all(
+        monkeypatch,
+        DATABASE_URL="postgresql://me:the-password@db/x",
+        ETL_PING_URL="https://hc-ping.com/the-uuid",
+    )
     settings = sync_settings()
     shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     for secret in ("the-api-key", "the-secret-key", "the-password", "the-uuid"):
@@ -282,7 +339,9 @@ def test_sync_without_settings_names_them_all_and_exits_with_78() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("url", ["sqlite://me:the-password@host/x", "postgresql://me:the-password@host:port/x"])
+@pytest.mark.parametrize(
+    "url", ["sqlite://me:the-password@host/x", "postgresql://me:the-password@host:port/x"]
+)
 def test_a_database_url_that_cannot_be_understood_exits_with_78_and_is_not_quoted(url: str) -> None:
     done = run_sync(**KEYS, ESMS_OAIDS="1", DATABASE_URL=url)
     assert (done.returncode, done.stdout) == (78, "")

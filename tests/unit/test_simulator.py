@@ -1,6 +1,7 @@
 """The simulator keeps what it promises: eSMS as documented, a world that can be pushed around, and faults on demand.
 
-Asked over HTTP by the standard library alone, so that the client cannot hide the simulator's mistake.
+Asked over HTTP by the standard library alone, so that the client cannot hide the simulator's
+mistake.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class Asker:
         self.timeout = timeout
 
     def post(self, call: str, body: bytes) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", int(self.sim.url.split(":")[2].split("/")[0]), timeout=self.timeout)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", int(self.sim.url.split(":")[2].split("/")[0]), timeout=self.timeout
+        )
         try:
             connection.request("POST", PATH + call, body, {"Content-Type": "application/json"})
             response = connection.getresponse()
@@ -72,7 +75,8 @@ def asked(**options: Any) -> Any:
     return Simulator(120, **options)
 
 
-# --- the documented API --------------------------------------------------------------------------------------------------
+# --- the documented API
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_page_is_what_the_documentation_shows(esms: Asker) -> None:
@@ -123,7 +127,9 @@ def test_it_can_know_count_or_limit_alone(field: str, length: int) -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_is_answered_with_its_code(members: dict[str, Any], code: str, esms: Asker) -> None:
+def test_what_is_wrong_is_answered_with_its_code(
+    members: dict[str, Any], code: str, esms: Asker
+) -> None:
     answer = esms.ask(**{"OAID": esms.sim.default} | members)
     assert answer["CodeResult"] == code
     assert set(answer) == {"CodeResult", "ErrorMessage"}
@@ -172,7 +178,9 @@ def test_total_can_be_clamped_too_large_or_text_and_identifiers_numbers() -> Non
     with asked(overcount=7, total_as_text=True, integer_ids=True) as sim:
         answer = Asker(sim).page(0, 2)
         assert answer["Total"] == "127"
-        assert [each["User_Id"] for each in answer["Followers"]] == [int(user) for user in sim.users()[:2]]
+        assert [each["User_Id"] for each in answer["Followers"]] == [
+            int(user) for user in sim.users()[:2]
+        ]
 
 
 def test_it_can_ignore_the_offset() -> None:
@@ -199,7 +207,9 @@ def test_latency_is_waited_side_by_side() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert 0.3 <= time.monotonic() - begun < 10 * 0.3, "neither none of it nor one after the other"
+        assert 0.3 <= time.monotonic() - begun < 10 * 0.3, (
+            "neither none of it nor one after the other"
+        )
 
 
 def test_it_remembers_what_it_was_asked(esms: Asker) -> None:
@@ -229,7 +239,8 @@ def test_it_is_reached_on_this_machine_alone_and_is_gone_afterwards() -> None:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
-# --- what happens while it is read ---------------------------------------------------------------------------------------
+# --- what happens while it is read
+# ---------------------------------------------------------------------------------------
 
 
 def test_something_happens_before_the_nth_page_from_now(esms: Asker) -> None:
@@ -282,7 +293,8 @@ def test_who_followed_throughout_never_left_since_the_mark(sim: Simulator) -> No
     assert len(sim.followed_throughout()) == 120 - 3
 
 
-# --- faults --------------------------------------------------------------------------------------------------------------
+# --- faults
+# --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_fault_strikes_at_its_request_and_so_often(esms: Asker) -> None:
@@ -297,14 +309,20 @@ def test_a_fault_strikes_where_a_predicate_says(esms: Asker) -> None:
     assert [esms.page(0)["CodeResult"] for _ in range(4)] == ["100", "555", "100", "555"]
 
 
-@pytest.mark.parametrize(("probability", "struck"), [(0, {"100"}), (1, {"555"}), (0.5, {"100", "555"})])
-def test_a_fault_strikes_with_its_probability(probability: float, struck: set[str], esms: Asker) -> None:
+@pytest.mark.parametrize(
+    ("probability", "struck"), [(0, {"100"}), (1, {"555"}), (0.5, {"100", "555"})]
+)
+def test_a_fault_strikes_with_its_probability(
+    probability: float, struck: set[str], esms: Asker
+) -> None:
     esms.sim.fault_rate("code:555", probability)
     assert {esms.page(0)["CodeResult"] for _ in range(40)} == struck
 
 
 @pytest.mark.parametrize("name", ["whatever", "", "code"])
-def test_a_fault_that_it_does_not_know_is_refused_with_those_that_it_does(name: str, sim: Simulator) -> None:
+def test_a_fault_that_it_does_not_know_is_refused_with_those_that_it_does(
+    name: str, sim: Simulator
+) -> None:
     with pytest.raises(ValueError, match=r"known: .*http_503"):
         sim.fault_at(1, name)
 
@@ -320,8 +338,13 @@ def test_the_connection_itself_can_fail(name: str, sim: Simulator) -> None:
 def test_an_answer_can_drip(sim: Simulator) -> None:
     sim.fault_at(1, "drip")
     body = json.dumps(KEYS | {"OAID": sim.default, "Offset": 0, "Count": 1}).encode()
-    with socket.create_connection(("127.0.0.1", int(sim.url.split(":")[2].split("/")[0])), timeout=30) as raw:
-        raw.sendall(f"POST {PATH}GetFollowers/ HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    with socket.create_connection(
+        ("127.0.0.1", int(sim.url.split(":")[2].split("/")[0])), timeout=30
+    ) as raw:
+        raw.sendall(
+            f"POST {PATH}GetFollowers/ HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
         while b"\r\n\r\n" not in raw.recv(1000):
             pass
         assert [len(raw.recv(1000)) for _ in range(3)] == [1, 1, 1]
@@ -341,9 +364,13 @@ def test_every_fault_makes_another_answer_of_a_good_one(name: str) -> None:
     assert fault(name)(good()) != good()
 
 
-@pytest.mark.parametrize("name", ["user_null", "user_control", "short_page", "duplicated", "empty_page"])
+@pytest.mark.parametrize(
+    "name", ["user_null", "user_control", "short_page", "duplicated", "empty_page"]
+)
 def test_a_fault_of_an_empty_page_is_an_answer_too(name: str) -> None:
-    answer = json.loads(fault(name)(Reply(b'{"CodeResult": "100", "Followers": [], "Total": 0}')).body)
+    answer = json.loads(
+        fault(name)(Reply(b'{"CodeResult": "100", "Followers": [], "Total": 0}')).body
+    )
     assert answer["CodeResult"] == "100"
 
 
@@ -353,7 +380,8 @@ def test_a_total_can_be_any(esms: Asker) -> None:
     assert (answer["Total"], len(answer["Followers"])) == (7, 50)
 
 
-# --- the world -----------------------------------------------------------------------------------------------------------
+# --- the world
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_makes_the_same_world_and_another_one_another() -> None:
@@ -380,9 +408,12 @@ def test_who_arrives_stands_where_the_order_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "users"), [("oldest", ["a", "b", "c"]), ("newest", ["a", "b", "c"]), ("activity", ["c", "a", "b"])]
+    ("order", "users"),
+    [("oldest", ["a", "b", "c"]), ("newest", ["a", "b", "c"]), ("activity", ["c", "a", "b"])],
 )
-def test_who_acts_moves_to_the_head_only_where_activity_is_the_order(order: str, users: list[str]) -> None:
+def test_who_acts_moves_to_the_head_only_where_activity_is_the_order(
+    order: str, users: list[str]
+) -> None:
     world = Followers(["a", "b", "c"], order=order)
     world.touch("c")
     assert world.users == users

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from etl import spool as spool_module
 from etl.errors import SpoolError
 from etl.model import Page
-from etl.spool import Spool
+from etl.sync import spool as spool_module
+from etl.sync.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +41,8 @@ def flat(chunks: Iterable[list[str]]) -> list[str]:
 
 # -- the laws of sets -----------------------------------------------------------------------------------------------------
 
-# Few users, so that looks coincide, and among them what could be mistaken: an empty-looking one, prefixes, non-ASCII.
+# Few users, so that looks coincide, and among them what could be mistaken: an empty-looking one,
+# prefixes, non-ASCII.
 USERS = st.sampled_from([*"abcdefghij", "aa", "a b", " ", "người", "𝟙", "7800378501923859642"])
 PAGES = st.lists(st.lists(USERS, max_size=5).map(tuple), max_size=5)
 
@@ -96,7 +97,9 @@ def test_whatever_pages_the_looks_bring_the_spool_counts_and_lists_as_sets_do(
             tally = spool.end_look()
             assert tally.distinct == len(look)
             assert tally.new == len(look - sets.seen)
-            assert tally.same_as == tuple(index for index, earlier in enumerate(sets.looks) if earlier == look)
+            assert tally.same_as == tuple(
+                index for index, earlier in enumerate(sets.looks) if earlier == look
+            )
             sets.looks.append(look)
             if number == 0:
                 spool.add_known(_chunks(known, chunk))
@@ -135,8 +138,13 @@ def test_who_is_recognised_is_counted_under_their_pseudonym_alone(
         sets.known = known
         assert sorted(flat(spool.arrived())) == sorted(sets.seen - known)
         assert sorted(flat(spool.gone())) == sorted(known - sets.seen)
-        assert (spool.arrivals(), spool.missing()) == (len(sets.seen - known), len(known - sets.seen))
-        assert [spool.missing_from(index) for index in range(len(looks))] == [len(known - look) for look in sets.looks]
+        assert (spool.arrivals(), spool.missing()) == (
+            len(sets.seen - known),
+            len(known - sets.seen),
+        )
+        assert [spool.missing_from(index) for index in range(len(looks))] == [
+            len(known - look) for look in sets.looks
+        ]
 
 
 def test_a_look_that_brings_the_pages_of_an_earlier_one_costs_no_disk() -> None:
@@ -164,7 +172,9 @@ def test_an_empty_list_has_nobody() -> None:
 # -- the temporary directory ----------------------------------------------------------------------------------------------
 
 
-def test_the_file_has_no_name_so_that_even_a_killed_run_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_file_has_no_name_so_that_even_a_killed_run_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
     with Spool(tmp_path) as spool:
         spool.add(page("a"))
         spool.end_look()
@@ -202,7 +212,7 @@ FULL_DISK = """
 import resource, signal, sys
 from etl.errors import SpoolError
 from etl.model import Page
-from etl.spool import Spool
+from etl.sync.spool import Spool
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -219,7 +229,12 @@ except SpoolError as error:
 
 def test_a_full_disk_is_told_with_what_to_change_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK], env={"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", FULL_DISK],
+        env={"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert (done.returncode, done.stderr) == (69, "")
     assert "temporary directory" in done.stdout

@@ -9,17 +9,18 @@ import pytest
 
 from etl.reports.survival import Survival, SurvivalPoint, kaplan_meier
 
-# Weeks of remission of the 21 children who were given 6-MP; True: the disease returned, False: censored.
-# Freireich et al. (1963), Blood 21, 699-716; the worked example of Cox & Oakes, Analysis of Survival Data (1984), table 1.1.
+# Weeks of remission of the 21 children who were given 6-MP; True: the disease returned, False:
+# censored. Freireich et al. (1963), Blood 21, 699-716; the worked example of Cox & Oakes, Analysis
+# of Survival Data (1984), table 1.1.
 REMISSIONS = [
     (6, True), (6, True), (6, True), (6, False), (7, True), (9, False), (10, True), (10, False), (11, False), (13, True),
     (16, True), (17, False), (19, False), (20, False), (22, True), (23, True), (25, False), (32, False), (32, False),
     (34, False), (35, False),
 ]  # fmt: skip
 
-# What lifelines 0.30.3 prints of it (KaplanMeierFitter; its band is Greenwood's on the log(-log) scale too): week, at risk,
-# left, survival, low, high. The library itself would bring 400 MB into the tests; on 30 random data sets of 300 censored
-# lengths each it agreed with ours to 4e-15.
+# What lifelines 0.30.3 prints of it (KaplanMeierFitter; its band is Greenwood's on the log(-log)
+# scale too): week, at risk, left, survival, low, high. The library itself would bring 400 MB into
+# the tests; on 30 random data sets of 300 censored lengths each it agreed with ours to 4e-15.
 PRINTED = [
     (6, 21, 3, 0.857143, 0.619718, 0.951552),
     (7, 17, 1, 0.806723, 0.563147, 0.922809),
@@ -36,7 +37,9 @@ def remissions() -> Survival:
 
 
 @pytest.mark.parametrize("printed", PRINTED, ids=lambda printed: f"week {printed[0]}")
-def test_the_curve_and_its_band_are_those_of_other_programs(printed: tuple[int, int, int, float, float, float]) -> None:
+def test_the_curve_and_its_band_are_those_of_other_programs(
+    printed: tuple[int, int, int, float, float, float],
+) -> None:
     point = remissions().at(printed[0])
     assert point is not None
     assert point.low is not None
@@ -51,7 +54,9 @@ def test_the_curve_has_a_step_where_somebody_left_and_nowhere_else() -> None:
     assert (survival.users, survival.left, survival.last, survival.median) == (21, 9, 35, 23)
 
 
-def test_before_the_first_step_it_is_one_between_steps_the_last_and_past_the_longest_stay_unknown() -> None:
+def test_before_the_first_step_it_is_one_between_steps_the_last_and_past_the_longest_stay_unknown() -> (
+    None
+):
     survival = remissions()
     assert survival.at(5) == SurvivalPoint(0, 21, 0, 1.0, 1.0, 1.0)
     assert survival.at(15) == survival.at(13)
@@ -67,7 +72,9 @@ def test_who_is_censored_on_a_day_was_still_there_when_others_left_on_it() -> No
 def test_counted_stays_are_as_good_as_single_ones() -> None:
     rng = random.Random(5)
     single = [(rng.randrange(40), rng.random() < 0.6, 1) for _ in range(500)]
-    counted = [(day, left, sum(each == (day, left, 1) for each in single)) for day, left, _ in set(single)]
+    counted = [
+        (day, left, sum(each == (day, left, 1) for each in single)) for day, left, _ in set(single)
+    ]
     assert kaplan_meier(counted) == kaplan_meier(single)
 
 
@@ -78,7 +85,9 @@ def test_without_censoring_it_is_the_share_who_stayed_longer() -> None:
     for day in range(30):
         point = survival.at(day)
         if point is not None:
-            assert isclose(point.survival, sum(length > day for length in lengths) / 200, abs_tol=1e-12)
+            assert isclose(
+                point.survival, sum(length > day for length in lengths) / 200, abs_tol=1e-12
+            )
 
 
 def test_where_all_have_left_there_is_no_band() -> None:

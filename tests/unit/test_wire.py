@@ -33,7 +33,9 @@ USERS = ("7800378501923859642", "4176617840488517388")
 
 def body(**members: Any) -> bytes:
     """The documented answer with some members replaced; `...` takes one away."""
-    return json.dumps({name: value for name, value in (GOOD | members).items() if value is not ...}).encode()
+    return json.dumps(
+        {name: value for name, value in (GOOD | members).items() if value is not ...}
+    ).encode()
 
 
 def one_user(user: Any) -> bytes:
@@ -45,15 +47,36 @@ def one_user(user: Any) -> bytes:
 
 def test_a_request_carries_count_and_limit_alike_and_numbers_as_in_the_sample() -> None:
     sent = wire.followers_request(
-        api_key=SecretStr("key"), secret_key=SecretStr('se"cret'), oaid="42", offset=7, count=50, limit=50
+        api_key=SecretStr("key"),
+        secret_key=SecretStr('se"cret'),
+        oaid="42",
+        offset=7,
+        count=50,
+        limit=50,
     )
-    assert json.loads(sent) == {"ApiKey": "key", "SecretKey": 'se"cret', "OAID": "42", "Offset": 7, "Count": 50, "Limit": 50}
+    assert json.loads(sent) == {
+        "ApiKey": "key",
+        "SecretKey": 'se"cret',
+        "OAID": "42",
+        "Offset": 7,
+        "Count": 50,
+        "Limit": 50,
+    }
 
 
-@pytest.mark.parametrize(("count", "limit", "there"), [(50, None, {"Count"}), (None, 50, {"Limit"}), (None, None, set())])
-def test_either_name_of_the_page_size_can_be_left_out(count: int | None, limit: int | None, there: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("count", "limit", "there"), [(50, None, {"Count"}), (None, 50, {"Limit"}), (None, None, set())]
+)
+def test_either_name_of_the_page_size_can_be_left_out(
+    count: int | None, limit: int | None, there: set[str]
+) -> None:
     sent = wire.followers_request(
-        api_key=SecretStr("k"), secret_key=SecretStr("s"), oaid="42", offset=0, count=count, limit=limit
+        api_key=SecretStr("k"),
+        secret_key=SecretStr("s"),
+        oaid="42",
+        offset=0,
+        count=count,
+        limit=limit,
     )
     assert set(json.loads(sent)) == {"ApiKey", "SecretKey", "OAID", "Offset"} | there
 
@@ -149,7 +172,9 @@ def test_what_is_no_json_object_is_malformed(answer: bytes) -> None:
     "total", [..., None, -1, "-1", 1.0, 1.5, 1e300, True, False, "", " ", " 208", "208 ", "2e2", "0x10", "+5", "٣", "²", "1_000",
               "1,000", [], [208], {}, 2**53 + 1, str(2**53 + 1), "9" * 400, 10**400]
 )  # fmt: skip
-def test_a_total_that_is_missing_negative_or_no_whole_number_makes_the_page_malformed(total: Any) -> None:
+def test_a_total_that_is_missing_negative_or_no_whole_number_makes_the_page_malformed(
+    total: Any,
+) -> None:
     with pytest.raises(MalformedAnswerError, match="Total"):
         wire.page(body(Total=total), 0)
 
@@ -166,7 +191,9 @@ def test_followers_that_are_no_list_make_the_page_malformed(followers: Any) -> N
         wire.page(body(Followers=followers), 0)
 
 
-@pytest.mark.parametrize("follower", [None, "1", 1, [], ["User_Id"], {}, {"user_id": "1"}, {"UserId": "1"}, True])
+@pytest.mark.parametrize(
+    "follower", [None, "1", 1, [], ["User_Id"], {}, {"user_id": "1"}, {"UserId": "1"}, True]
+)
 def test_one_follower_without_a_user_id_makes_the_whole_page_malformed(follower: Any) -> None:
     with pytest.raises(MalformedAnswerError, match="User_Id"):
         wire.page(body(Followers=[{"User_Id": "1"}, follower]), 0)
@@ -176,7 +203,9 @@ def test_one_follower_without_a_user_id_makes_the_whole_page_malformed(follower:
     "user", [None, True, False, 1.0, 1.5, 1e30, [], ["1"], {}, {"id": "1"}, "", -1, "\0", "12\n34", "12\r", "\t1", "\x1b[31m",
              "\x7f", "\x85", "\u2028", "\u2029", "\ud800", "1\udfff", "x" * 129, 10**128]
 )  # fmt: skip
-def test_one_identifier_that_is_empty_no_text_or_holds_a_control_character_makes_the_whole_page_malformed(user: Any) -> None:
+def test_one_identifier_that_is_empty_no_text_or_holds_a_control_character_makes_the_whole_page_malformed(
+    user: Any,
+) -> None:
     with pytest.raises(MalformedAnswerError, match="User_Id"):
         wire.page(one_user(user), 0)
 
@@ -198,11 +227,17 @@ ANYTHING = st.recursive(
 
 def _is_clean(users: tuple[str, ...]) -> bool:
     joined = "".join(users)
-    return all(type(user) is str and user for user in users) and joined.encode().decode() == joined and len(joined.split()) < 2
+    return (
+        all(type(user) is str and user for user in users)
+        and joined.encode().decode() == joined
+        and len(joined.split()) < 2
+    )
 
 
 @given(member=st.sampled_from(sorted(GOOD)), value=ANYTHING)
-def test_any_value_in_any_members_place_gives_a_page_of_strings_or_an_error_of_ours(member: str, value: Any) -> None:
+def test_any_value_in_any_members_place_gives_a_page_of_strings_or_an_error_of_ours(
+    member: str, value: Any
+) -> None:
     try:
         page = wire.page(body(**{member: value}), 0, secrets=[SecretStr("key")])
     except EtlError:
@@ -213,7 +248,9 @@ def test_any_value_in_any_members_place_gives_a_page_of_strings_or_an_error_of_o
 
 
 @given(users=st.lists(ANYTHING | st.text(st.characters(codec="utf-8"), min_size=1), max_size=4))
-def test_any_values_in_the_place_of_identifiers_give_a_page_of_all_of_them_or_an_error_of_ours(users: list[Any]) -> None:
+def test_any_values_in_the_place_of_identifiers_give_a_page_of_all_of_them_or_an_error_of_ours(
+    users: list[Any],
+) -> None:
     try:
         page = wire.page(body(Followers=[{"User_Id": user} for user in users]), 0)
     except EtlError:
@@ -267,7 +304,9 @@ def test_any_bytes_at_all_raise_nothing_but_an_error_of_ours(noise: bytes) -> No
 def test_each_code_is_the_error_that_says_what_to_do_next(
     code: str, kind: type[EtlError], advice: str, *, as_number: bool
 ) -> None:
-    answer = json.dumps({"CodeResult": int(code) if as_number else code, "ErrorMessage": "told"}).encode()
+    answer = json.dumps(
+        {"CodeResult": int(code) if as_number else code, "ErrorMessage": "told"}
+    ).encode()
     with pytest.raises(EtlError) as caught:
         wire.page(answer, 9_999)
     error = caught.value
@@ -302,7 +341,10 @@ SECRET = SecretStr('pass"word\\ä')
         'wrong secret pass"word\\ä',
         "a1b2/c3d4+KEY==",
         json.dumps({"ApiKey": KEY.get_secret_value(), "SecretKey": SECRET.get_secret_value()}),
-        json.dumps({"ApiKey": KEY.get_secret_value(), "SecretKey": SECRET.get_secret_value()}, ensure_ascii=False),
+        json.dumps(
+            {"ApiKey": KEY.get_secret_value(), "SecretKey": SECRET.get_secret_value()},
+            ensure_ascii=False,
+        ),
         # As .NET writes it: every slash escaped.
         json.dumps({"ApiKey": KEY.get_secret_value()}).replace("/", "\\/"),
         {"ApiKey": KEY.get_secret_value(), "SecretKey": SECRET.get_secret_value()},
@@ -310,7 +352,9 @@ SECRET = SecretStr('pass"word\\ä')
     ],
 )
 @pytest.mark.parametrize("code", ["101", "110", "160", "999", KEY.get_secret_value()])
-def test_a_server_that_echoes_our_keys_does_not_get_them_into_a_message(code: str, echo: Any) -> None:
+def test_a_server_that_echoes_our_keys_does_not_get_them_into_a_message(
+    code: str, echo: Any
+) -> None:
     with pytest.raises(EtlError) as caught:
         wire.page(body(CodeResult=code, ErrorMessage=echo), 0, secrets=[KEY, SECRET])
     for part in ("A1B2", "C3D4", "+key", "a1b2", "c3d4", "+KEY", "pass", "word"):
@@ -320,7 +364,11 @@ def test_a_server_that_echoes_our_keys_does_not_get_them_into_a_message(code: st
 @pytest.mark.parametrize("secrets", [("abc", "abcdef"), ("abcdef", "abc"), ("def", "abcdef")])
 def test_a_key_that_is_part_of_the_other_uncovers_nothing_of_it(secrets: tuple[str, str]) -> None:
     with pytest.raises(RefusedError) as caught:
-        wire.page(body(CodeResult="101", ErrorMessage="got <abcdef>"), 0, secrets=[SecretStr(each) for each in secrets])
+        wire.page(
+            body(CodeResult="101", ErrorMessage="got <abcdef>"),
+            0,
+            secrets=[SecretStr(each) for each in secrets],
+        )
     assert str(caught.value) == "eSMS answered code 101: got <…>"
 
 
@@ -343,7 +391,9 @@ def test_a_long_message_of_many_lines_becomes_a_short_one_of_one() -> None:
 
 
 def listed(*accounts: Any) -> bytes:
-    return json.dumps({"CodeResult": "100", "ErrorMessage": "success", "ZOAList": list(accounts)}).encode()
+    return json.dumps(
+        {"CodeResult": "100", "ErrorMessage": "success", "ZOAList": list(accounts)}
+    ).encode()
 
 
 def test_the_accounts_come_with_their_names_on_one_line() -> None:

@@ -2,8 +2,8 @@
 
     lease → sweep → one transaction: fence, stage, diff, guard, apply, record → release
 
-No connection and no transaction is held while the network is read. A run that fails, is refused, raced or killed changes no
-follower row; it leaves at most its own snapshot.
+No connection and no transaction is held while the network is read. A run that fails, is refused,
+raced or killed changes no follower row; it leaves at most its own snapshot.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from etl.db import erase, snapshots, stage
+from etl.db import forgotten, snapshots, stage
 from etl.db import lease as leases
 from etl.db.engine import reading, worth_another_try, writing
+from etl.db.forgotten import recogniser
 from etl.errors import BusyError, DatabaseUnreachableError, EtlError, FaultError, LeaseLostError
-from etl.guard import GuardLimits, hold, let_through
 from etl.model import BUSY, Diff, Page, Snapshot, Status
-from etl.recognise import recogniser
-from etl.reconcile import apply, compare
-from etl.spool import Spool
-from etl.sweep import SweepLimits, sweep
+from etl.sync.guard import GuardLimits, hold, let_through
+from etl.sync.reconcile import apply, compare
+from etl.sync.spool import Spool
+from etl.sync.sweep import SweepLimits, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-    from etl.db.erase import StandIn
+    from etl.db.forgotten import StandIn
     from etl.db.lease import Lease
     from etl.model import Sweep
 
@@ -89,7 +89,9 @@ class Run:
     def begun(self, oaid: str) -> Snapshot:
         """The snapshot of a run that begins now."""
         now = self.clock()
-        return Snapshot(None, oaid, Status.RUNNING, taken_at=now, taken_on=now.astimezone(self.zone).date())
+        return Snapshot(
+            None, oaid, Status.RUNNING, taken_at=now, taken_on=now.astimezone(self.zone).date()
+        )
 
 
 def sync_account(run: Run, oaid: str) -> Outcome:
@@ -119,10 +121,12 @@ def _sync_leased(run: Run, lease: Lease, begun: Snapshot) -> tuple[Snapshot, Etl
         running = snapshots.begin(connection, begun)
         gap = snapshots.previous_gap(connection, running.oaid)
         expected = snapshots.last_following(connection, running.oaid)
-        stand_ins = erase.stand_ins(connection, running.oaid)
+        stand_ins = forgotten.stand_ins(connection, running.oaid)
     try:
         with Spool(expected=expected, recognise=recogniser(stand_ins)) as spool:
-            swept = _sweep(run, running.oaid, spool, previous_gap=gap, add_known=partial(_add_following, lease))
+            swept = _sweep(
+                run, running.oaid, spool, previous_gap=gap, add_known=partial(_add_following, lease)
+            )
             departed = [stand_in for stand_in in stand_ins if stand_in.departed]
             return _apply(run, lease, _read(run, running, swept), swept, spool, departed), None
     except EtlError as error:
@@ -135,7 +139,14 @@ def _sync_leased(run: Run, lease: Lease, begun: Snapshot) -> tuple[Snapshot, Etl
     return failed, failure
 
 
-def _sweep(run: Run, oaid: str, spool: Spool, *, previous_gap: int | None, add_known: Callable[[Spool], None]) -> Sweep:
+def _sweep(
+    run: Run,
+    oaid: str,
+    spool: Spool,
+    *,
+    previous_gap: int | None,
+    add_known: Callable[[Spool], None],
+) -> Sweep:
     return sweep(
         partial(run.esms.page, oaid),
         spool,
@@ -147,7 +158,8 @@ def _sweep(run: Run, oaid: str, spool: Spool, *, previous_gap: int | None, add_k
 
 
 def _add_following(lease: Lease, spool: Spool) -> None:
-    # While nothing is read from the network. Nobody else can change them: whoever writes holds the lease.
+    # While nothing is read from the network. Nobody else can change them: whoever writes holds the
+    # lease.
     with reading(lease.engine) as connection:
         spool.add_known(stage.known(connection, lease.oaid))
 
@@ -166,7 +178,9 @@ def _read(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
     )
 
 
-def _apply(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]) -> Snapshot:
+def _apply(
+    run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]
+) -> Snapshot:
     """The one transaction, tried again where the database itself rolled it back; a refusal of the guard is put on record."""
     for wait in (*APPLY_WAITS, None):
         try:
@@ -183,7 +197,9 @@ def _apply(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, d
     raise AssertionError("unreachable: the last try returns or raises")
 
 
-def _apply_once(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]) -> Snapshot:
+def _apply_once(
+    run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]
+) -> Snapshot:
     """All of it, or none of it."""
     with lease.resting(), writing(lease.engine) as connection:
         lease.fence(connection)
@@ -191,7 +207,7 @@ def _apply_once(run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spo
         finished = replace(_judged(run, connection, read, swept, diff), finished_at=run.clock())
         if finished.status == Status.HELD:
             raise _Held(finished)
-        erase.drop(connection, lease.oaid, departed)
+        forgotten.drop(connection, lease.oaid, departed)
         apply(connection, finished, diff)
         if not snapshots.finish(connection, finished):
             raise LeaseLostError(f"the snapshot of OA {lease.oaid} was closed by another run")
@@ -205,10 +221,14 @@ def _diff(connection: Connection, oaid: str, swept: Sweep, spool: Spool) -> Diff
     if arrived or gone:
         stage.load(connection, arrived=spool.arrived(), gone=spool.gone() if gone else ())
     baseline = snapshots.baseline_open(connection, oaid)
-    return compare(connection, oaid, following=spool.following(), arrived=arrived, gone=gone, baseline=baseline)
+    return compare(
+        connection, oaid, following=spool.following(), arrived=arrived, gone=gone, baseline=baseline
+    )
 
 
-def _judged(run: Run, connection: Connection | None, read: Snapshot, swept: Sweep, diff: Diff) -> Snapshot:
+def _judged(
+    run: Run, connection: Connection | None, read: Snapshot, swept: Sweep, diff: Diff
+) -> Snapshot:
     """Complete or partial with its counts; or held, with what it would have marked."""
     counted = replace(
         read, baseline=diff.baseline, followed=diff.followed, refollowed=diff.refollowed, unfollowed=diff.unfollowed,
@@ -222,21 +242,29 @@ def _judged(run: Run, connection: Connection | None, read: Snapshot, swept: Swee
         allowed = let_through(before) if before is not None else None
     limits = GuardLimits(run.limits.max_unfollow_share, run.limits.unfollow_floor, allowed)
     why = hold(diff, seen=swept.seen, limits=limits)
-    return counted if why is None else replace(counted, status=Status.HELD, reason=why, following=diff.following)
+    return (
+        counted
+        if why is None
+        else replace(counted, status=Status.HELD, reason=why, following=diff.following)
+    )
 
 
 def _preview(run: Run, begun: Snapshot) -> Snapshot:
     oaid = begun.oaid
     if run.engine is None:
         with Spool() as spool:
-            swept = _sweep(run, oaid, spool, previous_gap=None, add_known=lambda known: known.add_known([]))
-            return _judged(run, None, _read(run, begun, swept), swept, Diff(following=0, baseline=swept.seen))
+            swept = _sweep(
+                run, oaid, spool, previous_gap=None, add_known=lambda known: known.add_known([])
+            )
+            return _judged(
+                run, None, _read(run, begun, swept), swept, Diff(following=0, baseline=swept.seen)
+            )
     with reading(run.engine) as connection:
         if leases.held(connection, oaid):
             raise BusyError(f"another run holds OA {oaid}")
         gap = snapshots.previous_gap(connection, oaid)
         expected = snapshots.last_following(connection, oaid)
-        stand_ins = erase.stand_ins(connection, oaid)
+        stand_ins = forgotten.stand_ins(connection, oaid)
     engine = run.engine
 
     def add_known(spool: Spool) -> None:
@@ -274,7 +302,8 @@ def _record(lease: Lease, snapshot: Snapshot, *, strict: bool = False) -> None:
             snapshots.finish(connection, snapshot)
             lease.release(connection)
     except (LeaseLostError, DatabaseUnreachableError):
-        # The next run finds it `running` and calls it abandoned; what failed first is what must be told.
+        # The next run finds it `running` and calls it abandoned; what failed first is what must be
+        # told.
         if strict:
             raise
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import func, insert, select, text
 
-from etl.db import story
 from etl.db.engine import reading, writing
 from etl.db.lease import acquire
 from etl.db.schema import EMPTY, current_revision, require_current, upgrade
 from etl.db.tables import metadata, official_accounts, snapshots
 from etl.errors import DatabaseUnreachableError, TornStoryError, UsageError
+from etl.maintenance import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection, Engine, Table
 
-    from etl.db.story import Finding
+    from etl.maintenance.verify import Finding
 
 CHUNK = 10_000
 """Rows in memory at once."""
@@ -50,7 +50,8 @@ def copy_database(
 ) -> Copied:
     """Copy every table into an empty database, ids as they are, so that the next sync goes on there.
 
-    Every OA's lease is held meanwhile, so that no sync adds to the source what would be missing from the copy.
+    Every OA's lease is held meanwhile, so that no sync adds to the source what would be missing
+    from the copy.
 
     Args:
         source: where the rows are; nothing but leases is written there.
@@ -95,12 +96,20 @@ def prepare_target(target: Engine) -> None:
 
 
 def _require_empty(connection: Connection) -> None:
-    full = [table.name for table in TABLES if connection.execute(select(table.c.oaid).limit(1)).first() is not None]
+    full = [
+        table.name
+        for table in TABLES
+        if connection.execute(select(table.c.oaid).limit(1)).first() is not None
+    ]
     if full:
-        raise UsageError(f"--to: the database is not empty (rows in {', '.join(full)}); copy into a new one")
+        raise UsageError(
+            f"--to: the database is not empty (rows in {', '.join(full)}); copy into a new one"
+        )
 
 
-def _copy(source: Connection, target: Connection, table: Table, on_rows: Callable[[str, int, int], None]) -> int:
+def _copy(
+    source: Connection, target: Connection, table: Table, on_rows: Callable[[str, int, int], None]
+) -> int:
     of, done = _count(source, table), 0
     for chunk in _chunks(source, table):
         _load(target, table, chunk)
@@ -111,7 +120,9 @@ def _copy(source: Connection, target: Connection, table: Table, on_rows: Callabl
 
 def _chunks(connection: Connection, table: Table) -> Iterator[Sequence[Sequence[Any]]]:
     columns = [None if column in _NOT_COPIED else column for column in table.c]
-    statement = select(*(text("NULL") if column is None else column for column in columns)).select_from(table)
+    statement = select(
+        *(text("NULL") if column is None else column for column in columns)
+    ).select_from(table)
     in_order = statement.order_by(*table.primary_key)
     yield from connection.execution_options(yield_per=CHUNK).execute(in_order).partitions()
 
@@ -125,10 +136,15 @@ def _load(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -
 
     driver = cast("PsycopgConnection", connection.connection.driver_connection)
     try:
-        with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy:
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy,
+        ):
             for row in rows:
                 copy.write_row(row)
-    except psycopg.Error as error:  # below SQLAlchemy, nobody else translates it; its first line shows no row
+    except (
+        psycopg.Error
+    ) as error:  # below SQLAlchemy, nobody else translates it; its first line shows no row
         words = str(error).partition("\n")[0] or type(error).__name__
         raise DatabaseUnreachableError(f"the database failed: {words}") from error
 
@@ -166,7 +182,9 @@ def _differs(how: str) -> TornStoryError:
 
 
 def _findings(connection: Connection) -> list[Finding]:
-    return [finding for oaid in story.oaids(connection) for finding in story.check(connection, oaid)]
+    return [
+        finding for oaid in verify.oaids(connection) for finding in verify.check(connection, oaid)
+    ]
 
 
 def _count(connection: Connection, table: Table) -> int:

@@ -111,4 +111,7 @@ def require_sound(connection: Connection) -> None:
 
 def check(connection: Connection, oaid: str) -> list[Finding]:
     """Ask every question of one OA."""
-    return [Finding(oaid, name, int(connection.execute(text(sql), {"oaid": oaid}).scalar_one())) for name, sql in _CHECKS.items()]
+    return [
+        Finding(oaid, name, int(connection.execute(text(sql), {"oaid": oaid}).scalar_one()))
+        for name, sql in _CHECKS.items()
+    ]

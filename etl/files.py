@@ -23,8 +23,9 @@ def atomic_file(path: Path, mode: Literal["wb"]) -> AbstractContextManager[IO[by
 def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextManager[IO[Any]]:
     """A file to write that takes its place only once everything is on disk; on any error, Ctrl-C too, nothing is left.
 
-    Text is UTF-8 with the line ends that were written. A file that was there keeps its permissions; a new one gets those of
-    the umask. A symbolic link stays one: what it points to is replaced. A pipe or a device (/dev/stdout) is just written to.
+    Text is UTF-8 with the line ends that were written. A file that was there keeps its permissions;
+    a new one gets those of the umask. A symbolic link stays one: what it points to is replaced. A
+    pipe or a device (/dev/stdout) is just written to.
 
     Raises:
         OSError: the directory is missing or cannot be written, the disk is full, or `path` is a directory.

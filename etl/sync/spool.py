@@ -1,9 +1,10 @@
 """Where a sweep waits: on disk, so that memory stays flat however many follow.
 
-Pages are kept once each, by digest: in a quiet list the second look brings the very pages of the first and costs nothing
-here. When a look ends, its users are dealt by hash into partitions small enough for Python's own sets, and every question
-(how many distinct, who was missed before, who came, who is gone) is set algebra, one partition at a time. Measured beside a
-temporary SQLite database with a bit per look: a third of its CPU at 1,000,000 users (docs/decisions/0002).
+Pages are kept once each, by digest: in a quiet list the second look brings the very pages of the
+first and costs nothing here. When a look ends, its users are dealt by hash into partitions small
+enough for Python's own sets, and every question (how many distinct, who was missed before, who
+came, who is gone) is set algebra, one partition at a time. Measured beside a temporary SQLite
+database with a bit per look: a third of its CPU at 1,000,000 users (docs/decisions/0002).
 """
 
 from __future__ import annotations
@@ -45,19 +46,25 @@ class LookTally:
 class Spool:
     """The users of one sweep and those known to follow, in a nameless temporary file. A context manager.
 
-    Not thread-safe: one thread reads pages and asks. Raises SpoolError where the temporary disk is full or gone.
+    Not thread-safe: one thread reads pages and asks. Raises SpoolError where the temporary disk is
+    full or gone.
     """
 
     def __init__(
-        self, directory: Path | None = None, *, expected: int = 0, recognise: Callable[[str], str | None] | None = None
+        self,
+        directory: Path | None = None,
+        *,
+        expected: int = 0,
+        recognise: Callable[[str], str | None] | None = None,
     ) -> None:
         """`directory` is where the file is made (default: TMPDIR); `expected`: about how many are known to follow.
 
-        `recognise` gives the pseudonym by which our tables know a user who was seen, where it stands for one
-        (docs/decisions/0004). It is asked about users seen who are not known.
+        `recognise` gives the pseudonym by which our tables know a user who was seen, where it
+        stands for one (docs/decisions/0004). It is asked about users seen who are not known.
         """
         with _disk():
-            # It has no name in the directory: nobody else can open it, and a killed run leaves no User_Ids behind.
+            # It has no name in the directory: nobody else can open it, and a killed run leaves no
+            # User_Ids behind.
             self._file = _File(tempfile.TemporaryFile(dir=directory))  # noqa: SIM115 - closed by __exit__
         self._expected = expected
         self._recognise = recognise
@@ -76,7 +83,12 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._file.close()
 
     def add(self, page: Page) -> None:
@@ -95,7 +107,8 @@ class Spool:
         digests = frozenset(self._look)
         self._look = {}
         if not self._partitions:
-            # Chosen once, when the size of the list is known; each of these may lie, none of them much.
+            # Chosen once, when the size of the list is known; each of these may lie, none of them
+            # much.
             users = max(self._expected, self._largest_total, self._file.size // 20)
             self._partitions = min(MAX_PARTITIONS, users // PARTITION_USERS + 1)
         tally = self._tally_of_twin(digests) or self._count(digests)
@@ -130,9 +143,15 @@ class Spool:
         if self._tallies[look].distinct == self.seen():
             return self.missing()
         pile = self._look_piles[look]
-        unseen = sum(len(_part(self._known, part) - pile.part(part)) for part in range(self._partitions))
+        unseen = sum(
+            len(_part(self._known, part) - pile.part(part)) for part in range(self._partitions)
+        )
         names = self._compared().names
-        return unseen - sum(user in pile.part(self._part_of(user)) for user, name in names.items() if self._knows(name))
+        return unseen - sum(
+            user in pile.part(self._part_of(user))
+            for user, name in names.items()
+            if self._knows(name)
+        )
 
     def arrivals(self) -> int:
         """How many were seen who are not known to follow."""
@@ -141,7 +160,9 @@ class Spool:
     def returned(self) -> int:
         """How many of the arrivals followed once and left, by what was told of those who left."""
         arrived = self._compared().arrived
-        return sum(len(arrived.part(part) & _part(self._left, part)) for part in range(self._partitions))
+        return sum(
+            len(arrived.part(part) & _part(self._left, part)) for part in range(self._partitions)
+        )
 
     def arrived(self) -> Iterator[list[str]]:
         """Who was seen and is not known to follow, each once, in chunks."""
@@ -174,7 +195,8 @@ class Spool:
         for chunk in both.arrived.chunks():
             both.names.update((user, name) for user in chunk if (name := self._recognise(user)))
         for user, name in both.names.items():
-            # Seen under the User_Id and known by the pseudonym: neither came nor is gone. Known to have left: is back.
+            # Seen under the User_Id and known by the pseudonym: neither came nor is gone. Known to
+            # have left: is back.
             both.arrived.take(self._part_of(user), user)
             if not both.gone.take(self._part_of(name), name):
                 both.arrived.put(self._part_of(name), {name})
@@ -186,7 +208,9 @@ class Spool:
             return None
         self._look_piles.append(self._look_piles[twins[0]])
         same_as = {*twins, *(index for twin in twins for index in self._tallies[twin].same_as)}
-        return LookTally(distinct=self._tallies[twins[0]].distinct, new=0, same_as=tuple(sorted(same_as)))
+        return LookTally(
+            distinct=self._tallies[twins[0]].distinct, new=0, same_as=tuple(sorted(same_as))
+        )
 
     def _count(self, digests: frozenset[bytes]) -> LookTally:
         look = self._dealt(self._file.read(self._blobs[digest]).split("\n") for digest in digests)

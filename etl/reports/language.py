@@ -1,6 +1,7 @@
 """What reports say, in English and in Vietnamese, and how each language writes numbers and dates.
 
-The Vietnamese words are Zalo's own: a follower of an OA is `người quan tâm`, to unfollow is `bỏ quan tâm`.
+The Vietnamese words are Zalo's own: a follower of an OA is `người quan tâm`, to unfollow is `bỏ
+quan tâm`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 TEXTS: dict[str, tuple[str, str]] = {
     "title": ("Follower report", "Báo cáo người quan tâm"),
-    "made": ("Made on {when} ({zone}) by follower-etl.", "Lập lúc {when} ({zone}) bởi follower-etl."),
+    "made": (
+        "Made on {when} ({zone}) by follower-etl.",
+        "Lập lúc {when} ({zone}) bởi follower-etl.",
+    ),
     "days_in": ("Days are dates in {zone}.", "Ngày được tính theo múi giờ {zone}."),
     "compared": ("All accounts compared", "So sánh các tài khoản"),
     "account": ("Account", "Tài khoản"),
@@ -125,7 +129,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "so_far": ("The last month of each row is not over.", "Tháng cuối của mỗi dòng chưa kết thúc."),
     "cohort_table": ("Retention as a table", "Bảng tỷ lệ ở lại"),
-    "no_cohorts": ("Nobody new was found in this time.", "Không có người quan tâm mới trong thời gian này."),
+    "no_cohorts": (
+        "Nobody new was found in this time.",
+        "Không có người quan tâm mới trong thời gian này.",
+    ),
     # Survival.
     "survival": ("How long new followers stay", "Người mới ở lại bao lâu"),
     "survival_axis": ("Days since the first follow", "Số ngày kể từ lần quan tâm đầu tiên"),
@@ -169,7 +176,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_recent": ("Nobody was seen to leave.", "Không thấy ai rời đi."),
     # What we could not see.
     "unseen": ("What we could not see", "Những gì không thấy được"),
-    "all_seen": ("Nothing: every run read the whole list.", "Không có: lần chạy nào cũng đọc được trọn danh sách."),
+    "all_seen": (
+        "Nothing: every run read the whole list.",
+        "Không có: lần chạy nào cũng đọc được trọn danh sách.",
+    ),
     "kind": ("What", "Loại"),
     "since": ("From", "Từ"),
     "until": ("To", "Đến"),
@@ -181,7 +191,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "failed": ("failed", "thất bại"),
     "undone": ("taken back", "đã hoàn tác"),
     "lasting": ("lasts", "vẫn còn"),
-    "held_back": ("would have marked {count} as unfollowed", "lẽ ra đánh dấu {count} người bỏ quan tâm"),
+    "held_back": (
+        "would have marked {count} as unfollowed",
+        "lẽ ra đánh dấu {count} người bỏ quan tâm",
+    ),
     # Definitions.
     "definitions": ("What the numbers mean", "Ý nghĩa các con số"),
     "def_identity": (
@@ -307,7 +320,11 @@ class Words:
         """A date."""
         if day is None:
             return NOTHING
-        return f"{day:%d/%m/%Y}" if self.lang is Lang.VI else f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+        return (
+            f"{day:%d/%m/%Y}"
+            if self.lang is Lang.VI
+            else f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+        )
 
     def month(self, day: date) -> str:
         """The month of a date."""

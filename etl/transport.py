@@ -1,7 +1,7 @@
 """HTTP connections whose answers end in time.
 
-A socket's timeout bounds each read. A server that sends a byte now and then, of its headers too, could hold a worker for ever:
-here all reads of one answer share what is left of its time.
+A socket's timeout bounds each read. A server that sends a byte now and then, of its headers too,
+could hold a worker for ever: here all reads of one answer share what is left of its time.
 """
 
 from __future__ import annotations

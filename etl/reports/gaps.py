@@ -27,8 +27,9 @@ _TOO_LONG = 1.5
 class Unseen:
     """One stretch: runs in a row that ended alike, or days without a run.
 
-    `last` is None for a gap that is not over; `reason` is the word that a program can read (`snapshots.reason`); `held_back`
-    is how many the last held run of the stretch would have marked as unfollowed.
+    `last` is None for a gap that is not over; `reason` is the word that a program can read
+    (`snapshots.reason`); `held_back` is how many the last held run of the stretch would have marked
+    as unfollowed.
     """
 
     kind: str
@@ -41,7 +42,9 @@ class Unseen:
 
 def usual_interval(days: Iterable[date]) -> int:
     """The days from one day with a run to the next, as a rule (the median; 1 where nothing can be told yet)."""
-    return median_low([(after - before).days for before, after in pairwise(sorted(set(days)))] or [1])
+    return median_low(
+        [(after - before).days for before, after in pairwise(sorted(set(days)))] or [1]
+    )
 
 
 def missing(days: Iterable[date], usual: int) -> list[Span]:
@@ -63,7 +66,11 @@ def unseen(runs: Sequence[Snapshot], span: Span, *, today: date) -> tuple[Unseen
     """
     days = [run.taken_on for run in runs if run.status != Status.RUNNING]
     usual = usual_interval(days)
-    gaps = [Unseen(GAP, gap.first, gap.last) for gap in missing(days, usual) if gap.first <= span.last and gap.last >= span.first]
+    gaps = [
+        Unseen(GAP, gap.first, gap.last)
+        for gap in missing(days, usual)
+        if gap.first <= span.last and gap.last >= span.first
+    ]
     newest = max(days)
     if span.last >= newest and (today - newest).days > _TOO_LONG * usual:
         gaps.append(Unseen(GAP, newest + DAY, None))
@@ -76,7 +83,14 @@ def _troubles(runs: Sequence[Snapshot], span: Span) -> Iterator[Unseen]:
         if status in _TROUBLES:
             stretch = list(alike)
             held_back = stretch[-1].unfollowed if status == Status.HELD else None
-            yield Unseen(str(status), stretch[0].taken_on, stretch[-1].taken_on, len(stretch), reason, held_back)
+            yield Unseen(
+                str(status),
+                stretch[0].taken_on,
+                stretch[-1].taken_on,
+                len(stretch),
+                reason,
+                held_back,
+            )
 
 
 def _word(run: Snapshot) -> str | None:

@@ -20,9 +20,10 @@ TOLERATED_USERS = 5
 class Look:
     """One reading of the list, judged.
 
-    `closed`: a chain of whole seams runs from the head to the tail. `ceiling`: the server let us no further; such a look
-    may have closed at the largest documented offset, but `Total` itself may be clamped, so it may mark nobody.
-    `total` is its last Total, `steady` whether every page said the same one. `distinct`, `new` and `same_as` as in LookTally.
+    `closed`: a chain of whole seams runs from the head to the tail. `ceiling`: the server let us no
+    further; such a look may have closed at the largest documented offset, but `Total` itself may be
+    clamped, so it may mark nobody. `total` is its last Total, `steady` whether every page said the
+    same one. `distinct`, `new` and `same_as` as in LookTally.
     """
 
     total_first: int
@@ -49,7 +50,9 @@ def tolerated_gap(total: int, share: float) -> int:
 def twins(looks: Sequence[Look]) -> bool:
     """Whether two looks saw the identical set, of the size of a Total that changed in neither: whole, seams or not."""
     last = looks[-1]
-    return last.counts_up and any(looks[i].counts_up and looks[i].total == last.total for i in last.same_as)
+    return last.counts_up and any(
+        looks[i].counts_up and looks[i].total == last.total for i in last.same_as
+    )
 
 
 def enough(looks: Sequence[Look], *, missing_from_last: int) -> bool:
@@ -62,7 +65,9 @@ def enough(looks: Sequence[Look], *, missing_from_last: int) -> bool:
     return len(looks) > 1 and last.closed and not last.new
 
 
-def doubt(looks: Sequence[Look], *, missing: int, seen: int, tolerance: float, previous_gap: int | None) -> Reason | None:
+def doubt(
+    looks: Sequence[Look], *, missing: int, seen: int, tolerance: float, previous_gap: int | None
+) -> Reason | None:
     """Why the sweep cannot be believed whole; None where it can (DESIGN §3).
 
     Args:

@@ -1,6 +1,7 @@
 """What a sweep changes, as SQL for sets: counted, logged, and projected onto `followers`. The change log is the plan.
 
-Users whose state stays as it is are not touched: what is written grows with what changed, not with how many follow.
+Users whose state stays as it is are not touched: what is written grows with what changed, not with
+how many follow.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from etl.model import Snapshot
 
 
-def compare(connection: Connection, oaid: str, *, following: int, arrived: int, gone: int, baseline: bool) -> Diff:
+def compare(
+    connection: Connection, oaid: str, *, following: int, arrived: int, gone: int, baseline: bool
+) -> Diff:
     """Count what applying the staged difference would change. Writes nothing.
 
     Args:
@@ -57,13 +60,25 @@ def apply(connection: Connection, snapshot: Snapshot, diff: Diff) -> None:
         (project_leaves(snapshot), diff.unfollowed),
     ]
     for statement, rows in written:
-        if rows and connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount != rows:
-            raise LeaseLostError(f"the followers of OA {snapshot.oaid} were changed while they were read")
+        if (
+            rows
+            and connection.execute(
+                statement, execution_options={"preserve_rowcount": True}
+            ).rowcount
+            != rows
+        ):
+            raise LeaseLostError(
+                f"the followers of OA {snapshot.oaid} were changed while they were read"
+            )
 
 
 def returned(oaid: str) -> Select[int]:
     """Arrivals whom the table knows: they followed once, and left."""
-    return select(func.count()).select_from(staged.join(followers, _same_user(oaid))).where(staged.c.seen)
+    return (
+        select(func.count())
+        .select_from(staged.join(followers, _same_user(oaid)))
+        .where(staged.c.seen)
+    )
 
 
 def log_changes(snapshot: Snapshot, *, first: Change) -> Insert:
@@ -74,16 +89,24 @@ def log_changes(snapshot: Snapshot, *, first: Change) -> Insert:
         else_=literal(str(Change.REFOLLOWED)),
     )
     rows = (
-        select(literal(snapshot.oaid), staged.c.user_id, literal(snapshot.id), change, _at(snapshot))
+        select(
+            literal(snapshot.oaid), staged.c.user_id, literal(snapshot.id), change, _at(snapshot)
+        )
         .select_from(staged.outerjoin(followers, _same_user(snapshot.oaid)))
-        .order_by(staged.c.user_id)  # a primary key that is filled in its order is filled twice as fast
+        .order_by(
+            staged.c.user_id
+        )  # a primary key that is filled in its order is filled twice as fast
     )
-    return insert(follower_changes).from_select(["oaid", "user_id", "snapshot_id", "change", "changed_at"], rows)
+    return insert(follower_changes).from_select(
+        ["oaid", "user_id", "snapshot_id", "change", "changed_at"], rows
+    )
 
 
 def project_arrivals(connection: Connection, snapshot: Snapshot) -> Insert:
     """Who came follows now: a new row, or one whose stay had ended."""
-    came = select(literal(snapshot.oaid), staged.c.user_id, _at(snapshot), _at(snapshot)).where(staged.c.seen)
+    came = select(literal(snapshot.oaid), staged.c.user_id, _at(snapshot), _at(snapshot)).where(
+        staged.c.seen
+    )
     upsert = upserting(connection, followers).from_select(
         ["oaid", "user_id", "first_seen_at", "followed_at"], came.order_by(staged.c.user_id)
     )
@@ -99,7 +122,11 @@ def project_leaves(snapshot: Snapshot) -> Update:
     went = select(staged.c.user_id).where(~staged.c.seen)
     return (
         update(followers)
-        .where(followers.c.oaid == snapshot.oaid, followers.c.unfollowed_at.is_(None), followers.c.user_id.in_(went))
+        .where(
+            followers.c.oaid == snapshot.oaid,
+            followers.c.unfollowed_at.is_(None),
+            followers.c.user_id.in_(went),
+        )
         .values(unfollowed_at=snapshot.taken_at)
     )
 

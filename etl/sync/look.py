@@ -1,8 +1,9 @@
 """One look: the list read once, from head to tail, as a chain of pages that provably hang together (DESIGN §3).
 
-Why a whole chain misses nobody who follows throughout, in a list whose members keep their order: neighbours share a
-follower; page k contains the one it shares with its left and the one it shares with its right neighbour, and is
-contiguous, so it contains everybody between the two. When each page was read does not matter.
+Why a whole chain misses nobody who follows throughout, in a list whose members keep their order:
+neighbours share a follower; page k contains the one it shares with its left and the one it shares
+with its right neighbour, and is contiguous, so it contains everybody between the two. When each
+page was read does not matter.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Self
 
 from etl.errors import OffsetRefusedError
-from etl.guard import Look, tolerated_gap
 from etl.model import Page
+from etl.sync.guard import Look, tolerated_gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,8 +75,14 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # Not waited for: after an error or a signal, an answer that is still on its way interests nobody.
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Not waited for: after an error or a signal, an answer that is still on its way interests
+        # nobody.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def submit(self, offset: int) -> Future[Answer]:
@@ -96,7 +103,8 @@ class Workers:
 class _Plan:
     """The offsets still to be asked in this look, some of them on their way already.
 
-    The stride follows what came back: the length of the newest link less the one follower that neighbours share.
+    The stride follows what came back: the length of the newest link less the one follower that
+    neighbours share.
     """
 
     workers: Workers
@@ -123,7 +131,12 @@ class Reading:
     """The reading of one look. `read()` gives the verdict; every page seen is handed to `keep`, links or not."""
 
     def __init__(
-        self, workers: Workers, keep: Callable[[Page], None], *, tolerance: float, on_page: Callable[[int, int], None]
+        self,
+        workers: Workers,
+        keep: Callable[[Page], None],
+        *,
+        tolerance: float,
+        on_page: Callable[[int, int], None],
     ) -> None:
         self._workers = workers
         self._keep = keep
@@ -147,11 +160,13 @@ class Reading:
             head = self._first()  # one bad answer, here as anywhere, is asked for once more before it is taken for the ceiling
         self._head = head
         if not head.users:
-            # Nobody at all, or a server that says so: with a Total above 0 it is cut short before its first follower.
+            # Nobody at all, or a server that says so: with a Total above 0 it is cut short before
+            # its first follower.
             return self._verdict(closed=not head.total, ceiling=head.total > 0)
         self._links.append(head)
         stride = self._stride(head)
-        # Each request beyond the plan mends or goes on: generous for a list that moves, an end for a server that lies.
+        # Each request beyond the plan mends or goes on: generous for a list that moves, an end for
+        # a server that lies.
         self._extra = 64 + 3 * (head.total // stride)
         self._plan = _Plan(self._workers, next_offset=stride, total=head.total)
         try:
@@ -197,8 +212,11 @@ class Reading:
             return False
         if isinstance(after, Refused):
             return after.offset >= self._last_total
-        # Where nothing at all came back, and Total says that much more should, the server has stopped serving.
-        return brings_nobody(after, link) and (bool(after.users) or not self._well_before(link.end, after.total))
+        # Where nothing at all came back, and Total says that much more should, the server has
+        # stopped serving.
+        return brings_nobody(after, link) and (
+            bool(after.users) or not self._well_before(link.end, after.total)
+        )
 
     def _empty_again(self, link: Page) -> bool:
         """Whether the server really ends here: one empty page may be a bad minute, so it is asked again, from the link on."""
@@ -217,7 +235,8 @@ class Reading:
         length = self._longest
         if length < 2:  # noqa: PLR2004 - pages of one user share nobody: nothing can be mended
             return False
-        # How far a bridge reaches back over its link: room for leaves ahead of it, without touching too many who may go.
+        # How far a bridge reaches back over its link: room for leaves ahead of it, without touching
+        # too many who may go.
         margins = cycle((length // 4, 1, 3 * length // 4))
         while self._links:
             link, moved = self._links[-1], 0
@@ -229,7 +248,11 @@ class Reading:
                     continue
                 if seam_holds(link, bridge) and leads_on(link, bridge):
                     self._links.append(bridge)
-                    if isinstance(right, Page) and seam_holds(bridge, right) and leads_on(bridge, right):
+                    if (
+                        isinstance(right, Page)
+                        and seam_holds(bridge, right)
+                        and leads_on(bridge, right)
+                    ):
                         self._links.append(right)
                     return True
                 moved = _moved(link, bridge, otherwise=moved)
@@ -241,9 +264,15 @@ class Reading:
         self._plan.drop()
         link = self._links[-1]
         if not self._well_before(refused, self._last_total):
-            # Perhaps it was not the ceiling but the end, come nearer while we read: then a shorter step reaches the tail.
+            # Perhaps it was not the ceiling but the end, come nearer while we read: then a shorter
+            # step reaches the tail.
             nearer = self._ask(max(link.offset + 1, link.end - len(link.users) // 2))
-            if isinstance(nearer, Page) and seam_holds(link, nearer) and self._short(nearer) and nearer.end == nearer.total:
+            if (
+                isinstance(nearer, Page)
+                and seam_holds(link, nearer)
+                and self._short(nearer)
+                and nearer.end == nearer.total
+            ):
                 return self._verdict(closed=True)
         if link.offset < LARGEST_DOCUMENTED_OFFSET < refused:
             last = self._ask(LARGEST_DOCUMENTED_OFFSET)
@@ -256,7 +285,11 @@ class Reading:
         empty = 0
         while (answer := self._planned(self._head)) is not None:
             refused = isinstance(answer, Refused) and answer.offset < self._last_total
-            empty += isinstance(answer, Page) and not answer.users and self._well_before(answer.offset, answer.total)
+            empty += (
+                isinstance(answer, Page)
+                and not answer.users
+                and self._well_before(answer.offset, answer.total)
+            )
             if refused or empty > 1:
                 return self._verdict(closed=False, ceiling=True)
         return self._verdict(closed=False)
@@ -296,7 +329,11 @@ class Reading:
     def _repeats_head(self, page: Page) -> bool:
         """Whether the server may be ignoring Offset: the very head again, while Total says that there is more."""
         head = self._head
-        return page.users == head.users and len(page.users) > 1 and page.total == head.total > len(page.users)
+        return (
+            page.users == head.users
+            and len(page.users) > 1
+            and page.total == head.total > len(page.users)
+        )
 
     def _stride(self, link: Page) -> int:
         """Follows what came back; one strangely short page must not make it crawl."""
@@ -305,7 +342,9 @@ class Reading:
     def _well_before(self, offset: int, total: int) -> bool:
         return total - offset > tolerated_gap(total, self._tolerance)
 
-    def _verdict(self, *, closed: bool, ceiling: bool = False, offset_ignored: bool = False) -> Look:
+    def _verdict(
+        self, *, closed: bool, ceiling: bool = False, offset_ignored: bool = False
+    ) -> Look:
         return Look(
             total_first=self._head.total,
             total=self._last_total,

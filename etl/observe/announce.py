@@ -15,14 +15,20 @@ if TYPE_CHECKING:
     from etl.model import Snapshot
     from etl.observe.ping import Pings
     from etl.settings import Settings
-    from etl.sync import Outcome
+    from etl.sync.account import Outcome
 
 INTERRUPTED = 128
 """Exit codes from here on are signals: the run did not get to every OA."""
 
 
 @contextmanager
-def announced(settings: Settings, log: Any, outcomes: Sequence[Outcome], *, chosen: bool) -> Iterator[None]:  # noqa: ANN401 - structlog's own proxy
+def announced(
+    settings: Settings,
+    log: Any,  # noqa: ANN401 - structlog's own proxy
+    outcomes: Sequence[Outcome],
+    *,
+    chosen: bool,
+) -> Iterator[None]:
     """Around a run: tell that it begins, and in the end what became of it, an error too (which goes on).
 
     Args:
@@ -38,11 +44,17 @@ def announced(settings: Settings, log: Any, outcomes: Sequence[Outcome], *, chos
         pings.start()
         yield
     except BaseException as error:
-        code, reason = (error.exit_code, error.reason) if isinstance(error, EtlError) else (1, type(error).__name__)
+        code, reason = (
+            (error.exit_code, error.reason)
+            if isinstance(error, EtlError)
+            else (1, type(error).__name__)
+        )
         _finish(settings, log, pings, outcomes, exit_code=code, reason=reason, keep_others=True)
         raise
     code = gravest([outcome.exit_code for outcome in outcomes])
-    _finish(settings, log, pings, outcomes, exit_code=code, keep_others=chosen or code >= INTERRUPTED)
+    _finish(
+        settings, log, pings, outcomes, exit_code=code, keep_others=chosen or code >= INTERRUPTED
+    )
 
 
 def _finish(
@@ -60,14 +72,25 @@ def _finish(
     runs = [(outcome.snapshot, outcome.duration_s) for outcome in outcomes]
     if settings.etl_metrics_file is not None:
         with _harmless(log, "metrics not written", file=str(settings.etl_metrics_file)):
-            _write_metrics(settings.etl_metrics_file, settings, runs, exit_code=exit_code, keep_others=keep_others)
+            _write_metrics(
+                settings.etl_metrics_file,
+                settings,
+                runs,
+                exit_code=exit_code,
+                keep_others=keep_others,
+            )
     if settings.etl_ping_url is not None:
         with _harmless(log, "ping failed"):
             pings.finish(exit_code, summary(runs, exit_code=exit_code, reason=reason))
 
 
 def _write_metrics(
-    path: Path, settings: Settings, runs: list[tuple[Snapshot, float]], *, exit_code: int, keep_others: bool
+    path: Path,
+    settings: Settings,
+    runs: list[tuple[Snapshot, float]],
+    *,
+    exit_code: int,
+    keep_others: bool,
 ) -> None:
     from etl.db.engine import connect_engine
     from etl.observe.metrics import update_file

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from etl.guard import Look, doubt, enough
-from etl.look import Reading, Workers
 from etl.model import Sweep
+from etl.sync.guard import Look, doubt, enough
+from etl.sync.look import Reading, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from etl.model import Page
-    from etl.spool import Spool
+    from etl.sync.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,19 @@ def sweep(
             )
             verdict = reading.read()
             tally = spool.end_look()
-            looks.append(replace(verdict, distinct=tally.distinct, new=tally.new, same_as=tally.same_as))
+            looks.append(
+                replace(verdict, distinct=tally.distinct, new=tally.new, same_as=tally.same_as)
+            )
             if number == 1:
                 add_known(spool)
                 missing = missing_from_last = spool.missing()
             else:
                 missing = spool.missing() if tally.new else missing
-                missing_from_last = spool.missing_from(number - 1) if verdict.closed and looks[-1].counts_up else missing
+                missing_from_last = (
+                    spool.missing_from(number - 1)
+                    if verdict.closed and looks[-1].counts_up
+                    else missing
+                )
             if enough(looks, missing_from_last=missing_from_last):
                 break
     seen = spool.seen()
@@ -79,5 +85,7 @@ def sweep(
         missing=missing,
         looks=len(looks),
         closed_looks=sum(look.closed for look in looks),
-        reason=doubt(looks, missing=missing, seen=seen, tolerance=limits.tolerance, previous_gap=previous_gap),
+        reason=doubt(
+            looks, missing=missing, seen=seen, tolerance=limits.tolerance, previous_gap=previous_gap
+        ),
     )

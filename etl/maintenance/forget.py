@@ -1,25 +1,25 @@
 """Forgetting a person: their User_Id becomes a random pseudonym, so that counts and history stay true (docs/decisions/0004).
 
-Who does not follow leaves nothing else behind. Who follows still will be listed by eSMS again: a salted digest of their
-User_Id, in `forgotten`, lets a sync recognise them and count them under their pseudonym, until they leave.
+Who does not follow leaves nothing else behind. Who follows still will be listed by eSMS again: a
+salted digest of their User_Id, in `forgotten`, lets a sync recognise them and count them under
+their pseudonym, until they leave.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, exists, func, insert, literal, select, text, update
+from sqlalchemy import func, insert, literal, select, text, update
 
 from etl.db.engine import reading, translated, writing
+from etl.db.forgotten import digest_of
 from etl.db.lease import acquire
 from etl.db.tables import follower_changes, followers, forgotten, snapshots
 from etl.errors import UsageError
-from etl.model import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 PREFIX = "forgotten-"
 """What a pseudonym begins with, so that whoever reads the tables understands it."""
-
-SCRYPT_COST = 2**12
-"""scrypt's n, with r=8 and p=1: about 10 ms and 4 MB for each digest. A guess at a User_Id costs as much as a sync pays for
-each user it does not know; whoever holds only the database has some 10^18 of them to try (docs/decisions/0004)."""
 
 CHECKPOINT_MILLISECONDS = 2_000
 """How long readers may keep SQLite's write-ahead log from being emptied after a forgetting."""
@@ -45,22 +41,6 @@ class Trace:
     oaid: str
     following: bool
     changes: int
-
-
-@dataclass(frozen=True, slots=True)
-class StandIn:
-    """One row of `forgotten`. `salt` and `digest` are hexadecimal.
-
-    `following`: the pseudonym is known to follow; `left`: it followed once; neither: an undone snapshot took it out.
-    `departed`: a whole reading since then did not find the person, so that they are not recognised any more.
-    """
-
-    pseudonym: str
-    salt: str
-    digest: str
-    following: bool
-    left: bool
-    departed: bool
 
 
 def traces(engine: Engine, user_id: str, oaids: Sequence[str]) -> list[Trace]:
@@ -100,57 +80,12 @@ def forget(engine: Engine, oaid: str, user_id: str, *, now: datetime) -> Trace:
     return trace
 
 
-def stand_ins(connection: Connection, oaid: str) -> list[StandIn]:
-    """Whom a sync of the OA may have to recognise; empty for nearly every OA."""
-    read_since = exists().where(
-        snapshots.c.oaid == forgotten.c.oaid,
-        snapshots.c.id > forgotten.c.snapshot_id,
-        snapshots.c.status == Status.COMPLETE,
-    )
-    theirs = and_(followers.c.oaid == forgotten.c.oaid, followers.c.user_id == forgotten.c.pseudonym)
-    statement = (
-        select(
-            forgotten.c.pseudonym,
-            forgotten.c.salt,
-            forgotten.c.digest,
-            followers.c.user_id.is_not(None).label("known"),
-            followers.c.unfollowed_at.is_not(None).label("left"),
-            read_since.label("read_since"),
-        )
-        .select_from(forgotten.outerjoin(followers, theirs))
-        .where(forgotten.c.oaid == oaid)
-        .order_by(forgotten.c.pseudonym)
-    )
-    return [
-        StandIn(
-            row.pseudonym,
-            row.salt,
-            row.digest,
-            following=bool(row.known and not row.left),
-            left=bool(row.left),
-            departed=bool(row.read_since and (row.left or not row.known)),
-        )
-        for row in connection.execute(statement)
-    ]
-
-
-def drop(connection: Connection, oaid: str, departed: Sequence[StandIn]) -> None:
-    """Keep nothing any more by which the departed could be recognised: their return would be a new person's arrival."""
-    for stand_in in departed:
-        row = (forgotten.c.oaid == oaid) & (forgotten.c.pseudonym == stand_in.pseudonym)
-        connection.execute(delete(forgotten).where(row))
-
-
-def digest_of(user_id: str, salt: str) -> str:
-    """The digest by which a forgotten person is recognised, in hexadecimal."""
-    return hashlib.scrypt(user_id.encode(), salt=bytes.fromhex(salt), n=SCRYPT_COST, r=8, p=1, dklen=32).hex()
-
-
 def _require_user_id(user_id: str) -> None:
     if not user_id or not user_id.isprintable():
         raise UsageError("USER_ID is empty or holds characters that no User_Id has")
     if user_id.startswith(PREFIX):
-        # Its digest would be of the pseudonym, and the person behind it would not be recognised any more.
+        # Its digest would be of the pseudonym, and the person behind it would not be recognised any
+        # more.
         raise UsageError(f"USER_ID begins with {PREFIX}: this person is forgotten already")
 
 
@@ -158,20 +93,29 @@ def _trace(connection: Connection, oaid: str, user_id: str) -> Trace | None:
     of_them = (followers.c.oaid == oaid) & (followers.c.user_id == user_id)
     row = connection.execute(select(followers.c.unfollowed_at).where(of_them)).first()
     logged = (follower_changes.c.oaid == oaid) & (follower_changes.c.user_id == user_id)
-    changes = int(connection.execute(select(func.count()).select_from(follower_changes).where(logged)).scalar_one())
+    changes = int(
+        connection.execute(
+            select(func.count()).select_from(follower_changes).where(logged)
+        ).scalar_one()
+    )
     if row is None and not changes:
         return None
     return Trace(oaid, following=row is not None and row.unfollowed_at is None, changes=changes)
 
 
 def _remember_digest(connection: Connection, oaid: str, pseudonym: str, user_id: str) -> None:
-    salt = connection.execute(select(forgotten.c.salt).where(forgotten.c.oaid == oaid).limit(1)).scalar_one_or_none()
-    # One salt for all of an OA: a sync computes one digest for each user it does not know, however many were forgotten.
+    salt = connection.execute(
+        select(forgotten.c.salt).where(forgotten.c.oaid == oaid).limit(1)
+    ).scalar_one_or_none()
+    # One salt for all of an OA: a sync computes one digest for each user it does not know, however
+    # many were forgotten.
     salt = salt or secrets.token_hex(16)
     newest = select(func.coalesce(func.max(snapshots.c.id), 0)).where(snapshots.c.oaid == oaid)
     columns = ["oaid", "pseudonym", "salt", "digest", "snapshot_id"]
     values = [literal(value) for value in (oaid, pseudonym, salt, digest_of(user_id, salt))]
-    connection.execute(insert(forgotten).from_select(columns, select(*values, newest.scalar_subquery())))
+    connection.execute(
+        insert(forgotten).from_select(columns, select(*values, newest.scalar_subquery()))
+    )
 
 
 def _overwrite_deleted(connection: Connection) -> None:
@@ -184,7 +128,8 @@ def _empty_journal(engine: Engine) -> None:
     """SQLite's write-ahead log still holds the pages as they were; if a reader keeps it busy, it is emptied later."""
     if engine.dialect.name != "sqlite":
         return
-    # Forgotten is forgotten: a checkpoint that fails does not undo it. Beside any transaction, hence on the raw connection.
+    # Forgotten is forgotten: a checkpoint that fails does not undo it. Beside any transaction,
+    # hence on the raw connection.
     with translated(), closing(engine.raw_connection()) as connection, suppress(sqlite3.Error):
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {CHECKPOINT_MILLISECONDS}")

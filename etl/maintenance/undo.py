@@ -51,7 +51,9 @@ def undo(engine: Engine, snapshot_id: int, *, now: datetime) -> Snapshot:
         _take_back_leaves(connection, snapshot)
         ours = (follower_changes.c.oaid == oaid) & (follower_changes.c.snapshot_id == snapshot_id)
         connection.execute(delete(follower_changes).where(ours))
-        connection.execute(update(snapshots).where(snapshots.c.id == snapshot_id).values(status=Status.UNDONE))
+        connection.execute(
+            update(snapshots).where(snapshots.c.id == snapshot_id).values(status=Status.UNDONE)
+        )
         undone = records.get(connection, snapshot_id)
         lease.release(connection)
     assert undone is not None  # noqa: S101 - checked in the same transaction
@@ -63,10 +65,14 @@ def _checked(connection: Connection, snapshot_id: int) -> Snapshot:
     if snapshot is None:
         raise UsageError(f"there is no snapshot {snapshot_id}: see `etl history`")
     if snapshot.status not in APPLIED:
-        raise UsageError(f"snapshot {snapshot_id} is {snapshot.status}: nothing of it stands in the tables")
+        raise UsageError(
+            f"snapshot {snapshot_id} is {snapshot.status}: nothing of it stands in the tables"
+        )
     newest = records.applied(connection, snapshot.oaid)[0]
     if newest.id != snapshot_id:
-        raise UsageError(f"snapshot {newest.id} of OA {snapshot.oaid} is newer and must go first: etl undo {newest.id}")
+        raise UsageError(
+            f"snapshot {newest.id} of OA {snapshot.oaid} is newer and must go first: etl undo {newest.id}"
+        )
     return snapshot
 
 
@@ -82,14 +88,19 @@ def _users(snapshot: Snapshot, *changes: Change) -> Select[tuple[str]]:
 def _take_back_arrivals(connection: Connection, snapshot: Snapshot) -> None:
     """Who was never known before is unknown again."""
     arrived = _users(snapshot, Change.BASELINE, Change.FOLLOWED)
-    connection.execute(delete(followers).where(followers.c.oaid == snapshot.oaid, followers.c.user_id.in_(arrived)))
+    connection.execute(
+        delete(followers).where(followers.c.oaid == snapshot.oaid, followers.c.user_id.in_(arrived))
+    )
 
 
 def _take_back_returns(connection: Connection, snapshot: Snapshot) -> None:
     """Who came back is gone again: since their last leave, after the stay that began with the arrival before it."""
     connection.execute(
         update(followers)
-        .where(followers.c.oaid == snapshot.oaid, followers.c.user_id.in_(_users(snapshot, Change.REFOLLOWED)))
+        .where(
+            followers.c.oaid == snapshot.oaid,
+            followers.c.user_id.in_(_users(snapshot, Change.REFOLLOWED)),
+        )
         .values(
             followed_at=_last_before(snapshot, Change.BASELINE, Change.FOLLOWED, Change.REFOLLOWED),
             unfollowed_at=_last_before(snapshot, Change.UNFOLLOWED),
@@ -101,7 +112,10 @@ def _take_back_leaves(connection: Connection, snapshot: Snapshot) -> None:
     """Who left follows still."""
     connection.execute(
         update(followers)
-        .where(followers.c.oaid == snapshot.oaid, followers.c.user_id.in_(_users(snapshot, Change.UNFOLLOWED)))
+        .where(
+            followers.c.oaid == snapshot.oaid,
+            followers.c.user_id.in_(_users(snapshot, Change.UNFOLLOWED)),
+        )
         .values(unfollowed_at=None)
     )
 

@@ -18,7 +18,7 @@ from etl.db.snapshots import get
 from etl.db.tables import follower_changes, followers, snapshots
 from etl.errors import SettingsError, UsageError
 from etl.model import APPLIED, Change
-from etl.reports.cells import defused
+from etl.reports.csv_cells import defused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +37,8 @@ CHANGE_COLUMNS = ("oaid", "user_id", "snapshot_id", "change", "changed_at")
 Row = tuple[Any, ...]
 
 
-# --- when ------------------------------------------------------------------------------------------------------------
+# --- when
+# ------------------------------------------------------------------------------------------------------------
 
 
 def moment_of(text: str, *, zone: ZoneInfo, now: datetime) -> datetime:
@@ -47,7 +48,11 @@ def moment_of(text: str, *, zone: ZoneInfo, now: datetime) -> datetime:
         UsageError: it is neither, or lies in the future.
     """
     try:
-        moment = _end_of_day(date.fromisoformat(text), zone) if len(text) == len("2026-11-01") else _zoned(text)
+        moment = (
+            _end_of_day(date.fromisoformat(text), zone)
+            if len(text) == len("2026-11-01")
+            else _zoned(text)
+        )
     except (ValueError, OverflowError):
         example = "a date such as 2026-11-01, nor a date-time with its zone such as 2026-11-01T09:00:00+07:00"
         raise UsageError(f"--as-of {text!r} is neither {example}") from None
@@ -68,7 +73,8 @@ def _zoned(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-# --- what ------------------------------------------------------------------------------------------------------------
+# --- what
+# ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +90,39 @@ class Point:
         return f"snapshot {self.snapshot.id} ({self.snapshot.status}), taken at {self.snapshot.taken_at:%Y-%m-%d %H:%M:%SZ}"
 
 
-def points(connection: Connection, oaids: Sequence[str], moment: datetime | None) -> dict[str, Point | UsageError]:
+def points(
+    connection: Connection, oaids: Sequence[str], moment: datetime | None
+) -> dict[str, Point | UsageError]:
     """Where each OA stood at a moment (None: now), or why nothing is known of it."""
     found: dict[str, Point | UsageError] = {}
     for oaid in oaids:
-        statement = select(snapshots.c.id).where(snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED))
+        statement = select(snapshots.c.id).where(
+            snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED)
+        )
         if moment is not None:
             statement = statement.where(snapshots.c.taken_at <= moment)
-        last = connection.execute(statement.order_by(snapshots.c.id.desc()).limit(1)).scalar_one_or_none()
+        last = connection.execute(
+            statement.order_by(snapshots.c.id.desc()).limit(1)
+        ).scalar_one_or_none()
         snapshot = get(connection, last) if last is not None else None
-        found[oaid] = _unknown(connection, oaid) if snapshot is None else Point(oaid, moment, snapshot)
+        found[oaid] = (
+            _unknown(connection, oaid) if snapshot is None else Point(oaid, moment, snapshot)
+        )
     return found
 
 
 def _unknown(connection: Connection, oaid: str) -> UsageError:
-    statement = select(func.min(snapshots.c.taken_at)).where(snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED))
+    statement = select(func.min(snapshots.c.taken_at)).where(
+        snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED)
+    )
     first = connection.execute(statement).scalar_one()
     if first is None:
-        return UsageError(f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`")
-    return UsageError(f"--as-of lies before the first snapshot of OA {oaid}, taken at {first.isoformat(timespec='seconds')}")
+        return UsageError(
+            f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`"
+        )
+    return UsageError(
+        f"--as-of lies before the first snapshot of OA {oaid}, taken at {first.isoformat(timespec='seconds')}"
+    )
 
 
 def followers_at(connection: Connection, point: Point) -> Iterator[list[Row]]:
@@ -118,7 +138,11 @@ def followers_at(connection: Connection, point: Point) -> Iterator[list[Row]]:
 def following_now(oaid: str) -> Select[Any]:
     """Who follows now."""
     columns = (followers.c[name] for name in FOLLOWER_COLUMNS)
-    return select(*columns).where(followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None)).order_by(followers.c.user_id)
+    return (
+        select(*columns)
+        .where(followers.c.oaid == oaid, followers.c.unfollowed_at.is_(None))
+        .order_by(followers.c.user_id)
+    )
 
 
 def following_then(oaid: str, snapshot_id: int | None) -> Select[Any]:
@@ -156,7 +180,8 @@ def _taken_at(connection: Connection, point: Point) -> dict[int, datetime]:
     return {row.id: row.taken_at for row in connection.execute(statement)}
 
 
-# --- how -------------------------------------------------------------------------------------------------------------
+# --- how
+# -------------------------------------------------------------------------------------------------------------
 
 
 class Sink(Protocol):
@@ -212,14 +237,19 @@ class ParquetSink:
         import pyarrow as pa
         from pyarrow.parquet import ParquetWriter
 
-        types = {"snapshot_id": pa.int64()} | {name: pa.timestamp("us", tz="UTC") for name in columns if name.endswith("_at")}
+        types = {"snapshot_id": pa.int64()} | {
+            name: pa.timestamp("us", tz="UTC") for name in columns if name.endswith("_at")
+        }
         self._pa = pa
         self._schema = pa.schema([(name, types.get(name, pa.string())) for name in columns])
         self._writer = ParquetWriter(file, self._schema, compression="zstd")
 
     def write(self, rows: list[Row]) -> None:
         """Take a chunk of rows."""
-        arrays = [self._pa.array(values, each.type) for values, each in zip(zip(*rows, strict=True), self._schema, strict=True)]
+        arrays = [
+            self._pa.array(values, each.type)
+            for values, each in zip(zip(*rows, strict=True), self._schema, strict=True)
+        ]
         self._writer.write_batch(self._pa.record_batch(arrays, schema=self._schema))
 
     def close(self) -> None:
@@ -239,7 +269,11 @@ def require_pyarrow() -> None:
         raise SettingsError(["--format parquet needs pyarrow: pip install 'follower-etl[parquet]'"])
 
 
-SINKS: dict[str, type[CsvSink | JsonlSink | ParquetSink]] = {"csv": CsvSink, "jsonl": JsonlSink, "parquet": ParquetSink}
+SINKS: dict[str, type[CsvSink | JsonlSink | ParquetSink]] = {
+    "csv": CsvSink,
+    "jsonl": JsonlSink,
+    "parquet": ParquetSink,
+}
 """By `--format`."""
 
 

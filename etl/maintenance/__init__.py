@@ -1,0 +1,1 @@
+"""Programs on the tables, under an OA's lease: undo, forget, copy, verify."""
