@@ -94,7 +94,7 @@ def test_the_json_line_has_the_columns_of_the_snapshot_and_how_long_it_took(
     line, _ = operator.sync()
     assert set(line) == {
         "snapshot_id", "oaid", "status", "taken_at", "taken_on", "finished_at", "total", "seen", "baseline", "followed",
-        "refollowed", "unfollowed", "following", "looks", "requests", "retries", "reason", "duration_s",
+        "refollowed", "unfollowed", "following", "looks", "requests", "retries", "reason", "source", "gap", "duration_s",
     }  # fmt: skip
 
 
