@@ -25,7 +25,8 @@ from etl.esms.client import EsmsClient
 from etl.model import Account, Status
 from etl.settings import EsmsSettings
 from etl.simulator import Simulator
-from etl.sync.account import Limits, Run, sync_account
+from etl.sync.account import Run, sync_account
+from etl.sync.decide import Limits
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
@@ -171,14 +172,14 @@ def _line(snapshot: Snapshot, day: int) -> str | None:
     """A line for a day that is not like the others, and for every Monday."""
     if day % 7 and day not in TOLD and snapshot.status == Status.COMPLETE:
         return None
-    if snapshot.baseline:
-        happened = f"{snapshot.baseline} followers found: the baseline, no arrivals"
-    elif snapshot.status in {Status.COMPLETE, Status.PARTIAL}:
-        happened = f"{snapshot.following} follow (+{(snapshot.followed or 0) + (snapshot.refollowed or 0)} −{snapshot.unfollowed})"
-    elif snapshot.status == Status.HELD:
-        happened = (
-            f"{snapshot.unfollowed} would have been marked as unfollowed; nothing was changed"
-        )
+    counts = snapshot.counts
+    if counts is not None and counts.baseline:
+        happened = f"{counts.baseline} followers found: the baseline, no arrivals"
+    elif counts is not None and snapshot.status is Status.HELD:
+        happened = f"{counts.unfollowed} would have been marked as unfollowed; nothing was changed"
+    elif counts is not None:
+        arrived = counts.followed + counts.refollowed
+        happened = f"{counts.following} follow (+{arrived} −{counts.unfollowed})"
     else:
         happened = f"nothing was changed ({(snapshot.reason or '').partition(':')[0]})"
     line = f"  {snapshot.taken_on}  {snapshot.status:8}  {happened}"

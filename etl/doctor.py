@@ -30,8 +30,8 @@ from etl.errors import (
 from etl.esms.client import EsmsClient
 from etl.esms.reach import connect, proxy_of, resolve
 from etl.settings import ALL, database_settings, esms_settings, sync_settings
+from etl.sync.chain import LARGEST_DOCUMENTED_OFFSET
 from etl.sync.guard import tolerated_gap
-from etl.sync.look import LARGEST_DOCUMENTED_OFFSET
 from etl.sync.spool import Spool
 from etl.sync.sweep import SweepLimits, sweep
 
@@ -462,7 +462,6 @@ def _distinct(fetch: Callable[[int], Page], head: Page, tolerance: float) -> int
             fetch,
             spool,
             add_known=lambda known: known.add_known([]),
-            previous_gap=None,
             limits=limits,
         ).seen
 

@@ -5,12 +5,15 @@
     ├── UsageError                   2   an argument does not fit
     ├── DatabaseBehindError         78   not upgraded, or newer than this program
     ├── RefusedError                77   eSMS refuses keys, IP address or OA: a person must act, never retried
+    │   └── UnknownAccountError          … the OAID is unknown, or not added to the account
     ├── FaultError                   1   eSMS says that our request is wrong: a fault of ours, never retried
     ├── ImpossibleAnswerError       76   the API answered something that it does not document
+    │   ├── BadRequestError              HTTP 400: at an offset above 0, perhaps the ceiling
     │   └── MalformedAnswerError         … in its body: retried before it is believed
     ├── OffsetRefusedError          78   code 162; the sweep takes it for the ceiling unless the offset is 0
     ├── UnreachableError            69   after all retries
     │   ├── EsmsUnavailableError         timeouts, lost connections, HTTP 5xx, unknown codes: retried
+    │   │   ├── UndocumentedCodeError    retried; at an offset above 0, perhaps the ceiling
     │   │   └── ThrottledError           code 160 and HTTP 429: retried, and all workers slow down
     │   ├── DatabaseUnreachableError
     │   │   └── NoDatabaseError          the SQLite file is not there
@@ -77,6 +80,10 @@ class RefusedError(EtlError):
         self.hint = hint
 
 
+class UnknownAccountError(RefusedError):
+    """eSMS does not know the OAID, or it is not added to the account (codes 204, 799)."""
+
+
 class FaultError(EtlError):
     """eSMS calls our request wrong (codes 110, 161): a fault of this program."""
 
@@ -90,6 +97,10 @@ class ImpossibleAnswerError(EtlError):
     exit_code = 76
     hint = "Check ESMS_BASE_URL; if it is right, ask eSMS what changed."
     reason = "impossible_answer"
+
+
+class BadRequestError(ImpossibleAnswerError):
+    """HTTP 400. At an offset above 0, while offset 0 is served, it is the end of what is listed."""
 
 
 class MalformedAnswerError(ImpossibleAnswerError):
@@ -122,6 +133,13 @@ class EsmsUnavailableError(UnreachableError):
     """A passing fault of eSMS or of the network: worth another try."""
 
     hint = "Nothing was changed. Run again later; if it persists, see `etl doctor`."
+
+
+class UndocumentedCodeError(EsmsUnavailableError):
+    """A CodeResult that nobody documents.
+
+    Where it lasts at an offset above 0, while offset 0 is served, it is the end of what is listed.
+    """
 
 
 class ThrottledError(EsmsUnavailableError):

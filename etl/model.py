@@ -6,12 +6,14 @@ A *page* is one answer of the API, a *look* one reading of the list from head to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from collections.abc import Mapping
+    from datetime import date, datetime, timedelta
+    from zoneinfo import ZoneInfo
 
 
 class Status(StrEnum):
@@ -23,13 +25,12 @@ class Status(StrEnum):
     HELD = "held"
     FAILED = "failed"
     UNDONE = "undone"
+    BUSY = "busy"
+    """What `etl sync --json` says of an OA that another run holds; never stored."""
 
 
 APPLIED = (Status.COMPLETE, Status.PARTIAL)
 """The statuses whose changes stand in `followers`."""
-
-BUSY = "busy"
-"""What `etl sync --json` says of an OA that another run holds; never stored."""
 
 
 class Change(StrEnum):
@@ -48,6 +49,9 @@ class Reason(StrEnum):
     TORN = "torn"
     TOTAL_GAP = "total_gap"
     OFFSET_IGNORED = "offset_ignored"
+    CROWDED_DAY = "crowded_day"
+    WINDOW_GAP = "window_gap"
+    UNDATED = "undated"
 
 
 class Source(StrEnum):
@@ -83,21 +87,40 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Gaps:
+    """What is known of the gaps of one source.
+
+    Attributes:
+        kept: that of the OA's last complete snapshot; None where there is none.
+        before: those of its last snapshots, newest first, whatever became of them.
+    """
+
+    kept: int | None = None
+    before: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """What the looks of one run add up to. The users themselves wait in the spool.
 
-    `total` is the API's last `Total`, `total_first` its first; `seen` counts the distinct users of
-    all looks; `missing` those known to follow of whom no look saw anything; `reason` is None where
-    the sweep is complete.
+    Attributes:
+        total: the API's last `Total`.
+        seen: the distinct users of all looks.
+        missing: users known to follow whom no look saw.
+        looks: how many times the list was read.
+        closed_looks: how many of them closed.
+        gap: the largest own gap of the closed looks, never below 0; None where none closed.
+        reason: None where the sweep is complete.
     """
 
     total: int
-    total_first: int
     seen: int
     missing: int
     looks: int
     closed_looks: int
+    gap: int | None
     reason: Reason | None
+    source: Source = Source.FOLLOWERS
 
     @property
     def complete(self) -> bool:
@@ -122,28 +145,83 @@ class Diff:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One row of `snapshots`. Times are UTC; `taken_on` is the date of `taken_at` in ETL_TIMEZONE.
+class Counts:
+    """What a snapshot changed, in users; of a held one, what it would have changed.
 
-    Counts are None where the run did not get far enough to know them.
+    `following` is how many follow after it.
+    """
+
+    baseline: int
+    followed: int
+    refollowed: int
+    unfollowed: int
+    following: int
+
+    @property
+    def change(self) -> int:
+        """By how many more follow after it."""
+        return self.baseline + self.followed + self.refollowed - self.unfollowed
+
+
+NOTHING = Counts(0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One row of `snapshots`. Times are UTC.
+
+    Attributes:
+        id: None until it is on record.
+        taken_on: the day that it closes (`day_of`).
+        counts: None where the run did not get far enough to know them; so is every other number.
     """
 
     id: int | None
     oaid: str
-    status: str
+    status: Status
     taken_at: datetime
     taken_on: date
     finished_at: datetime | None = None
     total: int | None = None
     seen: int | None = None
-    baseline: int | None = None
-    followed: int | None = None
-    refollowed: int | None = None
-    unfollowed: int | None = None
-    following: int | None = None
+    counts: Counts | None = None
     looks: int | None = None
     requests: int | None = None
     retries: int | None = None
     reason: str | None = None
-    source: str = Source.FOLLOWERS
+    source: Source = Source.FOLLOWERS
     gap: int | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """It as the table has it: the counts are columns, NULL where there are none."""
+        counts = dict.fromkeys(COUNTS) if self.counts is None else asdict(self.counts)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        place = list(values).index("counts")
+        items = [*values.items()]
+        return dict([*items[:place], *counts.items(), *items[place + 1 :]])
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> Snapshot:
+        """It from a row of the table."""
+        values = dict(columns)
+        counts = {name: values.pop(name) for name in COUNTS}
+        known = all(count is not None for count in counts.values())
+        values["status"], values["source"] = Status(values["status"]), Source(values["source"])
+        return cls(**values, counts=Counts(**counts) if known else None)
+
+
+COUNTS = tuple(field.name for field in fields(Counts))
+SNAPSHOT_COLUMNS = tuple(
+    name
+    for field in fields(Snapshot)
+    for name in (COUNTS if field.name == "counts" else (field.name,))
+)
+"""The columns of `snapshots`, in their order."""
+
+
+def day_of(moment: datetime, zone: ZoneInfo, begins: timedelta) -> date:
+    """The day that a reading closes: the date of `moment` in `zone`, less when a day begins there.
+
+    A reading at 03:17 tells of the day before, where days begin at 04:00 (ETL_DAY_BEGINS).
+    """
+    return (moment.astimezone(zone).replace(tzinfo=None) - begins).date()

@@ -136,7 +136,7 @@ class Settings(EsmsSettings, DatabaseSettings):
     esms_oaids: Annotated[tuple[str, ...], NoDecode] = ()
     """The OAs to sync, each once, in order; `("all",)` for every OA of the account."""
 
-    etl_max_looks: Annotated[int, Field(ge=1, le=100)] = 4  # readings of the list a sweep may take
+    etl_max_looks: Annotated[int, Field(ge=1, le=100)] = 8  # readings of the list a sweep may take
     etl_total_tolerance: Annotated[float, Field(ge=0, lt=1)] = (
         0.005  # share of Total that may stay unseen, at least 5 users
     )

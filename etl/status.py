@@ -80,7 +80,7 @@ def account_status(
     return AccountStatus(
         oaid=oaid,
         name=account.name,
-        following=applied[0].following if applied else None,
+        following=applied[0].counts.following if applied and applied[0].counts else None,
         last_complete_id=complete[0].id if complete else None,
         last_complete_at=finished,
         age_s=round(age, 1) if age is not None else None,

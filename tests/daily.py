@@ -15,7 +15,8 @@ from etl.db.tables import metadata
 from etl.esms.client import EsmsClient
 from etl.maintenance.verify import check, oaids
 from etl.settings import EsmsSettings
-from etl.sync.account import Limits, Outcome, Run, preview_account, sync_account
+from etl.sync.account import Outcome, Run, preview_account, sync_account
+from etl.sync.decide import Limits
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Days:
             SweepLimits(self.concurrency, self.max_looks, 0.005),
             max_unfollow_share=0.2,
             unfollow_floor=20,
+            allow_mass_unfollow=allow_mass_unfollow,
         )
         with EsmsClient(settings) as esms:
             run = Run(
@@ -65,7 +67,6 @@ class Days:
                 self.engine,
                 limits,
                 ZoneInfo("Asia/Ho_Chi_Minh"),
-                allow_mass_unfollow,
                 clock=lambda: self.now,
             )
             return (preview_account if dry_run else sync_account)(run, oaid or self.sim.default)

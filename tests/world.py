@@ -16,7 +16,8 @@ from etl.esms.client import EsmsClient
 from etl.maintenance.verify import check
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY
-from etl.sync.account import Limits, Run, sync_account
+from etl.sync.account import Run, sync_account
+from etl.sync.decide import Limits
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from etl.model import Counts, Snapshot
     from etl.simulator import Simulator
     from etl.sync.account import Outcome
 
@@ -88,6 +90,12 @@ def changed(db: Engine, snapshot_id: int | None, change: str) -> set[str]:
         log = follower_changes.c
         statement = select(log.user_id).where(log.snapshot_id == snapshot_id, log.change == change)
         return set(connection.scalars(statement))
+
+
+def counted(snapshot: Snapshot) -> Counts:
+    """What a snapshot changed; it must have got that far."""
+    assert snapshot.counts is not None
+    return snapshot.counts
 
 
 def rows(db: Engine, oaid: str) -> tuple[list[Any], list[Any]]:

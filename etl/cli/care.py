@@ -19,6 +19,7 @@ from etl.errors import (
     UsageError,
     gravest,
 )
+from etl.model import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,17 +186,18 @@ def undo(
 
     _, engine = open_database()
     snapshot = undoable(engine, snapshot_id)
+    counts = snapshot.counts or NOTHING
     say(
         f"etl: snapshot {snapshot_id} of OA {snapshot.oaid}, {snapshot.status}, taken {snapshot.taken_at:%Y-%m-%d %H:%M:%SZ}: "
-        f"{snapshot.baseline} baseline, {snapshot.followed} followed, {snapshot.refollowed} refollowed, "
-        f"{snapshot.unfollowed} unfollowed"
+        f"{counts.baseline} baseline, {counts.followed} followed, {counts.refollowed} refollowed, "
+        f"{counts.unfollowed} unfollowed"
     )
     if not dry_run:
         _ask("Take all of this back?", yes=yes)
         snapshot = take_back(engine, snapshot_id, now=datetime.now(UTC))
         say(f"etl: undone; `etl sync --oaid {snapshot.oaid}` reads the list anew")
     if as_json:
-        columns = asdict(snapshot)
+        columns = snapshot.columns()
         write_line({"snapshot_id": columns.pop("id"), **columns, "dry_run": dry_run})
     return 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -173,7 +172,7 @@ def _told(log: Any, retry: Retry) -> None:  # noqa: ANN401 - structlog's own pro
 
 def as_line(outcome: Outcome) -> dict[str, Any]:
     """What `--json` prints of an OA: the snapshot's columns (`snapshot_id` for its id) and `duration_s`."""
-    columns = asdict(outcome.snapshot)
+    columns = outcome.snapshot.columns()
     return {"snapshot_id": columns.pop("id"), **columns, "duration_s": outcome.duration_s}
 
 
@@ -238,7 +237,8 @@ def _run(
     allow_mass_unfollow: bool,
     on_page: Callable[[str, int, int, int], None],
 ) -> Run:
-    from etl.sync.account import Limits, Run
+    from etl.sync.account import Run
+    from etl.sync.decide import Limits
     from etl.sync.sweep import SweepLimits
 
     limits = Limits(
@@ -247,15 +247,9 @@ def _run(
         ),
         settings.etl_max_unfollow_share,
         settings.etl_unfollow_floor,
-    )
-    return Run(
-        esms,
-        engine,
-        limits,
-        settings.timezone,
         allow_mass_unfollow=allow_mass_unfollow,
-        on_page=on_page,
     )
+    return Run(esms, engine, limits, settings.timezone, on_page=on_page)
 
 
 def _each(run: Run, oaids: list[str], esms: EsmsClient, *, dry_run: bool) -> Iterator[Outcome]:

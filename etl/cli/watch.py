@@ -10,6 +10,7 @@ import typer
 
 from etl.cli.app import AsJson, Oaids, TableFormat, app, open_database, say, write_line
 from etl.errors import TornStoryError, UsageError
+from etl.model import SNAPSHOT_COLUMNS
 
 TOO_OLD = 75
 """Exit code of `etl status --max-age`: no believable reading for too long; the next one may cure it."""
@@ -25,10 +26,7 @@ STATUS_COLUMNS = (
     "since then",
 )
 
-HISTORY_COLUMNS = (
-    "snapshot_id", "oaid", "status", "taken_at", "taken_on", "finished_at", "total", "seen", "baseline", "followed",
-    "refollowed", "unfollowed", "following", "looks", "requests", "retries", "reason",
-)  # fmt: skip
+HISTORY_COLUMNS = ("snapshot_id", *SNAPSHOT_COLUMNS[1:])
 HISTORY_FOR_PEOPLE = (
     "id",
     "oaid",
@@ -113,7 +111,7 @@ def history(
     for account in accounts:
         with reading(engine) as connection:
             snapshots = reversed(latest(connection, account.oaid, limit=limit))
-            rows += [{"snapshot_id": snapshot.id, **asdict(snapshot)} for snapshot in snapshots]
+            rows += [{"snapshot_id": snapshot.id, **snapshot.columns()} for snapshot in snapshots]
     people = [column for column in HISTORY_FOR_PEOPLE if column != "oaid" or len(accounts) > 1]
     show_rows(HISTORY_COLUMNS, rows, TableFormat.JSON if as_json else output, people=people)
     return 0

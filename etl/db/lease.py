@@ -12,7 +12,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy import and_, not_, or_, select, text, update
 
 from etl.db.engine import upserting, writing
 from etl.db.tables import official_accounts, snapshots
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 60
 """How long a lease outlives its last renewal."""
 
-RENEW_SECONDS = 20
+CLOCK_SLACK_SECONDS = 10
+"""How far the database's clock may be set back before a lease that it gave is of another time."""
+
+RENEW_SECONDS = 20.0
 
 ABANDONED = "abandoned"
 """The reason of a `running` snapshot whose run died without a word."""
@@ -64,6 +67,18 @@ class Lease:
         if not self._renew(connection):
             raise LeaseLostError(f"the lease of OA {self.oaid} was lost while we were away")
 
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction that writes under the lease: the renewer rests, and the fence comes first.
+
+        Raises:
+            LeaseLostError: the lease ran out, or was taken over.
+            DatabaseUnreachableError: the database cannot be written.
+        """
+        with self._resting, writing(self.engine) as connection:
+            self.fence(connection)
+            yield connection
+
     def release(self, connection: Connection) -> None:
         """Give it back, in the same transaction as the last thing written under it."""
         connection.execute(
@@ -72,15 +87,9 @@ class Lease:
             .values(lease_token=None, lease_expires_at=None)
         )
 
-    @contextmanager
-    def resting(self) -> Iterator[None]:
-        """Keep the renewer still, while a transaction of ours holds the row."""
-        with self._resting:
-            yield
-
-    def renew_until_ended(self) -> None:
+    def renew_until_ended(self, every: float) -> None:
         """Renew now and then; the body of the renewing thread. What cannot be renewed is noticed by the fence."""
-        while not self._ended.wait(RENEW_SECONDS):
+        while not self._ended.wait(every):
             with self._resting, suppress(DatabaseUnreachableError):
                 if self._ended.is_set():
                     return
@@ -102,14 +111,16 @@ class Lease:
         dialect = connection.dialect.name
         renewed = connection.execute(
             update(official_accounts)
-            .where(self._ours(), official_accounts.c.lease_expires_at > database_clock(dialect))
+            .where(self._ours(), _runs(dialect))
             .values(lease_expires_at=database_clock(dialect, seconds=LEASE_SECONDS))
         )
         return renewed.rowcount == 1
 
 
 @contextmanager
-def acquire(engine: Engine, oaid: str, *, now: datetime) -> Iterator[Lease]:
+def acquire(
+    engine: Engine, oaid: str, *, now: datetime, renew_every: float = RENEW_SECONDS
+) -> Iterator[Lease]:
     """Hold the lease of an OA; register the OA where it is new; close what a dead run left behind.
 
     Raises:
@@ -119,7 +130,9 @@ def acquire(engine: Engine, oaid: str, *, now: datetime) -> Iterator[Lease]:
     lease = Lease(engine, oaid, secrets.token_hex(16))
     with writing(engine) as connection:
         _take(connection, lease, now)
-    renewer = threading.Thread(target=lease.renew_until_ended, name="etl-lease", daemon=True)
+    renewer = threading.Thread(
+        target=lease.renew_until_ended, args=(renew_every,), name="etl-lease", daemon=True
+    )
     renewer.start()
     try:
         yield lease
@@ -129,11 +142,19 @@ def acquire(engine: Engine, oaid: str, *, now: datetime) -> Iterator[Lease]:
 
 def held(connection: Connection, oaid: str) -> bool:
     """Whether some run holds the OA now."""
-    clock = database_clock(connection.dialect.name)
     statement = select(official_accounts.c.oaid).where(
-        official_accounts.c.oaid == oaid, official_accounts.c.lease_expires_at > clock
+        official_accounts.c.oaid == oaid, _runs(connection.dialect.name)
     )
     return connection.execute(statement).first() is not None
+
+
+def _runs(dialect: str) -> ColumnElement[bool]:
+    """Whether a lease runs now. One that ends later than any can was given by a wrong clock."""
+    return and_(
+        official_accounts.c.lease_expires_at > database_clock(dialect),
+        official_accounts.c.lease_expires_at
+        <= database_clock(dialect, seconds=LEASE_SECONDS + CLOCK_SLACK_SECONDS),
+    )
 
 
 def _take(connection: Connection, lease: Lease, now: datetime) -> None:
@@ -147,10 +168,7 @@ def _take(connection: Connection, lease: Lease, now: datetime) -> None:
         update(official_accounts)
         .where(
             official_accounts.c.oaid == lease.oaid,
-            or_(
-                official_accounts.c.lease_token.is_(None),
-                official_accounts.c.lease_expires_at <= database_clock(dialect),
-            ),
+            or_(official_accounts.c.lease_token.is_(None), not_(_runs(dialect))),
         )
         .values(
             lease_token=lease._token,  # noqa: SLF001 - the same module

@@ -2,106 +2,134 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, exists, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, text, update
 
-from etl.db.tables import snapshots
-from etl.model import APPLIED, Reason, Snapshot, Status
+from etl.db.forgotten import stand_ins
+from etl.db.tables import official_accounts, snapshots
+from etl.model import APPLIED, SNAPSHOT_COLUMNS, Gaps, Reason, Snapshot, Source, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Connection, RowMapping
+    from sqlalchemy import Connection
 
-_COLUMNS = [snapshots.c[field.name] for field in fields(Snapshot)]
+    from etl.db.forgotten import StandIn
+
+_COLUMNS = [snapshots.c[name] for name in SNAPSHOT_COLUMNS]
+
+_FIXED = {"id", "oaid", "taken_at", "taken_on"}
+"""What a snapshot is from its beginning on."""
+
+WITH_GAP = (Status.COMPLETE, Status.PARTIAL, Status.HELD)
+
+GAPS = 6
+"""How many gaps before are read: with the present one they are as many as make a standing gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the database knew of an OA when a run began. Whoever writes holds the lease.
+
+    Attributes:
+        following: how many followed.
+        settled: the sources by which a whole reading was there before; whoever is new by a source
+            that is not among them followed before we looked.
+        held: how many the last held snapshot would have marked; None where nothing was held since
+            the last complete one.
+        last_source: of the last applied snapshot; None before the first.
+        gaps: by source.
+        stand_ins: the forgotten, whom the sweep may have to recognise.
+    """
+
+    following: int = 0
+    settled: frozenset[Source] = frozenset()
+    held: int | None = None
+    last_source: Source | None = None
+    gaps: tuple[tuple[Source, Gaps], ...] = ()
+    stand_ins: tuple[StandIn, ...] = ()
+
+    def gaps_of(self, source: Source) -> Gaps:
+        """What is known of the gaps of a source."""
+        return dict(self.gaps).get(source, Gaps())
 
 
 def begin(connection: Connection, snapshot: Snapshot) -> Snapshot:
-    """Put a run on record as `running`; gives it its id."""
-    values = {name: value for name, value in asdict(snapshot).items() if name != "id"}
-    result = connection.execute(insert(snapshots).values(values))
-    assert result.inserted_primary_key  # noqa: S101 - one row was inserted
-    return replace(snapshot, id=result.inserted_primary_key[0])
+    """Put a run on record as `running`; gives it its id, larger than every one that is there.
+
+    Not by the sequence alone: one that lags behind (rows brought by replication, or copied without
+    it) would give an id that is taken, or that makes the newest snapshot the oldest.
+    """
+    values = snapshot.columns() | {"id": _next_id(connection)}
+    if values["id"] is None:
+        del values["id"]
+    new = connection.execute(insert(snapshots).values(values)).inserted_primary_key
+    assert new  # noqa: S101 - one row was inserted
+    return replace(snapshot, id=new[0])
+
+
+def before(connection: Connection, oaid: str) -> Before:
+    """What is known of an OA before it is read."""
+    applied_ones = applied(connection, oaid)
+    last = latest(connection, oaid, (Status.COMPLETE, Status.HELD))
+    return Before(
+        following=_following(applied_ones),
+        settled=_settled(connection, oaid),
+        held=_unfollowed(last[0]) if last and last[0].status is Status.HELD else None,
+        last_source=applied_ones[0].source if applied_ones else None,
+        gaps=tuple((source, _gaps(connection, oaid, source)) for source in Source),
+        stand_ins=tuple(stand_ins(connection, oaid)),
+    )
 
 
 def finish(connection: Connection, snapshot: Snapshot) -> bool:
     """Say what became of a running one; False where it is not running any more."""
-    values = {
-        name: value
-        for name, value in asdict(snapshot).items()
-        if name not in {"id", "oaid", "taken_at", "taken_on"}
-    }
+    values = {name: value for name, value in snapshot.columns().items() if name not in _FIXED}
+    ours = (snapshots.c.id == snapshot.id) & (snapshots.c.oaid == snapshot.oaid)
     done = connection.execute(
-        update(snapshots)
-        .where(snapshots.c.id == snapshot.id, snapshots.c.status == Status.RUNNING)
-        .values(values)
+        update(snapshots).where(ours, snapshots.c.status == Status.RUNNING).values(values)
     )
     return done.rowcount == 1
 
 
 def get(connection: Connection, snapshot_id: int) -> Snapshot | None:
     """One snapshot by its id."""
-    row = (
-        connection.execute(select(*_COLUMNS).where(snapshots.c.id == snapshot_id))
-        .mappings()
-        .first()
-    )
-    return _snapshot(row) if row else None
+    row = connection.execute(select(*_COLUMNS).where(snapshots.c.id == snapshot_id)).mappings()
+    found = row.first()
+    return Snapshot.from_columns({**found}) if found else None
+
+
+def recorded(connection: Connection, snapshot: Snapshot) -> bool:
+    """Whether exactly this snapshot is on record, by everything that it is, not by its id alone.
+
+    A database that was restored amid a run may give the id to another one.
+    """
+    return snapshot.id is not None and get(connection, snapshot.id) == snapshot
+
+
+def withdraw(connection: Connection, snapshot: Snapshot) -> None:
+    """Take a snapshot off record, and its OA where nothing else is known of it.
+
+    An OAID that eSMS does not know and that was never read leaves no row.
+    """
+    others = (snapshots.c.oaid == snapshot.oaid) & (snapshots.c.id != snapshot.id)
+    if connection.execute(select(snapshots.c.id).where(others).limit(1)).first() is None:
+        connection.execute(delete(snapshots).where(snapshots.c.id == snapshot.id))
+        ours = official_accounts.c.oaid == snapshot.oaid
+        connection.execute(delete(official_accounts).where(ours))
 
 
 def latest(
     connection: Connection, oaid: str, statuses: Sequence[Status] | None = None, *, limit: int = 1
 ) -> list[Snapshot]:
     """The newest snapshots of an OA, newest first, of some statuses or of any."""
-    statement = (
-        select(*_COLUMNS)
-        .where(snapshots.c.oaid == oaid)
-        .order_by(snapshots.c.id.desc())
-        .limit(limit)
-    )
+    statement = select(*_COLUMNS).where(snapshots.c.oaid == oaid)
     if statuses is not None:
         statement = statement.where(snapshots.c.status.in_(statuses))
-    return [_snapshot(row) for row in connection.execute(statement).mappings()]
-
-
-def previous_gap(connection: Connection, oaid: str) -> int | None:
-    """`total - seen` of the OA's snapshot before, whatever could be believed of it; None where none was read to its end."""
-    statuses = (Status.COMPLETE, Status.PARTIAL, Status.HELD)
-    before = latest(connection, oaid, statuses)
-    if not before or before[0].total is None or before[0].seen is None:
-        return None
-    return before[0].total - before[0].seen
-
-
-def baseline_open(connection: Connection, oaid: str) -> bool:
-    """Whether whoever is found now followed before we looked: no complete snapshot yet, and none partial by the ceiling."""
-    settled = or_(
-        snapshots.c.status == Status.COMPLETE,
-        # Whoever is found after a list that was cut off before its first follower was there before,
-        # too.
-        and_(
-            snapshots.c.status == Status.PARTIAL,
-            snapshots.c.reason == Reason.CEILING,
-            snapshots.c.seen > 0,
-        ),
-    )
-    return not connection.execute(
-        select(exists().where(snapshots.c.oaid == oaid, settled))
-    ).scalar_one()
-
-
-def held_unfollowed(connection: Connection, oaid: str) -> int | None:
-    """How many the last held snapshot would have marked; None where nothing was held since the last complete one."""
-    last = latest(connection, oaid, (Status.COMPLETE, Status.HELD))
-    return last[0].unfollowed if last and last[0].status == Status.HELD else None
-
-
-def last_following(connection: Connection, oaid: str) -> int:
-    """How many followed after the last applied snapshot; 0 before the first."""
-    last = latest(connection, oaid, APPLIED)
-    return (last[0].following or 0) if last else 0
+    statement = statement.order_by(snapshots.c.id.desc()).limit(limit)
+    return [Snapshot.from_columns({**row}) for row in connection.execute(statement).mappings()]
 
 
 def applied(connection: Connection, oaid: str, *, limit: int = 1) -> list[Snapshot]:
@@ -109,6 +137,49 @@ def applied(connection: Connection, oaid: str, *, limit: int = 1) -> list[Snapsh
     return latest(connection, oaid, APPLIED, limit=limit)
 
 
-def _snapshot(row: RowMapping) -> Snapshot:
-    values: dict[str, Any] = dict(row)
-    return Snapshot(**values)
+def _next_id(connection: Connection) -> int | None:
+    """PostgreSQL's next id; None on SQLite, whose own numbers never fall behind its rows."""
+    if connection.dialect.name == "sqlite":
+        return None
+    newest = select(func.coalesce(func.max(snapshots.c.id), 0))
+    sequence = func.pg_get_serial_sequence(snapshots.name, "id")
+    following, highest = connection.execute(
+        select(func.nextval(sequence), newest.scalar_subquery())
+    ).one()
+    if following is not None and following > highest:
+        return int(following)
+    # Nobody else may begin a snapshot until this one is there.
+    connection.execute(text(f"LOCK TABLE {snapshots.name} IN SHARE ROW EXCLUSIVE MODE"))
+    return int(connection.execute(newest).scalar_one()) + 1
+
+
+def _settled(connection: Connection, oaid: str) -> frozenset[Source]:
+    """The sources whose listing was read as far as it ever will be: who is new by it has arrived."""
+    as_far_as_it_goes = or_(
+        snapshots.c.status == Status.COMPLETE,
+        (snapshots.c.status == Status.PARTIAL)
+        & (snapshots.c.source == Source.WINDOWS)
+        & snapshots.c.reason.in_((Reason.CROWDED_DAY, Reason.UNDATED)),
+    )
+    statement = (
+        select(snapshots.c.source, func.count())
+        .where(snapshots.c.oaid == oaid, as_far_as_it_goes)
+        .group_by(snapshots.c.source)
+    )
+    return frozenset(Source(source) for source, _ in connection.execute(statement))
+
+
+def _gaps(connection: Connection, oaid: str, source: Source) -> Gaps:
+    of_source = (snapshots.c.oaid == oaid) & (snapshots.c.source == source)
+    statement = select(snapshots.c.gap).where(of_source).order_by(snapshots.c.id.desc())
+    kept = connection.execute(statement.where(snapshots.c.status == Status.COMPLETE).limit(1))
+    recent = connection.execute(statement.where(snapshots.c.status.in_(WITH_GAP)).limit(GAPS))
+    return Gaps(kept.scalar_one_or_none(), tuple(recent.scalars()))
+
+
+def _following(newest: Sequence[Snapshot]) -> int:
+    return newest[0].counts.following if newest and newest[0].counts else 0
+
+
+def _unfollowed(snapshot: Snapshot) -> int | None:
+    return snapshot.counts.unfollowed if snapshot.counts else None

@@ -110,9 +110,12 @@ official_accounts = Table(
     PrimaryKeyConstraint("oaid"),
 )
 
-COUNTS = (
-    "total", "seen", "baseline", "followed", "refollowed", "unfollowed", "following", "looks", "requests", "retries",
+NUMBERS = (
+    "total", "seen", "baseline", "followed", "refollowed", "unfollowed", "following",
+    "looks", "requests", "retries",
 )  # fmt: skip
+
+STORED = tuple(status for status in Status if status is not Status.BUSY)
 
 snapshots = Table(
     "snapshots",
@@ -153,10 +156,10 @@ snapshots = Table(
         comment="the largest own gap of its closed looks: their Total less the users they saw",
     ),
     PrimaryKeyConstraint("id"),
-    CheckConstraint(_one_of("status", Status), name="status"),
+    CheckConstraint(_one_of("status", STORED), name="status"),
     CheckConstraint(_one_of("source", Source), name="source"),
     CheckConstraint("gap >= 0", name="gap"),
-    *(CheckConstraint(f"{count} >= 0", name=count) for count in COUNTS),
+    *(CheckConstraint(f"{number} >= 0", name=number) for number in NUMBERS),
     # Serves: the last snapshots of an OA (status, history, the gap and the held one before).
     Index(None, "oaid", "id"),
     sqlite_autoincrement=True,

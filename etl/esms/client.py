@@ -14,6 +14,7 @@ import urllib3.exceptions
 from urllib3.util import Timeout
 
 from etl.errors import (
+    BadRequestError,
     EsmsUnavailableError,
     ImpossibleAnswerError,
     InterruptedRunError,
@@ -118,6 +119,10 @@ class EsmsClient:
         """Let every waiting and every new call end at once: the run is over."""
         self._stopped = True
         self._pace.stop()
+
+    def fresh_connections(self) -> None:
+        """Let go of the idle connections: whoever asks next meets, perhaps, another server."""
+        self._adapter.close()
 
     def requests_of(self, oaid: str) -> int:
         """HTTP requests made for an OA, retries included."""
@@ -285,6 +290,8 @@ def _check_http(response: requests.Response) -> None:
         raise ImpossibleAnswerError(
             f"{told}, a redirect; it is not followed, because the body carries the keys"
         )
+    if status == HTTPStatus.BAD_REQUEST:
+        raise BadRequestError(told)
     raise ImpossibleAnswerError(told)
 
 

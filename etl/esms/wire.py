@@ -12,13 +12,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import (
-    EsmsUnavailableError,
     EtlError,
     FaultError,
     MalformedAnswerError,
     OffsetRefusedError,
     RefusedError,
     ThrottledError,
+    UndocumentedCodeError,
+    UnknownAccountError,
 )
 from etl.model import Account, Page
 
@@ -105,6 +106,10 @@ def _keys(api_key: SecretStr, secret_key: SecretStr) -> dict[str, Any]:
     return {"ApiKey": api_key.get_secret_value(), "SecretKey": secret_key.get_secret_value()}
 
 
+UNKNOWN_ACCOUNT = ("204", "799")
+"""Of the refusals, those of the OAID."""
+
+
 def _answer(body: bytes, offset: int | None, secrets: Sequence[SecretStr]) -> dict[str, Any]:
     """The answer as an object, if its code says success."""
     try:
@@ -130,14 +135,15 @@ def _answer(body: bytes, offset: int | None, secrets: Sequence[SecretStr]) -> di
 
 def _error(code: str, told: str, offset: int | None) -> EtlError:
     if code in REFUSALS:
-        return RefusedError(told, code=code, hint=REFUSALS[code])
+        kind = UnknownAccountError if code in UNKNOWN_ACCOUNT else RefusedError
+        return kind(told, code=code, hint=REFUSALS[code])
     if code in FAULTS:
         return FaultError(told)
     if code == "160":
         return ThrottledError(told)
     if code == "162" and offset is not None:
         return OffsetRefusedError(offset)
-    return EsmsUnavailableError(told)
+    return UndocumentedCodeError(told)
 
 
 def _identifiers(followers: object) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, literal, select, text, update
 
-from etl.db.engine import reading, translated, writing
+from etl.db.engine import reading, translated
 from etl.db.forgotten import digest_of
 from etl.db.lease import acquire
 from etl.db.tables import follower_changes, followers, forgotten, snapshots
@@ -64,9 +64,8 @@ def forget(engine: Engine, oaid: str, user_id: str, *, now: datetime) -> Trace:
     """
     _require_user_id(user_id)
     with acquire(engine, oaid, now=now) as lease:
-        with lease.resting(), writing(engine) as connection:
+        with lease.transaction() as connection:
             _overwrite_deleted(connection)
-            lease.fence(connection)
             trace = _trace(connection, oaid, user_id)
             if trace is None:
                 raise UsageError(f"OA {oaid} holds nothing of this User_Id")

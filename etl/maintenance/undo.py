@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, select, update
 
 from etl.db import snapshots as records
-from etl.db.engine import reading, writing
+from etl.db.engine import reading
 from etl.db.lease import acquire
 from etl.db.tables import follower_changes, followers, snapshots
 from etl.errors import UsageError
@@ -43,8 +43,7 @@ def undo(engine: Engine, snapshot_id: int, *, now: datetime) -> Snapshot:
         LeaseLostError: ours ran out while we were away.
     """
     oaid = undoable(engine, snapshot_id).oaid
-    with acquire(engine, oaid, now=now) as lease, lease.resting(), writing(engine) as connection:
-        lease.fence(connection)
+    with acquire(engine, oaid, now=now) as lease, lease.transaction() as connection:
         snapshot = _checked(connection, snapshot_id)
         _take_back_arrivals(connection, snapshot)
         _take_back_returns(connection, snapshot)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from etl.errors import EtlError
 from etl.files import atomic_file
-from etl.model import APPLIED, BUSY, Status
+from etl.model import APPLIED, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ GAUGES = {
 }
 """By OA, with their help."""
 
-STATUSES = (Status.COMPLETE, Status.PARTIAL, Status.HELD, Status.FAILED, BUSY)
+STATUSES = (Status.COMPLETE, Status.PARTIAL, Status.HELD, Status.FAILED, Status.BUSY)
 """What can become of a sync; one of them is 1."""
 
 Samples = dict[tuple[str, str], float]
@@ -58,18 +58,18 @@ def measured(
     snapshot: Snapshot, duration_s: float, *, last_success: float, following: float | None
 ) -> Samples:
     """The values of an OA after a run; `last_success` (unix time) and `following` as they were before it."""
-    applied = snapshot.status in APPLIED
+    # What a held one would have marked did not happen.
+    counts = snapshot.counts if snapshot.status in APPLIED else None
     if snapshot.status == Status.COMPLETE and snapshot.finished_at is not None:
         last_success = snapshot.finished_at.timestamp()
     values = {
         LAST_SUCCESS: last_success,
-        FOLLOWING: snapshot.following if applied else following,
+        FOLLOWING: counts.following if counts else following,
         "etl_announced_users": snapshot.total,
         "etl_seen_users": snapshot.seen,
-        # What a held one would have marked did not happen.
-        "etl_followed_users": snapshot.followed if applied else None,
-        "etl_refollowed_users": snapshot.refollowed if applied else None,
-        "etl_unfollowed_users": snapshot.unfollowed if applied else None,
+        "etl_followed_users": counts.followed if counts else None,
+        "etl_refollowed_users": counts.refollowed if counts else None,
+        "etl_unfollowed_users": counts.unfollowed if counts else None,
         "etl_sync_duration_seconds": duration_s,
         "etl_sync_requests": snapshot.requests,
         "etl_sync_retries": snapshot.retries,
@@ -129,7 +129,9 @@ def _by_database(connect: Callable[[], Engine], oaid: str) -> tuple[float, float
     except EtlError:
         return 0.0, None
     finished: datetime | None = complete[0].finished_at if complete else None
-    return finished.timestamp() if finished else 0.0, applied[0].following if applied else None
+    return finished.timestamp() if finished else 0.0, applied[
+        0
+    ].counts.following if applied and applied[0].counts else None
 
 
 def _read(path: Path) -> dict[str, Samples]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from etl.model import APPLIED, Account, Change, Snapshot, Status
+from etl.model import APPLIED, NOTHING, Account, Change, Snapshot, Status
 from etl.reports.gaps import Unseen, missing, unseen, usual_interval
 from etl.reports.periods import By, Span, month_number, month_of, split, whole
 from etl.reports.survival import Survival, kaplan_meier
@@ -223,10 +223,11 @@ def _period(span: Span, applied: _Applied, by: By) -> Period:
     inside = applied.within(span)
     complete = sum(run.status == Status.COMPLETE for run in inside)
     start = applied.following_before(span.first)
-    baseline = sum(run.baseline or 0 for run in inside)
-    followed = sum(run.followed or 0 for run in inside) if inside else None
-    refollowed = sum(run.refollowed or 0 for run in inside) if inside else None
-    unfollowed = sum(run.unfollowed or 0 for run in inside) if complete else None
+    counts = [run.counts or NOTHING for run in inside]
+    baseline = sum(each.baseline for each in counts)
+    followed = sum(each.followed for each in counts) if inside else None
+    refollowed = sum(each.refollowed for each in counts) if inside else None
+    unfollowed = sum(each.unfollowed for each in counts) if complete else None
     changes = sum(map(_change, inside))
     net = changes - baseline if complete else None
     since = applied.read_whole_before(inside)
@@ -264,15 +265,15 @@ def _id(run: Snapshot) -> int:
 
 
 def _change(run: Snapshot) -> int:
-    return (run.baseline or 0) + (run.followed or 0) + (run.refollowed or 0) - (run.unfollowed or 0)
+    return (run.counts or NOTHING).change
 
 
 def _curve(runs: Iterable[Snapshot]) -> Iterator[Reading]:
     following: dict[date, int] = {}
     complete: dict[date, bool] = defaultdict(bool)
     for run in runs:
-        if run.following is not None:
-            following[run.taken_on] = run.following
+        if run.counts is not None:
+            following[run.taken_on] = run.counts.following
             complete[run.taken_on] |= run.status == Status.COMPLETE
     return (Reading(day, count, complete[day]) for day, count in following.items())
 

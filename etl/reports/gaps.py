@@ -82,7 +82,8 @@ def _troubles(runs: Sequence[Snapshot], span: Span) -> Iterator[Unseen]:
     for (status, reason), alike in groupby(inside, key=lambda run: (run.status, _word(run))):
         if status in _TROUBLES:
             stretch = list(alike)
-            held_back = stretch[-1].unfollowed if status == Status.HELD else None
+            last = stretch[-1].counts
+            held_back = last.unfollowed if last and status == Status.HELD else None
             yield Unseen(
                 str(status),
                 stretch[0].taken_on,

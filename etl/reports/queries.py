@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Integer, and_, case, cast, extract, func, literal, or_, select
 
 from etl.db.tables import follower_changes, snapshots
-from etl.model import APPLIED, Change, Snapshot
+from etl.model import APPLIED, SNAPSHOT_COLUMNS, Change, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ EPOCH_DAY = 719_163
 
 _ARRIVALS = (Change.BASELINE, Change.FOLLOWED, Change.REFOLLOWED)
 
-_SNAPSHOT = [snapshots.c[name] for name in Snapshot.__slots__]
+_SNAPSHOT = [snapshots.c[name] for name in SNAPSHOT_COLUMNS]
 
 
 class StayCount(NamedTuple):
@@ -52,7 +52,7 @@ class LostUser(NamedTuple):
 def runs(connection: Connection, oaid: str) -> list[Snapshot]:
     """Every run of an OA, oldest first: one row a run, a few thousand in years."""
     statement = select(*_SNAPSHOT).where(snapshots.c.oaid == oaid).order_by(snapshots.c.id)
-    return [Snapshot(*row) for row in connection.execute(statement)]
+    return [Snapshot.from_columns({**row}) for row in connection.execute(statement).mappings()]
 
 
 def stay_counts(
@@ -159,9 +159,9 @@ def last_unfollows(
     for snapshot in losses:
         if users >= limit:
             break
-        if snapshot.unfollowed:
+        if snapshot.counts and snapshot.counts.unfollowed:
             needed.append(snapshot.id)
-            users += snapshot.unfollowed
+            users += snapshot.counts.unfollowed
     log = follower_changes.c
     lost = (
         select(log.user_id, log.snapshot_id)

@@ -1,43 +1,51 @@
-"""One OA, from its lease to its snapshot (DESIGN §4).
+"""One OA, from its lease to its snapshot.
 
-    lease → sweep → one transaction: fence, stage, diff, guard, apply, record → release
+    lease → sweep → one transaction: fence, stage, decide, apply, record → release
 
 No connection and no transaction is held while the network is read. A run that fails, is refused,
-raced or killed changes no follower row; it leaves at most its own snapshot.
+raced or killed changes no follower row; it leaves at most its own snapshot (docs/design.md#a-run).
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from etl.db import forgotten, snapshots, stage
 from etl.db import lease as leases
-from etl.db.engine import reading, worth_another_try, writing
-from etl.db.forgotten import recogniser
-from etl.errors import BusyError, DatabaseUnreachableError, EtlError, FaultError, LeaseLostError
-from etl.model import BUSY, Diff, Page, Snapshot, Status
-from etl.sync.guard import GuardLimits, hold, let_through
-from etl.sync.reconcile import apply, compare
+from etl.db.engine import reading, worth_another_try
+from etl.db.snapshots import Before
+from etl.errors import (
+    BusyError,
+    DatabaseUnreachableError,
+    EtlError,
+    FaultError,
+    LeaseLostError,
+    UnknownAccountError,
+)
+from etl.model import Page, Snapshot, Source, Status, day_of
+from etl.sync.decide import Difference, Limits, decide
+from etl.sync.reconcile import apply, count_returned
 from etl.sync.spool import Spool
-from etl.sync.sweep import SweepLimits, sweep
+from etl.sync.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from zoneinfo import ZoneInfo
 
     from sqlalchemy import Connection, Engine
 
-    from etl.db.forgotten import StandIn
     from etl.db.lease import Lease
     from etl.model import Sweep
+    from etl.sync.decide import Decision
 
 APPLY_WAITS = (0, 1, 5)
-"""Seconds before each further try of the one transaction, where the database rolled it back through no fault of ours: at once
-after a deadlock; a server that restarts needs a few. Where a try itself takes long, the fence ends what outlives the lease."""
+"""Seconds before each further try of the one transaction, where the database rolled it back through
+no fault of ours: at once after a deadlock; a server that restarts needs a few. Where a try itself
+takes long, the fence ends what outlives the lease."""
 
 _EXIT = {Status.COMPLETE: 0, Status.PARTIAL: 75, Status.HELD: 65}
 
@@ -48,6 +56,9 @@ class Esms(Protocol):
     def page(self, oaid: str, offset: int) -> Page:
         """The page of an OA's followers at an offset."""
 
+    def fresh_connections(self) -> None:
+        """Ask over new connections from here on."""
+
     def requests_of(self, oaid: str) -> int:
         """How many requests were made for the OA."""
 
@@ -56,17 +67,11 @@ class Esms(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The settings a sync decides by."""
-
-    sweep: SweepLimits
-    max_unfollow_share: float
-    unfollow_floor: int
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one OA: its snapshot (never stored for a dry run or a busy OA), seconds, exit code, and the error if any."""
+    """What became of one OA: its snapshot, seconds, exit code, and the error if any.
+
+    The snapshot of a dry run and of a busy OA is not on record.
+    """
 
     snapshot: Snapshot
     duration_s: float
@@ -76,258 +81,215 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all OAs of one run share."""
+    """What all OAs of one run share. `day_begins` is ETL_DAY_BEGINS, in `zone`."""
 
     esms: Esms
     engine: Engine | None
     limits: Limits
     zone: ZoneInfo
-    allow_mass_unfollow: bool = False
+    day_begins: timedelta = timedelta(hours=4)
     on_page: Callable[[str, int, int, int], None] = lambda oaid, look, end, total: None  # noqa: ARG005 - a callback that ignores all
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def begun(self, oaid: str) -> Snapshot:
         """The snapshot of a run that begins now."""
         now = self.clock()
-        return Snapshot(
-            None, oaid, Status.RUNNING, taken_at=now, taken_on=now.astimezone(self.zone).date()
-        )
+        day = day_of(now, self.zone, self.day_begins)
+        return Snapshot(None, oaid, Status.RUNNING, taken_at=now, taken_on=day)
 
 
 def sync_account(run: Run, oaid: str) -> Outcome:
-    """Bring our picture of one OA up to date, or leave it untouched and say why. Raises no error of ours: the outcome has it."""
-    started = time.monotonic()
-    begun = run.begun(oaid)
-    try:
-        with leases.acquire(_database(run), oaid, now=begun.taken_at) as lease:
-            return _outcome(*_sync_leased(run, lease, begun), started)
-    except EtlError as failure:
-        return _outcome(_unrecorded(run, begun, failure), failure, started)
+    """Bring the database up to date with the list of one OA, or leave it untouched and say why.
+
+    Raises no error of ours: the outcome has it.
+    """
+    return _outcome_of(run, oaid, _sync)
 
 
 def preview_account(run: Run, oaid: str) -> Outcome:
-    """What `sync_account` would do now, writing nothing at all. `run.engine` is None where there is no database yet."""
-    started = time.monotonic()
-    begun = run.begun(oaid)
-    try:
-        return _outcome(_preview(run, begun), None, started)
-    except EtlError as failure:
-        return _outcome(_unrecorded(run, begun, failure), failure, started)
+    """What `sync_account` would do now, writing nothing at all.
+
+    `run.engine` is None where there is no database yet.
+    """
+    return _outcome_of(run, oaid, _preview)
 
 
-def _sync_leased(run: Run, lease: Lease, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
-    with writing(lease.engine) as connection:
-        lease.fence(connection)
-        running = snapshots.begin(connection, begun)
-        gap = snapshots.previous_gap(connection, running.oaid)
-        expected = snapshots.last_following(connection, running.oaid)
-        stand_ins = forgotten.stand_ins(connection, running.oaid)
-    try:
-        with Spool(expected=expected, recognise=recogniser(stand_ins)) as spool:
-            swept = _sweep(
-                run, running.oaid, spool, previous_gap=gap, add_known=partial(_add_following, lease)
-            )
-            departed = [stand_in for stand_in in stand_ins if stand_in.departed]
-            return _apply(run, lease, _read(run, running, swept), swept, spool, departed), None
-    except EtlError as error:
-        failure = error
-    except Exception as error:  # noqa: BLE001 - whatever it is, the run is put on record and the other OAs are synced
-        failure = FaultError(f"{type(error).__name__} in etl")
-        failure.__cause__ = error
-    failed = _failed(run, running, failure)
-    _record(lease, failed)
-    return failed, failure
+def _sync(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
+    assert run.engine is not None  # noqa: S101 - only a preview may do without a database
+    with leases.acquire(run.engine, begun.oaid, now=begun.taken_at) as lease:
+        with lease.transaction() as connection:
+            running = snapshots.begin(connection, begun)
+            before = snapshots.before(connection, begun.oaid)
+        try:
+            with _spool(before) as spool:
+                swept = _sweep(run, lease.engine, begun.oaid, before, spool)
+                return _commit(run, lease, running, before, swept, spool), None
+        except Exception as error:  # noqa: BLE001 - whatever it is goes on record, and the other OAs are synced
+            failure = _as_ours(error)
+        failed = _failed(run, running, failure)
+        _record_failure(lease, failed, failure)
+        return failed, failure
 
 
-def _sweep(
-    run: Run,
-    oaid: str,
-    spool: Spool,
-    *,
-    previous_gap: int | None,
-    add_known: Callable[[Spool], None],
-) -> Sweep:
+def _preview(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
+    before = Before()
+    if run.engine is not None:
+        with reading(run.engine) as connection:
+            if leases.held(connection, begun.oaid):
+                raise BusyError(f"another run holds OA {begun.oaid}")
+            before = snapshots.before(connection, begun.oaid)
+    with _spool(before) as spool:
+        swept = _sweep(run, run.engine, begun.oaid, before, spool)
+        if run.engine is not None:
+            with reading(run.engine) as connection:
+                spool.add_known(
+                    stage.known(connection, begun.oaid, following=False), following=False
+                )
+        difference = Difference(spool.arrivals(), spool.returned(), swept.missing)
+        read = _read(run, begun, swept)
+        return _decided(read, decide(before, swept, difference, run.limits), run.clock()), None
+
+
+def _spool(before: Before) -> Spool:
+    return Spool(expected=before.following, recognise=forgotten.recogniser(before.stand_ins))
+
+
+def _sweep(run: Run, engine: Engine | None, oaid: str, before: Before, spool: Spool) -> Sweep:
+    """Read the list, as often as it takes."""
+
+    def add_known(known: Spool) -> None:
+        # Nobody else can change them: whoever writes holds the lease.
+        if engine is None:
+            known.add_known([])
+            return
+        with reading(engine) as connection:
+            known.add_known(stage.known(connection, oaid))
+
     return sweep(
         partial(run.esms.page, oaid),
         spool,
         add_known=add_known,
-        previous_gap=previous_gap,
         limits=run.limits.sweep,
+        gaps=before.gaps_of(Source.FOLLOWERS),
+        renew=run.esms.fresh_connections,
         on_page=partial(run.on_page, oaid),
     )
 
 
-def _add_following(lease: Lease, spool: Spool) -> None:
-    # While nothing is read from the network. Nobody else can change them: whoever writes holds the
-    # lease.
-    with reading(lease.engine) as connection:
-        spool.add_known(stage.known(connection, lease.oaid))
+def _commit(
+    run: Run, lease: Lease, running: Snapshot, before: Before, swept: Sweep, spool: Spool
+) -> Snapshot:
+    """The one transaction, tried again where the database itself rolled it back."""
+    read = _read(run, running, swept)
+    finished = read
+    for wait in (*APPLY_WAITS, None):
+        try:
+            with lease.transaction() as connection:
+                difference = _stage(connection, lease.oaid, swept, spool)
+                decision = decide(before, swept, difference, run.limits)
+                finished = _decided(read, decision, run.clock())
+                _apply(connection, finished, decision, before)
+                lease.release(connection)
+        except (DatabaseUnreachableError, LeaseLostError) as failure:
+            if _recorded(lease.engine, finished):  # the connection was lost during COMMIT
+                return finished
+            if wait is None or not worth_another_try(failure):
+                raise
+            time.sleep(wait)
+        else:
+            return finished
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _apply(connection: Connection, finished: Snapshot, decision: Decision, before: Before) -> None:
+    """Change the followers as decided (of a held snapshot: not at all), and put it on record."""
+    if decision.status is not Status.HELD:
+        departed = [each for each in before.stand_ins if each.departed]
+        forgotten.drop(connection, finished.oaid, departed)
+        apply(connection, finished, decision.diff)
+    if not snapshots.finish(connection, finished):
+        raise LeaseLostError(f"another run closed the snapshot of OA {finished.oaid}")
+
+
+def _stage(connection: Connection, oaid: str, swept: Sweep, spool: Spool) -> Difference:
+    """Stage what differs, if anything does, and count it."""
+    arrived, gone = spool.arrivals(), spool.missing() if swept.complete else 0
+    if arrived or gone:
+        stage.load(connection, arrived=spool.arrived(), gone=spool.gone() if gone else ())
+    return Difference(arrived, count_returned(connection, oaid) if arrived else 0, gone)
 
 
 def _read(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
-    """The snapshot with what the sweep found, before the guard has spoken."""
+    """The snapshot with what the sweep found, before anything is decided."""
     return replace(
         snapshot,
-        status=Status.COMPLETE if swept.complete else Status.PARTIAL,
-        reason=str(swept.reason) if swept.reason else None,
         total=swept.total,
         seen=swept.seen,
         looks=swept.looks,
         requests=run.esms.requests_of(snapshot.oaid),
         retries=run.esms.retries_of(snapshot.oaid),
+        source=swept.source,
+        gap=swept.gap,
     )
 
 
-def _apply(
-    run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]
-) -> Snapshot:
-    """The one transaction, tried again where the database itself rolled it back; a refusal of the guard is put on record."""
-    for wait in (*APPLY_WAITS, None):
-        try:
-            return _apply_once(run, lease, read, swept, spool, departed)
-        except _Held as held:
-            _record(lease, held.snapshot, strict=True)
-            return held.snapshot
-        except (DatabaseUnreachableError, LeaseLostError) as failure:
-            if (done := _committed(lease, read)) is not None:
-                return done
-            if wait is None or not worth_another_try(failure):
-                raise
-            time.sleep(wait)
-    raise AssertionError("unreachable: the last try returns or raises")
-
-
-def _apply_once(
-    run: Run, lease: Lease, read: Snapshot, swept: Sweep, spool: Spool, departed: Sequence[StandIn]
-) -> Snapshot:
-    """All of it, or none of it."""
-    with lease.resting(), writing(lease.engine) as connection:
-        lease.fence(connection)
-        diff = _diff(connection, read.oaid, swept, spool)
-        finished = replace(_judged(run, connection, read, swept, diff), finished_at=run.clock())
-        if finished.status == Status.HELD:
-            raise _Held(finished)
-        forgotten.drop(connection, lease.oaid, departed)
-        apply(connection, finished, diff)
-        if not snapshots.finish(connection, finished):
-            raise LeaseLostError(f"the snapshot of OA {lease.oaid} was closed by another run")
-        lease.release(connection)
-    return finished
-
-
-def _diff(connection: Connection, oaid: str, swept: Sweep, spool: Spool) -> Diff:
-    """Stage what differs, if anything does, and count it."""
-    arrived, gone = spool.arrivals(), spool.missing() if swept.complete else 0
-    if arrived or gone:
-        stage.load(connection, arrived=spool.arrived(), gone=spool.gone() if gone else ())
-    baseline = snapshots.baseline_open(connection, oaid)
-    return compare(
-        connection, oaid, following=spool.following(), arrived=arrived, gone=gone, baseline=baseline
+def _decided(read: Snapshot, decision: Decision, now: datetime) -> Snapshot:
+    return replace(
+        read,
+        status=decision.status,
+        reason=decision.reason,
+        counts=decision.counts,
+        finished_at=now,
     )
 
 
-def _judged(
-    run: Run, connection: Connection | None, read: Snapshot, swept: Sweep, diff: Diff
-) -> Snapshot:
-    """Complete or partial with its counts; or held, with what it would have marked."""
-    counted = replace(
-        read, baseline=diff.baseline, followed=diff.followed, refollowed=diff.refollowed, unfollowed=diff.unfollowed,
-        following=diff.following_after,
-    )  # fmt: skip
-    if not swept.complete:
-        return counted
-    allowed = None
-    if run.allow_mass_unfollow and connection is not None:
-        before = snapshots.held_unfollowed(connection, read.oaid)
-        allowed = let_through(before) if before is not None else None
-    limits = GuardLimits(run.limits.max_unfollow_share, run.limits.unfollow_floor, allowed)
-    why = hold(diff, seen=swept.seen, limits=limits)
-    return (
-        counted
-        if why is None
-        else replace(counted, status=Status.HELD, reason=why, following=diff.following)
-    )
-
-
-def _preview(run: Run, begun: Snapshot) -> Snapshot:
-    oaid = begun.oaid
-    if run.engine is None:
-        with Spool() as spool:
-            swept = _sweep(
-                run, oaid, spool, previous_gap=None, add_known=lambda known: known.add_known([])
-            )
-            return _judged(
-                run, None, _read(run, begun, swept), swept, Diff(following=0, baseline=swept.seen)
-            )
-    with reading(run.engine) as connection:
-        if leases.held(connection, oaid):
-            raise BusyError(f"another run holds OA {oaid}")
-        gap = snapshots.previous_gap(connection, oaid)
-        expected = snapshots.last_following(connection, oaid)
-        stand_ins = forgotten.stand_ins(connection, oaid)
-    engine = run.engine
-
-    def add_known(spool: Spool) -> None:
-        with reading(engine) as connection:
-            spool.add_known(stage.known(connection, oaid))
-            spool.add_known(stage.known(connection, oaid, following=False), following=False)
-
-    with Spool(expected=expected, recognise=recogniser(stand_ins)) as spool:
-        swept = _sweep(run, oaid, spool, previous_gap=gap, add_known=add_known)
-        returned = spool.returned()
-        new = spool.arrivals() - returned
-        with reading(engine) as connection:
-            baseline = snapshots.baseline_open(connection, oaid)
-            diff = Diff(
-                following=spool.following(),
-                baseline=new if baseline else 0,
-                followed=0 if baseline else new,
-                refollowed=returned,
-                unfollowed=swept.missing if swept.complete else 0,
-            )
-            return _judged(run, connection, _read(run, begun, swept), swept, diff)
-
-
-class _Held(Exception):  # noqa: N818 - no error: it carries a verdict out of a transaction that must roll back
-    def __init__(self, snapshot: Snapshot) -> None:
-        super().__init__(snapshot.reason)
-        self.snapshot = snapshot
-
-
-def _record(lease: Lease, snapshot: Snapshot, *, strict: bool = False) -> None:
-    """Put a held or failed run on record, behind the same fence, and give the lease back with it."""
+def _recorded(engine: Engine, finished: Snapshot) -> bool:
+    if finished.status is Status.RUNNING:
+        return False
     try:
-        with lease.resting(), writing(lease.engine) as connection:
-            lease.fence(connection)
-            snapshots.finish(connection, snapshot)
+        with reading(engine) as connection:
+            return snapshots.recorded(connection, finished)
+    except DatabaseUnreachableError:
+        return False
+
+
+def _record_failure(lease: Lease, failed: Snapshot, failure: EtlError) -> None:
+    """Put a failed run on record, behind the same fence, and give the lease back with it."""
+    try:
+        with lease.transaction() as connection:
+            snapshots.finish(connection, failed)
             lease.release(connection)
+            if isinstance(failure, UnknownAccountError):
+                snapshots.withdraw(connection, failed)
     except (LeaseLostError, DatabaseUnreachableError):
         # The next run finds it `running` and calls it abandoned; what failed first is what must be
         # told.
-        if strict:
-            raise
+        pass
 
 
-def _committed(lease: Lease, read: Snapshot) -> Snapshot | None:
-    """After a connection lost during COMMIT: the snapshot, if it is there all the same."""
+def _outcome_of(
+    run: Run, oaid: str, work: Callable[[Run, Snapshot], tuple[Snapshot, EtlError | None]]
+) -> Outcome:
+    started = time.monotonic()
+    begun = run.begun(oaid)
+    error: EtlError | None
     try:
-        with reading(lease.engine) as connection:
-            there = snapshots.get(connection, read.id or 0)
-    except DatabaseUnreachableError:
-        return None
-    return there if there is not None and there.status == read.status else None
+        snapshot, error = work(run, begun)
+    except BusyError as busy:
+        snapshot, error = replace(begun, status=Status.BUSY, reason=busy.reason), busy
+    except Exception as other:  # noqa: BLE001 - whatever it is, the other OAs are synced
+        error = _as_ours(other)
+        snapshot = _failed(run, begun, error)
+    exit_code = error.exit_code if error else _EXIT[snapshot.status]
+    return Outcome(snapshot, round(time.monotonic() - started, 3), exit_code, error)
 
 
-def _database(run: Run) -> Engine:
-    assert run.engine is not None  # noqa: S101 - only a preview may do without a database
-    return run.engine
-
-
-def _unrecorded(run: Run, begun: Snapshot, failure: EtlError) -> Snapshot:
-    """What became of a run that is not on record: busy, or failed before it began or while it could not be told."""
-    if isinstance(failure, BusyError):
-        return replace(begun, status=BUSY, reason=failure.reason)
-    return _failed(run, begun, failure)
+def _as_ours(error: Exception) -> EtlError:
+    if isinstance(error, EtlError):
+        return error
+    failure = FaultError(f"{type(error).__name__} in etl")
+    failure.__cause__ = error
+    return failure
 
 
 def _failed(run: Run, snapshot: Snapshot, failure: EtlError) -> Snapshot:
@@ -339,8 +301,3 @@ def _failed(run: Run, snapshot: Snapshot, failure: EtlError) -> Snapshot:
         requests=run.esms.requests_of(snapshot.oaid),
         retries=run.esms.retries_of(snapshot.oaid),
     )
-
-
-def _outcome(snapshot: Snapshot, error: EtlError | None, started: float) -> Outcome:
-    exit_code = error.exit_code if error else _EXIT[Status(snapshot.status)]
-    return Outcome(snapshot, round(time.monotonic() - started, 3), exit_code, error)

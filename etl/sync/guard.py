@@ -1,11 +1,14 @@
-"""Pure checks: is a sweep whole, and is a diff believable? Values in, verdicts out; nothing here reads or writes."""
+"""Pure checks: is a sweep whole, and is a diff believable? Values in, verdicts out.
+
+Nothing here reads or writes. Why each rule is there: docs/design.md#how-a-sweep-is-judged.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.model import Reason
+from etl.model import Gaps, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,19 +18,33 @@ if TYPE_CHECKING:
 TOLERATED_USERS = 5
 """ETL_TOTAL_TOLERANCE is a share; of a small list it would be nobody."""
 
+ROUND = 1_000
+"""A Total, or a number of users reached, that is a multiple of this may be a limit of the server:
+search indexes stop at such numbers (10,000 is the usual one)."""
+
+TAKEOVER = 7
+"""So many snapshots in a row with the very same gap make it the standing gap."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """One reading of the list, judged.
 
-    `closed`: a chain of whole seams runs from the head to the tail. `ceiling`: the server let us no
-    further; such a look may have closed at the largest documented offset, but `Total` itself may be
-    clamped, so it may mark nobody. `total` is its last Total, `steady` whether every page said the
-    same one. `distinct`, `new` and `same_as` as in LookTally.
+    Attributes:
+        total: the last Total told.
+        largest: the largest Total told.
+        steady: whether every page said the same Total.
+        closed: a chain of whole seams runs from the head to the tail.
+        ceiling: the server let us no further. Such a look may have closed at the largest
+            documented offset: whole then, if its Total is no limit, too; but it marks nobody.
+        offset_ignored: the server answers the head whatever the offset.
+        distinct: the users it saw, each once.
+        new: how many of them no look before had seen.
+        same_as: the earlier looks (by index) that saw exactly the same users.
     """
 
-    total_first: int
     total: int
+    largest: int
     steady: bool
     closed: bool
     ceiling: bool = False
@@ -41,60 +58,146 @@ class Look:
         """Whether it saw exactly as many distinct users as an unchanging Total says there are."""
         return self.steady and self.distinct == self.total
 
+    @property
+    def gap(self) -> int:
+        """Its own gap: the largest Total told during it less the users that it saw itself."""
+        return self.largest - self.distinct
+
+    @property
+    def whole_at_ceiling(self) -> bool:
+        """Whether it reached the end of the list just within what the server serves."""
+        return self.closed and self.ceiling and not self.may_be_clamped
+
+    @property
+    def may_be_clamped(self) -> bool:
+        """Whether its Total, or the number of users it reached, may be a limit of the server."""
+        return any(
+            number and number % ROUND == 0 for number in (self.total, self.largest, self.distinct)
+        )
+
 
 def tolerated_gap(total: int, share: float) -> int:
     """How many users of `total` may stay unseen in a whole reading."""
     return max(TOLERATED_USERS, int(total * share))
 
 
-def twins(looks: Sequence[Look]) -> bool:
-    """Whether two looks saw the identical set, of the size of a Total that changed in neither: whole, seams or not."""
-    last = looks[-1]
-    return last.counts_up and any(
-        looks[i].counts_up and looks[i].total == last.total for i in last.same_as
-    )
+def gap_of(looks: Sequence[Look]) -> int | None:
+    """The gap to keep with the snapshot: the largest own gap of the closed looks, never below 0."""
+    return max((max(0, look.gap) for look in looks if look.closed), default=None)
 
 
-def enough(looks: Sequence[Look], *, missing_from_last: int) -> bool:
-    """Whether to stop looking: the last look was enough by itself, found nobody new, or looking again cures nothing."""
-    last = looks[-1]
-    if last.ceiling or last.offset_ignored or twins(looks):
-        return True
-    if last.closed and last.counts_up and not missing_from_last:
-        return True
-    return len(looks) > 1 and last.closed and not last.new
+def standing_gap(gaps: Gaps, gap: int | None) -> int:
+    """How many users Total counts and the list never shows.
 
-
-def doubt(
-    looks: Sequence[Look], *, missing: int, seen: int, tolerance: float, previous_gap: int | None
-) -> Reason | None:
-    """Why the sweep cannot be believed whole; None where it can (DESIGN §3).
-
-    Args:
-        looks: all of them, in order.
-        missing: users known to follow whom no look saw.
-        seen: distinct users of all looks.
-        tolerance: ETL_TOTAL_TOLERANCE, a share.
-        previous_gap: `total - seen` of the OA's snapshot before, None where there is none.
+    That of the last complete snapshot; or the very same one that this sweep and the six snapshots
+    before it have. Never below 0.
     """
-    if any(look.offset_ignored for look in looks):
-        return Reason.OFFSET_IGNORED
-    closed = sum(look.closed for look in looks)
-    witnesses = sum(look.closed and not look.ceiling for look in looks)
-    proven = closed if not missing else witnesses > 1
-    if not proven and not any(twins(looks[: i + 1]) for i in range(len(looks))):
-        return Reason.CEILING if any(look.ceiling for look in looks) else Reason.TORN
-    gap = looks[-1].total - seen
-    allowed = tolerated_gap(looks[-1].total, tolerance)
-    if previous_gap is not None:
-        growth = max(0, looks[-1].total - looks[0].total_first)
-        allowed = min(allowed, max(0, previous_gap) + growth)
-    return Reason.TOTAL_GAP if gap > allowed else None
+    recent = gaps.before[: TAKEOVER - 1]
+    if gap is not None and len(recent) == TAKEOVER - 1 and all(each == gap for each in recent):
+        return gap
+    return max(0, gaps.kept or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Decides by the looks of one sweep whether its union is the whole list.
+
+    Attributes:
+        tolerance: ETL_TOTAL_TOLERANCE, a share.
+        gaps: what is known of the gaps of the same source.
+    """
+
+    tolerance: float
+    gaps: Gaps
+
+    def tolerated(self, looks: Sequence[Look]) -> int:
+        """How many users of the largest Total told in the sweep may stay unseen."""
+        return tolerated_gap(_largest(looks), self.tolerance)
+
+    def witnesses(self, looks: Sequence[Look]) -> list[Look]:
+        """The looks that prove something.
+
+        A look that was told of far fewer users than another one proves nothing, however well it
+        closed.
+        """
+        least = _largest(looks) - self.tolerated(looks)
+        return [
+            look for look in looks if look.closed and not look.ceiling and look.largest >= least
+        ]
+
+    def twins(self, looks: Sequence[Look]) -> bool:
+        """Whether two looks saw the identical set, of the size of a Total that changed in neither.
+
+        Such a set is whole, seams or not, unless another look was told of more users.
+        """
+        least = _largest(looks) - self.tolerated(looks)
+        return any(
+            look.counts_up
+            and look.total >= least
+            and any(looks[i].counts_up and looks[i].total == look.total for i in look.same_as)
+            for look in looks
+        )
+
+    def whole(self, looks: Sequence[Look], *, missing: int) -> bool:
+        """Whether the union of the looks is the whole list.
+
+        Where nobody is missing, one witness whose own gap is tolerated is enough. Where somebody
+        is, two witnesses are needed, and the own gap of each may not be larger than the standing
+        one: if those missing have left, the gap is what it was; if not, it has grown by as many.
+        """
+        if self.twins(looks):
+            return True
+        allowed = self.tolerated(looks)
+        if missing:
+            allowed = min(allowed, standing_gap(self.gaps, gap_of(looks)))
+        speaking = sum(look.gap <= allowed for look in self.witnesses(looks))
+        if not missing:
+            speaking += sum(look.whole_at_ceiling and look.gap <= allowed for look in looks)
+        return speaking >= _needed(missing)
+
+    def enough(self, looks: Sequence[Look], *, missing: int) -> bool:
+        """Whether to stop looking: the sweep is whole, or looking again cures nothing."""
+        last = looks[-1]
+        if last.ceiling or last.offset_ignored or self.whole(looks, missing=missing):
+            return True
+        one_total = len({look.total for look in looks}) == 1 and all(look.steady for look in looks)
+        # A look that closed and is one too few may yet get its second witness.
+        lonely = last.closed and sum(look.closed for look in looks) < _needed(missing)
+        return len(looks) > 1 and one_total and not last.new and not lonely
+
+    def doubt(self, looks: Sequence[Look], *, missing: int) -> Reason | None:
+        """Why the sweep cannot be believed whole; None where it can.
+
+        Args:
+            looks: all of them, in order.
+            missing: users known to follow whom no look saw.
+        """
+        if any(look.offset_ignored for look in looks):
+            return Reason.OFFSET_IGNORED
+        if missing and any(look.may_be_clamped for look in looks):
+            return Reason.CEILING
+        if self.whole(looks, missing=missing):
+            return None
+        if sum(look.closed and not look.ceiling for look in looks) < _needed(missing):
+            return Reason.CEILING if any(look.ceiling for look in looks) else Reason.TORN
+        return Reason.TOTAL_GAP
+
+
+def _largest(looks: Sequence[Look]) -> int:
+    return max(look.largest for look in looks)
+
+
+def _needed(missing: int) -> int:
+    """How many witnesses it takes."""
+    return 2 if missing else 1
 
 
 @dataclass(frozen=True, slots=True)
 class GuardLimits:
-    """ETL_MAX_UNFOLLOW_SHARE, ETL_UNFOLLOW_FLOOR, and what an operator lets through (users; None where nothing was asked)."""
+    """ETL_MAX_UNFOLLOW_SHARE, ETL_UNFOLLOW_FLOOR, and what an operator lets through.
+
+    `allowed` counts users; None where nobody asked for it.
+    """
 
     max_share: float
     floor: int
@@ -106,7 +209,10 @@ NOBODY_SEEN = "nobody_seen"
 
 
 def hold(diff: Diff, *, seen: int, limits: GuardLimits) -> str | None:
-    """Why a complete sweep must not be applied unasked; None where it may: an outage upstream is likelier than an exodus."""
+    """Why a complete sweep must not be applied unasked; None where it may.
+
+    An outage upstream is likelier than an exodus.
+    """
     if limits.allowed is not None and diff.unfollowed <= limits.allowed:
         return None
     if not seen and diff.following:
@@ -117,5 +223,8 @@ def hold(diff: Diff, *, seen: int, limits: GuardLimits) -> str | None:
 
 
 def let_through(held_unfollowed: int) -> int:
-    """How many --allow-mass-unfollow lets through: at most a tenth more than the last held snapshot would have marked."""
+    """How many --allow-mass-unfollow lets through.
+
+    At most a tenth more than the last held snapshot would have marked.
+    """
     return held_unfollowed + held_unfollowed // 10

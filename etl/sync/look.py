@@ -1,71 +1,51 @@
-"""One look: the list read once, from head to tail, as a chain of pages that provably hang together (DESIGN §3).
+"""One look: the list read once, from head to tail, as a chain of pages that provably hang together.
 
-Why a whole chain misses nobody who follows throughout, in a list whose members keep their order:
-neighbours share a follower; page k contains the one it shares with its left and the one it shares
-with its right neighbour, and is contiguous, so it contains everybody between the two. When each
-page was read does not matter.
+What an answer means for the chain is decided in `chain.py`; `LookReader` asks, and does what a move
+says.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import TYPE_CHECKING, Self
 
-from etl.errors import OffsetRefusedError
+from etl.errors import BadRequestError, OffsetRefusedError, UndocumentedCodeError
 from etl.model import Page
+from etl.sync.chain import (
+    LARGEST_DOCUMENTED_OFFSET,
+    Answer,
+    Move,
+    Refused,
+    Seen,
+    brings_nobody,
+    ends_the_list,
+    hangs_on,
+    move,
+    moved_by,
+    seam_holds,
+)
 from etl.sync.guard import Look, tolerated_gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-LARGEST_DOCUMENTED_OFFSET = 9_950
-"""Of the sister call QueryListUID (shared evidence for both calls): the last resort where a larger offset is refused."""
-
 LINKS_KEPT = 4
-"""How many links a mend may go back: past a page whose last user has left since, no bridge can hang on to it."""
+"""How many links a mend may go back: past a page whose last user has left since, no bridge can hang
+on to it."""
 
 TRIES_A_LINK = 3
 """Bridges tried from one link before going back to the one before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server's answer to an offset that it does not serve (code 162)."""
-
-    offset: int
-
-
-Answer = Page | Refused
-
-
-def seam_holds(left: Page, right: Page) -> bool:
-    """Whether a suffix of the left page equals a prefix of the right one: the two hang together."""
-    if not left.users or not right.users:
-        return False
-    try:
-        start = left.users.index(right.users[0])
-    except ValueError:
-        return False
-    shared = len(left.users) - start
-    return shared <= len(right.users) and left.users[start:] == right.users[:shared]
-
-
-def leads_on(link: Page, page: Page) -> bool:
-    """Whether a page reaches further than the link; linking one that does not would go round for ever."""
-    return page.offset > link.offset or page.users[-1] not in link.users
-
-
-def brings_nobody(page: Page, link: Page) -> bool:
-    """Whether everybody on the page stands on the link already (an empty page, too)."""
-    return set(page.users) <= set(link.users)
-
-
 class Workers:
-    """Reads pages ahead on ESMS_CONCURRENCY threads; what came back is handed over in the order asked. A context manager."""
+    """Reads pages ahead on ESMS_CONCURRENCY threads, and hands them over in the order asked.
+
+    A context manager.
+    """
 
     def __init__(self, fetch: Callable[[int], Page], concurrency: int) -> None:
         self._fetch = fetch
@@ -93,18 +73,34 @@ class Workers:
         """Ask for the page at an offset, now; a refusal of any but the first is an answer, too."""
         try:
             return self._fetch(offset)
-        except OffsetRefusedError:
+        except (OffsetRefusedError, UndocumentedCodeError, BadRequestError) as error:
             if offset == 0:
                 raise
-            return Refused(offset)
+            return Refused(offset, None if isinstance(error, OffsetRefusedError) else error)
+
+
+@dataclass
+class Budget:
+    """Bounds the requests of a sweep that no plan foresaw: mends, and what goes on past a plan.
+
+    Generous for a list that moves, an end for a server that lies. It follows the pages that brought
+    somebody, not what Total says: `pages` are those of the look that had most.
+    """
+
+    spent: int = 0
+    pages: int = 0
+
+    def take(self) -> bool:
+        """Whether one more may be asked."""
+        self.spent += 1
+        return self.spent <= 64 + 3 * self.pages
 
 
 @dataclass
 class _Plan:
     """The offsets still to be asked in this look, some of them on their way already.
 
-    The stride follows what came back: the length of the newest link less the one follower that
-    neighbours share.
+    The stride follows what came back: the length of the newest link less the overlap.
     """
 
     workers: Workers
@@ -127,26 +123,40 @@ class _Plan:
         self.next_offset = self.total
 
 
-class Reading:
-    """The reading of one look. `read()` gives the verdict; every page seen is handed to `keep`, links or not."""
+class LookReader:
+    """Reads the list once. `read()` gives the verdict; every page is handed to `keep`, link or not."""
 
     def __init__(
         self,
         workers: Workers,
         keep: Callable[[Page], None],
         *,
+        budget: Budget,
         tolerance: float,
-        on_page: Callable[[int, int], None],
+        ask_behind: bool = False,
+        on_page: Callable[[int, int], None] = lambda end, total: None,  # noqa: ARG005 - a callback that ignores all
     ) -> None:
+        """Prepare the look.
+
+        Args:
+            workers: ask for the pages.
+            keep: takes every page that came.
+            budget: of the sweep.
+            tolerance: ETL_TOTAL_TOLERANCE, a share.
+            ask_behind: whether the tail is believed only after a request at exactly its end: in
+                every look that may have somebody marked.
+            on_page: given (users read so far, Total) after every page.
+        """
         self._workers = workers
         self._keep = keep
-        self._tolerance = tolerance
+        self._budget = budget
+        self._ask_behind = ask_behind
         self._on_page = on_page
+        self._seen = Seen(Page(0, (), 0), 0, tolerance)
         self._totals: set[int] = set()
         self._links: deque[Page] = deque(maxlen=LINKS_KEPT)
-        self._longest = 0
         self._last_total = 0
-        self._repeats = 0
+        self._pages = 0
 
     def read(self) -> Look:
         """Read the list once.
@@ -157,82 +167,94 @@ class Reading:
         """
         head = self._first()
         if not head.users and head.total:
-            head = self._first()  # one bad answer, here as anywhere, is asked for once more before it is taken for the ceiling
-        self._head = head
+            # One bad answer, here as anywhere, is asked for once more before it is believed.
+            head = self._first()
+        self._seen = replace(self._seen, head=head)
         if not head.users:
             # Nobody at all, or a server that says so: with a Total above 0 it is cut short before
             # its first follower.
             return self._verdict(closed=not head.total, ceiling=head.total > 0)
         self._links.append(head)
-        stride = self._stride(head)
-        # Each request beyond the plan mends or goes on: generous for a list that moves, an end for
-        # a server that lies.
-        self._extra = 64 + 3 * (head.total // stride)
-        self._plan = _Plan(self._workers, next_offset=stride, total=head.total)
+        self._plan = _Plan(self._workers, next_offset=self._stride(head), total=head.total)
         try:
             return self._follow_chain()
         finally:
             self._plan.drop()
 
-    def _follow_chain(self) -> Look:  # noqa: C901, PLR0912 - the rules of DESIGN §3, a branch each, in the order they apply
+    def _follow_chain(self) -> Look:
         while True:
             link = self._links[-1]
-            if self._short(link) and link.end == link.total:
-                return self._verdict(closed=True)
+            if ends_the_list(link, self._seen):
+                if (verdict := self._at_tail(link)) is not None:
+                    return verdict
+                continue
             answer = self._planned(link) or self._beyond(link)
             if answer is None:
                 return self._verdict(closed=False)
-            if self._tail_decided(link, answer):
-                return self._verdict(closed=True)
-            if isinstance(answer, Refused):
-                if answer.offset < self._last_total:
-                    return self._at_ceiling(answer.offset)
-            elif not answer.users:
-                if self._well_before(answer.offset, answer.total):
-                    if self._empty_again(link):
-                        return self._at_ceiling(answer.offset)
-                elif link.offset < LARGEST_DOCUMENTED_OFFSET < answer.offset:
-                    return self._at_ceiling(answer.offset)
-            elif self._repeats_head(answer):
-                self._repeats += 1
-                if self._repeats > 1:
-                    return self._verdict(closed=False, offset_ignored=True)
-                continue
-            elif seam_holds(link, answer) and leads_on(link, answer):
+            found = move(link, answer, self._seen)
+            if found is Move.ASK_AGAIN:
+                answer, found = self._once_more(link, answer)
+            if (verdict := self._follow(found, link, answer)) is not None:
+                return verdict
+
+    def _follow(self, found: Move, link: Page, answer: Answer) -> Look | None:
+        """Do what a move says; gives the look's verdict where that ends it."""
+        match found:
+            case Move.LINK if isinstance(answer, Page):
                 self._links.append(answer)
-                continue
-            elif answer.users[-1] in link.users:
-                continue  # read before a bridge that reaches further: its users are kept, the chain needs it no more
-            if self._links[-1] is link and not self._mend(answer):
-                return self._read_out()
+            case Move.TAIL:
+                return self._at_tail(link)
+            case Move.HEAD_AGAIN:
+                self._seen = replace(self._seen, repeats=self._seen.repeats + 1)
+            case Move.OFFSET_IGNORED:
+                return self._verdict(closed=False, offset_ignored=True)
+            case Move.CEILING:
+                return self._at_ceiling(answer)
+            case Move.ASK_BEHIND:
+                return self._stuck(link)
+            case Move.MEND:
+                return None if self._mend(answer) else self._read_out()
+        return None
 
-    def _tail_decided(self, link: Page, after: Answer) -> bool:
-        """Whether a page that looks like the tail, by its length or by its Total alone, is one: nobody new comes after it."""
-        if not (self._short(link) or link.end == link.total) or after.offset > link.end:
-            return False
-        if isinstance(after, Refused):
-            return after.offset >= self._last_total
-        # Where nothing at all came back, and Total says that much more should, the server has
-        # stopped serving.
-        return brings_nobody(after, link) and (
-            bool(after.users) or not self._well_before(link.end, after.total)
-        )
+    def _once_more(self, link: Page, answer: Answer) -> tuple[Answer, Move]:
+        """Ask a second time where the server did not serve, from the link on if that is nearer."""
+        again = self._ask(min(answer.offset, self._after(link)))
+        if again is None:
+            return answer, Move.MEND
+        return again, move(link, again, replace(self._seen, asked_again=True))
 
-    def _empty_again(self, link: Page) -> bool:
-        """Whether the server really ends here: one empty page may be a bad minute, so it is asked again, from the link on."""
-        again = self._beyond(link)
-        if not isinstance(again, Page) or brings_nobody(again, link):
-            return True
-        if seam_holds(link, again):
-            self._links.append(again)
-        return False
+    def _at_tail(self, link: Page) -> Look | None:
+        """Close the look, unless somebody stands right behind its last page: then go on there.
+
+        The page with the overlap does not show it: a server whose pages are cut at random may
+        answer just the shared users.
+        """
+        if not self._ask_behind:
+            return self._verdict(closed=True)
+        behind = self._ask(link.end)
+        if isinstance(behind, Refused) or (behind is not None and brings_nobody(behind, link)):
+            return self._verdict(closed=True)
+        return None if behind is not None and self._mend(behind) else self._read_out()
+
+    def _stuck(self, link: Page) -> Look | None:
+        """Nobody new from the link on, though Total says that there is more."""
+        behind = self._ask(link.end)
+        if isinstance(behind, Page) and not brings_nobody(behind, link):
+            return None if self._mend(behind) else self._read_out()
+        if behind is None:
+            return self._verdict(closed=False)
+        found = move(link, behind, replace(self._seen, asked_again=True))
+        if found is Move.CEILING:
+            return self._at_ceiling(behind)
+        return None if self._mend(behind) else self._read_out()
 
     def _mend(self, right: Answer) -> bool:
-        """Read bridging pages from the last link on until one hangs on to it; False where the look stays torn.
+        """Read bridging pages from the last link on until one hangs on to it.
 
-        `right` is the answer that did not hang on; it is tried once more behind the bridge.
+        False where the look stays torn. `right` is the answer that did not hang on; it is tried
+        once more behind the bridge.
         """
-        length = self._longest
+        length = self._seen.longest
         if length < 2:  # noqa: PLR2004 - pages of one user share nobody: nothing can be mended
             return False
         # How far a bridge reaches back over its link: room for leaves ahead of it, without touching
@@ -241,71 +263,78 @@ class Reading:
         while self._links:
             link, moved = self._links[-1], 0
             for _ in range(TRIES_A_LINK):
-                bridge = self._ask(max(0, link.end - 1 + moved - next(margins)))
+                back = max(next(margins), self._seen.overlap - 1)
+                bridge = self._ask(max(0, link.end - 1 + moved - back))
                 if bridge is None:
                     return False
                 if isinstance(bridge, Refused):
                     continue
-                if seam_holds(link, bridge) and leads_on(link, bridge):
+                if hangs_on(link, bridge, self._seen):
                     self._links.append(bridge)
-                    if (
-                        isinstance(right, Page)
-                        and seam_holds(bridge, right)
-                        and leads_on(bridge, right)
-                    ):
+                    if isinstance(right, Page) and hangs_on(bridge, right, self._seen):
                         self._links.append(right)
                     return True
-                moved = _moved(link, bridge, otherwise=moved)
+                moved = moved_by(link, bridge, otherwise=moved)
             self._links.pop()
         return False
 
-    def _at_ceiling(self, refused: int) -> Look:
-        """Nothing is planned beyond a refused offset; the list is whole only if a page that is served reaches its end."""
+    def _at_ceiling(self, last: Answer) -> Look:
+        """Plan nothing beyond an offset that is not served.
+
+        The look closes only if a page that is served reaches the end of the list.
+
+        Raises:
+            EtlError: the refusal was no documented one, and offset 0 is refused, too: no ceiling.
+        """
         self._plan.drop()
-        link = self._links[-1]
-        if not self._well_before(refused, self._last_total):
+        if isinstance(last, Refused) and last.error is not None:
+            self._ask(0)
+        link, refused = self._links[-1], last.offset
+        total = max(link.total, self._last_total)
+        if total - refused <= tolerated_gap(total, self._seen.tolerance):
             # Perhaps it was not the ceiling but the end, come nearer while we read: then a shorter
             # step reaches the tail.
             nearer = self._ask(max(link.offset + 1, link.end - len(link.users) // 2))
             if (
                 isinstance(nearer, Page)
-                and seam_holds(link, nearer)
-                and self._short(nearer)
-                and nearer.end == nearer.total
+                and hangs_on(link, nearer, self._seen)
+                and ends_the_list(nearer, self._seen)
             ):
                 return self._verdict(closed=True)
         if link.offset < LARGEST_DOCUMENTED_OFFSET < refused:
-            last = self._ask(LARGEST_DOCUMENTED_OFFSET)
-            if isinstance(last, Page) and seam_holds(link, last):
-                return self._verdict(closed=last.end == last.total, ceiling=True)
+            page = self._ask(LARGEST_DOCUMENTED_OFFSET)
+            if isinstance(page, Page) and seam_holds(link, page, overlap=self._seen.overlap):
+                return self._verdict(closed=page.end == page.total, ceiling=True)
         return self._verdict(closed=False, ceiling=True)
 
     def _read_out(self) -> Look:
-        """The chain is torn for good: what is left is read for the union alone, up to the ceiling if there is one."""
-        empty = 0
-        while (answer := self._planned(self._head)) is not None:
-            refused = isinstance(answer, Refused) and answer.offset < self._last_total
-            empty += (
-                isinstance(answer, Page)
-                and not answer.users
-                and self._well_before(answer.offset, answer.total)
-            )
-            if refused or empty > 1:
+        """Read the rest for the union alone, up to the ceiling: the chain is torn for good."""
+        head = self._seen.head
+        ceilings = 0
+        while (answer := self._planned(head)) is not None:
+            found = move(head, answer, replace(self._seen, asked_again=True))
+            ceilings += found is Move.CEILING
+            if ceilings > 1:
                 return self._verdict(closed=False, ceiling=True)
         return self._verdict(closed=False)
 
     def _planned(self, link: Page) -> Answer | None:
         self._plan.fill(self._stride(link))
-        return self._received(self._plan.next())
+        answer = self._received(self._plan.next())
+        self._pages += isinstance(answer, Page) and bool(answer.users)
+        self._budget.pages = max(self._budget.pages, self._pages)
+        return answer
+
+    def _after(self, link: Page) -> int:
+        """The offset of the page after the link, its last followers asked for once more."""
+        return max(link.end - self._seen.overlap, link.offset + 1)
 
     def _beyond(self, link: Page) -> Answer | None:
-        """The page after the link, its last follower asked for once more."""
-        return self._ask(max(link.end - 1, link.offset + 1))
+        return self._ask(self._after(link))
 
     def _ask(self, offset: int) -> Answer | None:
         """A page beyond the plan; None where the bound on those is reached."""
-        self._extra -= 1
-        return self._received(self._workers.ask(offset)) if self._extra >= 0 else None
+        return self._received(self._workers.ask(offset)) if self._budget.take() else None
 
     def _first(self) -> Page:
         head = self._workers.ask(0)
@@ -314,51 +343,28 @@ class Reading:
         return head
 
     def _received(self, answer: Answer | None) -> Answer | None:
-        """Every page counts for the union, whether or not it becomes a link."""
+        """Count every page for the union, whether or not it becomes a link."""
         if isinstance(answer, Page):
             self._totals.add(answer.total)
             self._last_total = answer.total
-            self._longest = max(self._longest, len(answer.users))
+            longest = max(self._seen.longest, len(answer.users))
+            self._seen = replace(self._seen, longest=longest)
             self._keep(answer)
             self._on_page(answer.end, answer.total)
         return answer
 
-    def _short(self, page: Page) -> bool:
-        return len(page.users) < self._longest
-
-    def _repeats_head(self, page: Page) -> bool:
-        """Whether the server may be ignoring Offset: the very head again, while Total says that there is more."""
-        head = self._head
-        return (
-            page.users == head.users
-            and len(page.users) > 1
-            and page.total == head.total > len(page.users)
-        )
-
     def _stride(self, link: Page) -> int:
-        """Follows what came back; one strangely short page must not make it crawl."""
-        return max(1, len(link.users) - 1, self._longest // 4)
-
-    def _well_before(self, offset: int, total: int) -> bool:
-        return total - offset > tolerated_gap(total, self._tolerance)
+        """Follow what came back; one strangely short page must not make it crawl."""
+        return max(1, len(link.users) - self._seen.overlap, self._seen.longest // 4)
 
     def _verdict(
         self, *, closed: bool, ceiling: bool = False, offset_ignored: bool = False
     ) -> Look:
         return Look(
-            total_first=self._head.total,
             total=self._last_total,
+            largest=max(self._totals),
             steady=len(self._totals) == 1,
             closed=closed,
             ceiling=ceiling,
             offset_ignored=offset_ignored,
         )
-
-
-def _moved(link: Page, bridge: Page, *, otherwise: int) -> int:
-    """By how many places the end of a link stands elsewhere now, as the last of its users found on the bridge shows."""
-    places = {user: place for place, user in enumerate(bridge.users, bridge.offset)}
-    for place in range(link.end - 1, link.offset - 1, -1):
-        if (now := places.get(link.users[place - link.offset])) is not None:
-            return now - place
-    return otherwise

@@ -14,36 +14,17 @@ from etl.db.engine import upserting
 from etl.db.stage import staged
 from etl.db.tables import follower_changes, followers
 from etl.errors import LeaseLostError
-from etl.model import Change, Diff
+from etl.model import Change
 
 if TYPE_CHECKING:
     from sqlalchemy import BindParameter, ColumnElement, Connection, Insert, Select, Update
 
-    from etl.model import Snapshot
+    from etl.model import Diff, Snapshot
 
 
-def compare(
-    connection: Connection, oaid: str, *, following: int, arrived: int, gone: int, baseline: bool
-) -> Diff:
-    """Count what applying the staged difference would change. Writes nothing.
-
-    Args:
-        connection: in the one transaction, with the difference staged.
-        oaid: whose followers.
-        following: how many follow before it.
-        arrived: users staged as seen, but not known to follow.
-        gone: users staged as known to follow, but not seen.
-        baseline: whether whoever is new followed before we looked.
-    """
-    back = int(connection.execute(returned(oaid)).scalar_one()) if arrived else 0
-    new = arrived - back
-    return Diff(
-        following=following,
-        baseline=new if baseline else 0,
-        followed=0 if baseline else new,
-        refollowed=back,
-        unfollowed=gone,
-    )
+def count_returned(connection: Connection, oaid: str) -> int:
+    """How many of the staged arrivals followed once, and left."""
+    return int(connection.execute(returned(oaid)).scalar_one())
 
 
 def apply(connection: Connection, snapshot: Snapshot, diff: Diff) -> None:

@@ -29,6 +29,11 @@ def upgrade() -> None:
     op.execute(
         "ALTER TABLE snapshots ADD COLUMN gap BIGINT CONSTRAINT ck_snapshots_gap CHECK (gap >= 0)"
     )
+    # The union's gap is never larger than a look's own: what is taken over here grants nothing.
+    op.execute(
+        "UPDATE snapshots SET gap = CASE WHEN total > seen THEN total - seen ELSE 0 END"
+        " WHERE status = 'complete' AND total IS NOT NULL AND seen IS NOT NULL"
+    )
     if postgresql:
         op.execute(
             "COMMENT ON COLUMN snapshots.source IS"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from daily import Days, dump, everything, rows, torn
 from sqlalchemy import select
+from world import counted
 
 from etl.db.engine import connect_engine, reading
 from etl.db.forgotten import StandIn, digest_of, recogniser, stand_ins
@@ -46,10 +47,10 @@ def counts(snapshot: Snapshot) -> tuple[object, ...]:
     return (
         snapshot.status,
         snapshot.looks,
-        snapshot.followed,
-        snapshot.refollowed,
-        snapshot.unfollowed,
-        snapshot.following,
+        counted(snapshot).followed,
+        counted(snapshot).refollowed,
+        counted(snapshot).unfollowed,
+        counted(snapshot).following,
     )
 
 
@@ -159,7 +160,12 @@ def test_a_partial_sweep_marks_no_forgotten_as_gone_and_stores_no_user_id(
         forget(days.engine, sim.default, user, now=days.now)
     sim.max_offset = 40
     snapshot = days.sync()
-    assert (snapshot.status, snapshot.followed, snapshot.unfollowed, snapshot.following) == (
+    assert (
+        snapshot.status,
+        counted(snapshot).followed,
+        counted(snapshot).unfollowed,
+        counted(snapshot).following,
+    ) == (
         "partial",
         0,
         0,
@@ -169,7 +175,7 @@ def test_a_partial_sweep_marks_no_forgotten_as_gone_and_stores_no_user_id(
     assert torn(days.engine) == []
     sim.max_offset = None
     snapshot = days.sync()
-    assert (snapshot.followed, snapshot.unfollowed) == (0, 0)
+    assert (counted(snapshot).followed, counted(snapshot).unfollowed) == (0, 0)
     assert nothing_of(far, days.engine)
 
 
@@ -183,7 +189,12 @@ def test_a_held_run_keeps_what_the_forgotten_are_recognised_by(days: Days, sim: 
     assert len(rows(days.engine, "forgotten")) == 1
     assert nothing_of(user, days.engine)
     snapshot = days.sync(allow_mass_unfollow=True)
-    assert (snapshot.status, snapshot.unfollowed, snapshot.followed, snapshot.following) == (
+    assert (
+        snapshot.status,
+        counted(snapshot).unfollowed,
+        counted(snapshot).followed,
+        counted(snapshot).following,
+    ) == (
         "complete",
         50,
         0,
@@ -203,10 +214,10 @@ def test_whom_only_a_second_look_finds_is_recognised_too(days: Days, sim: Simula
         sim.before_page(4, sim.follow, user)
         snapshot = days.outcome(dry_run=dry_run).snapshot
         assert (
-            snapshot.followed,
-            snapshot.refollowed,
-            snapshot.unfollowed,
-            snapshot.following,
+            counted(snapshot).followed,
+            counted(snapshot).refollowed,
+            counted(snapshot).unfollowed,
+            counted(snapshot).following,
         ) == (0, 0, 0, 120)
         assert (snapshot.looks or 0) > 1
     assert nothing_of(user, days.engine)
@@ -333,8 +344,11 @@ def test_whoever_comes_goes_and_is_forgotten_each_day_is_counted_once(
         after = set(sim.users())
         snapshot = days.sync()
         assert snapshot.status == "complete"
-        assert (snapshot.followed or 0) + (snapshot.refollowed or 0) == len(after - before)
-        assert (snapshot.unfollowed, snapshot.following) == (len(before - after), len(after))
+        assert counted(snapshot).followed + counted(snapshot).refollowed == len(after - before)
+        assert (counted(snapshot).unfollowed, counted(snapshot).following) == (
+            len(before - after),
+            len(after),
+        )
         forgotten &= after
         for user in rng.sample(sorted(after - forgotten), 2):
             forget(days.engine, sim.default, user, now=days.now)

@@ -157,24 +157,18 @@ def test_what_a_late_process_gives_back_is_not_its_successors(db: Engine) -> Non
     assert row(db) == (None, None)
 
 
-def test_an_expired_lease_is_not_renewed_back_to_life(
-    db: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "RENEW_SECONDS", 3600)
-    with acquire(db, OAID, now=NOW) as lease:
+def test_an_expired_lease_is_not_renewed_back_to_life(db: Engine) -> None:
+    with acquire(db, OAID, now=NOW, renew_every=3600) as lease:
         let_pass(db, LEASE_SECONDS)
         expired = row(db)
-        monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
         renewing(lease)
         assert row(db) == expired
 
 
-def test_it_is_renewed_while_its_run_lives(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "RENEW_SECONDS", 3600)
-    with acquire(db, OAID, now=NOW) as lease:
+def test_it_is_renewed_while_its_run_lives(db: Engine) -> None:
+    with acquire(db, OAID, now=NOW, renew_every=3600) as lease:
         let_pass(db, LEASE_SECONDS - 20)
         _, before = row(db)
-        monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
         renewing(lease)
         _, after = row(db)
         assert before is not None
@@ -184,7 +178,7 @@ def test_it_is_renewed_while_its_run_lives(db: Engine, monkeypatch: pytest.Monke
 
 def renewing(lease: Lease) -> None:
     """Let the renewer have its turn, a few times."""
-    thread = threading.Thread(target=lease.renew_until_ended)
+    thread = threading.Thread(target=lease.renew_until_ended, args=(0.01,))
     thread.start()
     time.sleep(0.3)
     lease._ended.set()
@@ -192,10 +186,7 @@ def renewing(lease: Lease) -> None:
     lease._ended.clear()
 
 
-def test_the_renewer_rests_while_a_transaction_of_the_run_holds_the_row(
-    db: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
+def test_the_renewer_rests_while_a_transaction_of_the_run_holds_the_row(db: Engine) -> None:
     renewed = threading.Event()
 
     @event.listens_for(db, "before_cursor_execute")
@@ -205,19 +196,15 @@ def test_the_renewer_rests_while_a_transaction_of_the_run_holds_the_row(
         ):
             renewed.set()
 
-    with acquire(db, OAID, now=NOW) as lease:
+    with acquire(db, OAID, now=NOW, renew_every=0.01) as lease:
         assert renewed.wait(30), "it is busy otherwise"
-        with lease.resting(), writing(db) as connection:
-            lease.fence(connection)
+        with lease.transaction():
             renewed.clear()
             assert not renewed.wait(0.3)
         assert renewed.wait(30), "and goes on"
 
 
-def test_a_renewal_that_fails_is_no_end_as_long_as_the_lease_lasts(
-    db: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.01)
+def test_a_renewal_that_fails_is_no_end_as_long_as_the_lease_lasts(db: Engine) -> None:
     failing = threading.Event()
     failed = threading.Event()
 
@@ -231,7 +218,7 @@ def test_a_renewal_that_fails_is_no_end_as_long_as_the_lease_lasts(
             )
 
     event.listen(db, "do_execute", execute)
-    with acquire(db, OAID, now=NOW) as lease:
+    with acquire(db, OAID, now=NOW, renew_every=0.01) as lease:
         failing.set()
         assert failed.wait(30)
         failing.clear()

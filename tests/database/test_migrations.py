@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from commandline import etl
 from sqlalchemy import insert, inspect, text
-from world import contradictions, rows, sync
+from world import contradictions, counted, rows, sync
 
 from etl.db.engine import reading, writing
 from etl.db.schema import (
@@ -24,7 +24,7 @@ from etl.db.schema import (
     require_current,
     upgrade,
 )
-from etl.db.tables import COUNTS, followers, metadata, snapshots
+from etl.db.tables import NUMBERS, STORED, followers, metadata, snapshots
 from etl.db.views import current_followers, daily_follower_churn, follow_periods
 from etl.errors import DatabaseBehindError, DatabaseUnreachableError
 from etl.model import Change, Status
@@ -141,7 +141,7 @@ def test_what_is_stored_stays_while_it_goes_down_to_the_tables_and_up_again(db: 
         assert rows(db, sim.default) == before
         assert contradictions(db, sim.default) == []
         sim.follow()
-        assert sync(sim, db).snapshot.followed == 1
+        assert counted(sync(sim, db).snapshot).followed == 1
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
@@ -191,7 +191,7 @@ def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(db: Engine) -> Non
 
 
 @pytest.mark.parametrize(
-    "bad", [{"status": "whatever"}, {"status": ""}, *({count: -1} for count in COUNTS)], ids=str
+    "bad", [{"status": "whatever"}, {"status": ""}, *({count: -1} for count in NUMBERS)], ids=str
 )
 def test_a_snapshot_of_an_unknown_status_or_a_negative_count_is_refused(
     bad: dict[str, Any], db: Engine
@@ -212,7 +212,7 @@ def test_a_follower_without_a_name_or_a_beginning_is_refused(
         connection.execute(insert(followers).values(good | bad))
 
 
-@pytest.mark.parametrize("word", [*Status, *Change], ids=str)
+@pytest.mark.parametrize("word", [*STORED, *Change], ids=str)
 def test_the_words_of_the_model_are_those_that_the_tables_take(
     word: Status | Change, db: Engine
 ) -> None:

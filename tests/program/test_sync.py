@@ -149,11 +149,11 @@ def test_syncing_an_unchanged_list_again_adds_one_snapshot_and_changes_nothing_e
     assert after == before
 
 
-@pytest.mark.parametrize(("gone", "most"), [(0, 206), (1, 412)])
+@pytest.mark.parametrize(("gone", "most"), [(0, 209), (1, 419)])
 def test_ten_thousand_followers_take_one_look_unless_somebody_is_gone(
     lite: Operator, gone: int, most: int
 ) -> None:
-    with Simulator(10_000) as sim:
+    with Simulator(10_003) as sim:
         lite.sim = sim
         lite.sync()
         for _ in range(gone):
@@ -376,12 +376,22 @@ def test_whoever_is_found_before_the_first_whole_reading_is_no_arrival(lite: Ope
     assert (line["baseline"], line["followed"]) == (0, 1)
 
 
-def test_a_ceiling_settles_the_baseline_or_it_would_stay_open_for_ever(lite: Operator) -> None:
+def test_whoever_a_cut_listing_shows_is_the_baseline_and_never_an_arrival(lite: Operator) -> None:
     lite.sim.max_offset = 50
     assert lite.sync()[0]["reason"] == "ceiling"
-    lite.sim.follow(at=0)
+    for user in lite.sim.users()[:3]:
+        lite.sim.unfollow(user)
     line, _ = lite.sync()
-    assert (line["reason"], line["baseline"], line["followed"]) == ("ceiling", 0, 1)
+    assert (line["reason"], line["baseline"], line["followed"]) == ("ceiling", 3, 0)
+
+
+def test_one_stray_refusal_in_the_first_sync_makes_nobody_an_arrival_the_next_day(
+    lite: Operator,
+) -> None:
+    lite.sim.fault_at(2, "code:162")
+    assert lite.sync()[0]["status"] == "complete"
+    line, _ = lite.sync()
+    assert (line["status"], line["followed"]) == ("complete", 0)
 
 
 # --- several OAs

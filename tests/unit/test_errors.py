@@ -18,6 +18,7 @@ from etl.errors import (
     OffsetRefusedError,
     RefusedError,
     SettingsError,
+    UnknownAccountError,
     gravest,
 )
 
@@ -30,12 +31,15 @@ EXIT_CODES = {
     "UsageError": 2,
     "DatabaseBehindError": 78,
     "RefusedError": 77,
+    "UnknownAccountError": 77,
     "FaultError": 1,
     "ImpossibleAnswerError": 76,
+    "BadRequestError": 76,
     "MalformedAnswerError": 76,
     "OffsetRefusedError": 78,
     "UnreachableError": 69,
     "EsmsUnavailableError": 69,
+    "UndocumentedCodeError": 69,
     "ThrottledError": 69,
     "DatabaseUnreachableError": 69,
     "NoDatabaseError": 69,
@@ -53,6 +57,7 @@ SAMPLES: dict[type[EtlError], Callable[[], EtlError]] = {
         ["ESMS_API_KEY is missing", "ESMS_RATE should be a number"]
     ),
     RefusedError: lambda: RefusedError("refused", code="101", hint="Check ESMS_API_KEY"),
+    UnknownAccountError: lambda: UnknownAccountError("x", code="204", hint="Check ESMS_OAIDS"),
     OffsetRefusedError: lambda: OffsetRefusedError(100),
     InterruptedRunError: lambda: InterruptedRunError(signal.SIGTERM),
 }

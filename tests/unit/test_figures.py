@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from etl.errors import UsageError
-from etl.model import Account, Change, Snapshot
+from etl.model import NOTHING, Account, Change, Counts, Snapshot, Status
 from etl.reports.churn import Question
 from etl.reports.figures import MOST_BARS, Cohort, Period, account_report
 from etl.reports.gaps import Unseen, unseen
@@ -35,23 +35,20 @@ class Runs(list[Snapshot]):
         self, on: date, status: str = "complete", *, reason: str | None = None, **counts: int
     ) -> Runs:
         """One run; of an applied one every count that is not given is 0, and who followed after it follows from them."""
-        applied = status in {"complete", "partial"}
-        if applied:
-            counts = {"baseline": 0, "followed": 0, "refollowed": 0, "unfollowed": 0, **counts}
-            before = next(
-                (each.following or 0 for each in reversed(self) if each.following is not None), 0
-            )
-            counts["following"] = (
-                before
-                + counts["baseline"]
-                + counts["followed"]
-                + counts["refollowed"]
-                - counts["unfollowed"]
-            )
+        known = None
+        if status in {"complete", "partial"}:
+            before = next((each.counts.following for each in reversed(self) if each.counts), 0)
+            of = {"baseline": 0, "followed": 0, "refollowed": 0, "unfollowed": 0, **counts}
+            change = of["baseline"] + of["followed"] + of["refollowed"] - of["unfollowed"]
+            known = Counts(**of, following=before + change)
+        elif counts:
+            known = Counts(**dataclasses.asdict(NOTHING) | counts)
         taken_at = datetime.combine(on, time(2), UTC)
-        values: dict[str, Any] = dict(counts)
-        snapshot = Snapshot(len(self) + 1, OA.oaid, status, taken_at, on, reason=reason)
-        self.append(replace(snapshot, **values))
+        self.append(
+            Snapshot(
+                len(self) + 1, OA.oaid, Status(status), taken_at, on, reason=reason, counts=known
+            )
+        )
         return self
 
 
@@ -309,13 +306,10 @@ THREE_MONTHS = [
     Snapshot(
         number,
         OA.oaid,
-        "complete",
+        Status.COMPLETE,
         datetime.combine(on, time(2), UTC),
         on,
-        baseline=0,
-        followed=0,
-        refollowed=0,
-        unfollowed=0,
+        counts=NOTHING,
     )
     for number, on in enumerate((day("09-10"), day("10-10"), day("11-10")), 1)
 ]

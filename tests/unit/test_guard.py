@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.model import Diff, Reason
+from etl.model import Diff, Gaps, Reason
 from etl.sync.guard import (
     MASS_UNFOLLOW,
     NOBODY_SEEN,
     TOLERATED_USERS,
     GuardLimits,
+    Judge,
     Look,
-    doubt,
-    enough,
+    gap_of,
     hold,
     let_through,
+    standing_gap,
     tolerated_gap,
-    twins,
 )
 
 
 def look(
     *,
-    total: int = 1_000,
-    total_first: int | None = None,
+    total: int = 997,
+    largest: int | None = None,
     steady: bool = True,
     closed: bool = True,
     ceiling: bool = False,
@@ -35,10 +37,9 @@ def look(
     same_as: tuple[int, ...] = (),
 ) -> Look:
     """A look that closed on an unchanging Total and counts up to it, unless told otherwise."""
-    first = total if total_first is None else total_first
     return Look(
-        first,
         total,
+        total if largest is None else largest,
         steady,
         closed,
         ceiling,
@@ -49,63 +50,68 @@ def look(
     )
 
 
+def judge(gaps: Gaps | None = None, *, tolerance: float = 0.005) -> Judge:
+    return Judge(tolerance, gaps or Gaps())
+
+
 def doubted(
-    *looks: Look,
-    missing: int = 0,
-    seen: int = 1_000,
-    tolerance: float = 0.005,
-    gap: int | None = None,
+    *looks: Look, missing: int = 0, gaps: Gaps | None = None, tolerance: float = 0.005
 ) -> Reason | None:
-    return doubt(looks, missing=missing, seen=seen, tolerance=tolerance, previous_gap=gap)
+    return judge(gaps, tolerance=tolerance).doubt(looks, missing=missing)
 
 
-# -- how often to look ----------------------------------------------------------------------------------------------------
+def enough(*looks: Look, missing: int = 0, gaps: Gaps | None = None) -> bool:
+    return judge(gaps).enough(looks, missing=missing)
 
 
-def test_one_look_is_enough_where_it_closed_counts_up_and_misses_nobody_known() -> None:
-    assert enough([look(new=1_000)], missing_from_last=0)
+# -- how often to look ------------------------------------------------------------------------
+
+
+def test_one_look_is_enough_where_it_closed_and_misses_nobody_known() -> None:
+    assert enough(look(new=997))
+    assert enough(look(distinct=992, new=992))
+    assert enough(look(steady=False, new=997))
 
 
 @pytest.mark.parametrize(
     ("first", "missing"),
     [
-        (look(closed=False, new=1_000), 0),
-        (look(distinct=999, new=999), 0),
-        (look(distinct=1_001, new=1_001), 0),
-        (look(steady=False, new=1_000), 0),
-        (look(new=1_000), 1),
+        (look(closed=False, new=997), 0),
+        (look(distinct=991, new=991), 0),
+        (look(new=997), 1),
     ],
-    ids=[
-        "torn",
-        "one fewer than Total",
-        "one more than Total",
-        "a moving Total",
-        "somebody known is missing",
-    ],
+    ids=["torn", "fewer than is tolerated", "somebody known is missing"],
 )
 def test_one_look_is_not_enough_where_any_of_it_fails(first: Look, missing: int) -> None:
-    assert not enough([first], missing_from_last=missing)
+    assert not enough(first, missing=missing)
 
 
-def test_looking_ends_with_a_closed_look_that_found_nobody_new() -> None:
-    first = look(new=1_000, distinct=1_000, total=1_010)
-    assert enough([first, look(total=1_010, distinct=1_000)], missing_from_last=3)
-    assert not enough([first, look(total=1_010, distinct=1_000, new=1)], missing_from_last=3)
-    assert not enough([first, look(total=1_010, distinct=1_000, closed=False)], missing_from_last=3)
+def test_looking_ends_where_total_stood_still_and_the_last_look_found_nobody_new() -> None:
+    first = look(new=997, distinct=997, total=1_009)
+    assert enough(first, look(total=1_009, distinct=997), missing=3)
+    assert not enough(first, look(total=1_009, distinct=997, new=1), missing=3)
+    assert not enough(first, look(total=1_009, distinct=997, steady=False), missing=3)
+    assert not enough(first, look(total=1_010, distinct=997), missing=3)
+
+
+def test_a_look_that_closed_after_a_torn_one_gets_its_second_witness() -> None:
+    torn, whole = look(closed=False, distinct=900), look()
+    assert not enough(torn, whole, missing=3)
+    assert enough(torn, whole, look(), missing=3)
 
 
 def test_a_first_look_that_found_nobody_at_all_is_not_yet_enough_where_somebody_is_known() -> None:
     nobody = look(total=0, distinct=0)
-    assert not enough([nobody], missing_from_last=5)
-    assert enough([nobody], missing_from_last=0)
-    assert enough([nobody, look(total=0, distinct=0, same_as=(0,))], missing_from_last=5)
+    assert not enough(nobody, missing=5)
+    assert enough(nobody)
+    assert enough(nobody, look(total=0, distinct=0, same_as=(0,)), missing=5)
 
 
 @pytest.mark.parametrize(
     "hopeless", [look(closed=False, ceiling=True), look(closed=False, offset_ignored=True)]
 )
 def test_looking_again_cures_no_ceiling_and_no_ignored_offset(hopeless: Look) -> None:
-    assert enough([hopeless], missing_from_last=7)
+    assert enough(hopeless, missing=7)
 
 
 @pytest.mark.parametrize(
@@ -117,25 +123,19 @@ def test_looking_again_cures_no_ceiling_and_no_ignored_offset(hopeless: Look) ->
         ([look(closed=False), look(closed=False)], False),
         ([look(closed=False, steady=False), look(closed=False, same_as=(0,))], False),
         ([look(closed=False), look(closed=False, steady=False, same_as=(0,))], False),
-        ([look(closed=False, distinct=999), look(closed=False, distinct=999, same_as=(0,))], False),
-        (
-            [look(total=1_001, distinct=1_000, closed=False), look(closed=False, same_as=(0,))],
-            False,
-        ),
-        (
-            [look(closed=False), look(total=1_001, distinct=1_000, closed=False, same_as=(0,))],
-            False,
-        ),
+        ([look(closed=False, distinct=9), look(closed=False, distinct=9, same_as=(0,))], False),
+        ([look(total=998, distinct=997), look(same_as=(0,))], False),
+        ([look(), look(total=998, distinct=997, same_as=(0,))], False),
+        ([look(largest=1_003), look(closed=False), look(closed=False, same_as=(1,))], False),
     ],
 )
-def test_twins_saw_the_identical_set_of_the_size_of_one_unchanging_total(
+def test_twins_saw_the_identical_set_of_the_size_of_one_total_that_no_other_look_exceeds(
     looks: list[Look], *, they_are: bool
 ) -> None:
-    assert twins(looks) is they_are
-    assert enough(looks, missing_from_last=7) is they_are
+    assert judge().twins(looks) is they_are
 
 
-# -- whether it is whole --------------------------------------------------------------------------------------------------
+# -- whether it is whole ----------------------------------------------------------------------
 
 
 def test_one_closed_look_is_believed_where_nobody_would_be_marked() -> None:
@@ -145,10 +145,8 @@ def test_one_closed_look_is_believed_where_nobody_would_be_marked() -> None:
 
 def test_two_closed_looks_are_needed_to_mark_anybody() -> None:
     assert doubted(look(), missing=1) == Reason.TORN
-    assert (
-        doubted(look(), look(closed=False), look(closed=False), look(closed=False), missing=1)
-        == Reason.TORN
-    )
+    torn = look(closed=False)
+    assert doubted(look(), torn, torn, torn, missing=1) == Reason.TORN
     assert doubted(look(), look(), missing=1) is None
 
 
@@ -158,39 +156,53 @@ def test_no_closed_look_at_all_is_torn() -> None:
 
 
 def test_twins_are_whole_seams_or_not_even_where_somebody_is_missing() -> None:
-    assert doubted(look(closed=False), look(closed=False, same_as=(0,)), missing=5) is None
-    assert (
-        doubted(look(closed=False), look(closed=False), look(closed=False, same_as=(1,)), missing=5)
-        is None
-    )
-    assert (
-        doubted(
-            look(closed=False, distinct=999),
-            look(closed=False, distinct=999, same_as=(0,)),
-            missing=5,
-        )
-        == Reason.TORN
-    )
+    torn = look(closed=False)
+    assert doubted(torn, look(closed=False, same_as=(0,)), missing=5) is None
+    assert doubted(torn, torn, look(closed=False, same_as=(1,)), missing=5) is None
+    short = look(closed=False, distinct=996)
+    assert doubted(short, replace(short, same_as=(0,)), missing=5) == Reason.TORN
 
 
-def test_a_look_that_closed_at_the_ceiling_marks_nobody() -> None:
+def test_a_look_that_met_the_ceiling_marks_nobody() -> None:
     at_ceiling = look(ceiling=True)
     assert doubted(at_ceiling) is None
+    assert doubted(look(total=10_000, ceiling=True)) == Reason.CEILING
     assert doubted(at_ceiling, missing=1) == Reason.CEILING
     assert doubted(look(), at_ceiling, missing=1) == Reason.CEILING
     assert doubted(look(closed=False, ceiling=True)) == Reason.CEILING
 
 
 def test_an_ignored_offset_outranks_every_other_doubt() -> None:
-    assert (
-        doubted(
-            look(), look(), look(closed=False, ceiling=True, offset_ignored=True), missing=1, seen=1
-        )
-        == Reason.OFFSET_IGNORED
-    )
+    ignored = look(closed=False, ceiling=True, offset_ignored=True)
+    assert doubted(look(), look(), ignored, missing=1) == Reason.OFFSET_IGNORED
 
 
-# -- the gap --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("limit", [1_000, 2_000, 10_000])
+@pytest.mark.parametrize("of", ["total", "largest", "distinct"])
+def test_under_a_number_that_may_be_a_limit_of_the_server_nobody_is_marked(
+    limit: int, of: str
+) -> None:
+    seen = replace(look(total=limit + 1, distinct=limit + 1), **{of: limit})  # type: ignore[arg-type]  # all three count users
+    assert doubted(seen, seen, missing=1) == Reason.CEILING
+    assert doubted(seen, seen) is None
+    beside = look(total=limit + 1)
+    assert doubted(beside, beside, missing=1) is None
+
+
+def test_a_look_that_was_told_of_nobody_proves_nothing_however_well_it_closed() -> None:
+    """One of two backends answers nobody: empty, torn, empty."""
+    nobody = look(total=0, distinct=0)
+    torn = look(total=60, distinct=50, closed=False)
+    assert doubted(nobody, torn, replace(nobody, same_as=(0,)), missing=10) == Reason.TOTAL_GAP
+    assert doubted(nobody, torn) == Reason.TOTAL_GAP
+
+
+def test_a_look_is_judged_by_the_largest_total_told_during_it() -> None:
+    told_less_in_the_end = look(total=980, largest=997, distinct=980, steady=False)
+    assert doubted(told_less_in_the_end, told_less_in_the_end, missing=17) == Reason.TOTAL_GAP
+
+
+# -- the gap ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -204,67 +216,87 @@ def test_the_tolerated_gap_is_a_share_but_at_least_five_users(
     assert tolerated_gap(total, share) == users
 
 
-@pytest.mark.parametrize(("total", "allowed"), [(3, 5), (1_000, 5), (10_000, 50)])
+@pytest.mark.parametrize(("total", "allowed"), [(6, 5), (997, 5), (10_003, 50)])
 def test_a_gap_at_the_tolerance_is_believed_and_one_user_more_is_not(
     total: int, allowed: int
 ) -> None:
-    assert doubted(look(total=total), seen=total - allowed) is None
-    assert doubted(look(total=total), seen=total - allowed - 1) == Reason.TOTAL_GAP
+    assert doubted(look(total=total, distinct=total - allowed)) is None
+    assert doubted(look(total=total, distinct=total - allowed - 1)) == Reason.TOTAL_GAP
 
 
 def test_more_users_than_total_are_no_gap() -> None:
-    assert doubted(look(total=1_000), seen=1_500) is None
+    more = look(total=997, distinct=1_501)
+    assert doubted(more) is None
+    assert doubted(more, more, missing=1) is None
 
 
-@pytest.mark.parametrize("before", [0, 1, 4, 5])
-def test_the_gap_may_not_be_larger_than_that_of_the_snapshot_before(before: int) -> None:
-    assert doubted(look(), seen=1_000 - before, gap=before) is None
-    assert doubted(look(), seen=1_000 - before - 1, gap=before) == Reason.TOTAL_GAP
+@pytest.mark.parametrize("kept", [0, 1, 4, 5])
+def test_who_is_missing_is_marked_only_where_the_gap_has_not_grown(kept: int) -> None:
+    at_most, more = look(distinct=997 - kept), look(distinct=997 - kept - 1)
+    gaps = Gaps(kept)
+    assert doubted(at_most, at_most, missing=1, gaps=gaps) is None
+    assert doubted(more, more, missing=1, gaps=gaps) == Reason.TOTAL_GAP
+    assert doubted(at_most, more, missing=1, gaps=gaps) == Reason.TOTAL_GAP
+    assert doubted(more, at_most, at_most, missing=1, gaps=gaps) is None
 
 
-def test_what_total_grew_while_it_was_read_is_granted_on_top_of_the_gap_before() -> None:
-    grown = look(total_first=997, total=1_000, steady=False)
-    assert doubted(grown, seen=996, gap=1) is None
-    assert doubted(grown, seen=995, gap=1) == Reason.TOTAL_GAP
-    shrunk = look(total_first=1_003, total=1_000, steady=False)
-    assert doubted(shrunk, seen=999, gap=1) is None
-    assert doubted(shrunk, seen=998, gap=1) == Reason.TOTAL_GAP
-
-
-def test_growth_counts_from_the_first_look_to_the_last() -> None:
-    looks = (
-        look(total_first=997, total=998, steady=False),
-        look(total_first=998, total=1_000, steady=False),
-    )
-    assert doubted(*looks, seen=997, gap=0) is None
-    assert doubted(*looks, seen=996, gap=0) == Reason.TOTAL_GAP
+def test_each_look_speaks_with_its_own_gap_and_not_with_that_of_the_union() -> None:
+    """Others are hidden in each look: together they saw everybody, and neither saw the list."""
+    first, second = look(distinct=995, new=995), look(distinct=995, new=2)
+    assert doubted(first, second, missing=1) == Reason.TOTAL_GAP
 
 
 def test_a_large_gap_before_widens_no_tolerance() -> None:
-    assert doubted(look(), seen=995, gap=400) is None
-    assert doubted(look(), seen=994, gap=400) == Reason.TOTAL_GAP
+    cut = look(distinct=991)
+    assert doubted(cut, cut, missing=1, gaps=Gaps(400)) == Reason.TOTAL_GAP
 
 
-def test_a_snapshot_before_that_saw_more_than_its_total_counts_as_without_a_gap() -> None:
-    assert doubted(look(), seen=1_000, gap=-3) is None
-    assert doubted(look(), seen=999, gap=-3) == Reason.TOTAL_GAP
+def test_a_gap_is_never_below_nothing() -> None:
+    assert gap_of([look(distinct=1_003)]) == 0
+    assert standing_gap(Gaps(None), 0) == 0
+
+
+def test_the_gap_that_is_kept_is_the_largest_of_the_closed_looks() -> None:
+    looks = [look(distinct=995), look(distinct=993), look(distinct=900, closed=False)]
+    assert gap_of(looks) == 4
+    assert gap_of(looks[2:]) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "standing"),
+    [
+        ((3,) * 6, 3),
+        ((3,) * 5, 0),
+        ((3, 3, 3, 3, 3, 2), 0),
+        ((3, 3, None, 3, 3, 3), 0),
+        ((3,) * 9, 3),
+        ((3, 3, 3, 3, 3, 3, 9), 3),
+    ],
+)
+def test_the_very_same_gap_seven_times_in_a_row_is_the_standing_one(
+    before: tuple[int | None, ...], standing: int
+) -> None:
+    assert standing_gap(Gaps(0, before), 3) == standing
+    over = look(distinct=994)
+    expected = None if standing else Reason.TOTAL_GAP
+    assert doubted(over, over, missing=1, gaps=Gaps(0, before)) == expected
 
 
 @given(
     total=st.integers(0, 10**6),
     seen=st.integers(0, 10**6),
-    gap=st.none() | st.integers(-100, 10**6),
+    kept=st.none() | st.integers(0, 10**6),
+    missing=st.integers(0, 3),
     share=st.floats(0, 0.99),
 )
-def test_whatever_is_believed_lies_within_the_tolerance(
-    total: int, seen: int, gap: int | None, share: float
+def test_whatever_is_believed_lies_within_the_tolerance_and_marks_within_the_standing_gap(
+    total: int, seen: int, kept: int | None, missing: int, share: float
 ) -> None:
-    verdict = doubt(
-        [look(total=total, distinct=seen)], missing=0, seen=seen, tolerance=share, previous_gap=gap
-    )
-    within = total - seen <= max(TOLERATED_USERS, int(total * share)) and (
-        gap is None or total - seen <= max(gap, 0)
-    )
+    both = look(total=total, distinct=seen)
+    verdict = doubted(both, both, missing=missing, gaps=Gaps(kept), tolerance=share)
+    within = total - seen <= max(TOLERATED_USERS, int(total * share))
+    if missing:
+        within = within and total - seen <= (kept or 0) and not both.may_be_clamped
     assert (verdict is None) is within
 
 

@@ -129,7 +129,7 @@ def test_unset_settings_have_their_documented_values_and_units(
     )
     assert settings.database_url.get_secret_value() == "sqlite:///followers.db"
     assert str(settings.timezone) == settings.etl_timezone == "Asia/Ho_Chi_Minh"
-    assert (settings.etl_max_looks, settings.etl_total_tolerance) == (4, 0.005)
+    assert (settings.etl_max_looks, settings.etl_total_tolerance) == (8, 0.005)
     assert (settings.etl_max_unfollow_share, settings.etl_unfollow_floor) == (0.2, 20)
     assert (settings.etl_max_runtime, settings.max_runtime_seconds) == (30, 1800)
     assert settings.esms_oaids == ()

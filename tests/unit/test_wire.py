@@ -18,6 +18,8 @@ from etl.errors import (
     OffsetRefusedError,
     RefusedError,
     ThrottledError,
+    UndocumentedCodeError,
+    UnknownAccountError,
 )
 from etl.esms import wire
 from etl.model import Account, Page
@@ -294,11 +296,11 @@ def test_any_bytes_at_all_raise_nothing_but_an_error_of_ours(noise: bytes) -> No
         ("160", ThrottledError, "ESMS_RATE"),
         ("161", FaultError, "report it"),
         ("162", OffsetRefusedError, "ESMS_PAGE_SIZE"),
-        ("204", RefusedError, "ESMS_OAIDS"),
-        ("799", RefusedError, "ESMS_OAIDS"),
-        ("99", EsmsUnavailableError, "Run again later"),
-        ("0", EsmsUnavailableError, "Run again later"),
-        ("1000", EsmsUnavailableError, "Run again later"),
+        ("204", UnknownAccountError, "ESMS_OAIDS"),
+        ("799", UnknownAccountError, "ESMS_OAIDS"),
+        ("99", UndocumentedCodeError, "Run again later"),
+        ("0", UndocumentedCodeError, "Run again later"),
+        ("1000", UndocumentedCodeError, "Run again later"),
     ],
 )
 def test_each_code_is_the_error_that_says_what_to_do_next(
