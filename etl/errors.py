@@ -217,7 +217,7 @@ class InterruptedRunError(EtlError):
 
 
 GRAVITY = (78, 77, 1, 76, 65, 69, 75, 0)
-"""Exit codes of several OAs, gravest first (DESIGN §6)."""
+"""Exit codes of several OAs, gravest first (docs/design.md#exit-codes)."""
 
 
 SIGNALLED = 128

@@ -141,7 +141,7 @@ def show_error(error: EtlError) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command that the arguments name and exit with its code (DESIGN §6)."""
+    """Run the command that the arguments name and exit with its code (docs/design.md#exit-codes)."""
     for module in (
         "run",
         "watch",

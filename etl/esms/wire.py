@@ -1,4 +1,4 @@
-"""eSMS on the wire: JSON <-> values, result codes -> errors. Pure: no socket, no clock (facts: shared/ESMS_API.md).
+"""eSMS on the wire: JSON <-> values, result codes -> errors. Pure: no socket, no clock.
 
 Tolerant where the provider's pages contradict each other (numbers as strings, Count or Limit),
 strict where guessing would be believed later: one member of the wrong type and the whole page is

@@ -1,4 +1,7 @@
-"""Whether the tables tell one story (law 3): what `etl verify` asks. Each question is one statement that finds contradictions."""
+"""Whether the tables agree: what `etl verify` asks, one statement a question.
+
+The third of the laws (docs/design.md#the-five-laws).
+"""
 
 from __future__ import annotations
 

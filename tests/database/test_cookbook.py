@@ -235,7 +235,7 @@ def retention_by_cohort() -> list[tuple[Any, ...]]:
     return sorted(found)
 
 
-def one_users_story() -> list[tuple[Any, ...]]:
+def what_one_user_did() -> list[tuple[Any, ...]]:
     story = STORIES[A]
     kinds = {
         "baseline": story.baseline,

@@ -1,4 +1,7 @@
-"""Law 4: the work and the bytes grow with what changed, not with how many follow. Indexes are used; next to no WAL is written."""
+"""The work and the bytes grow with what changed, not with how many follow.
+
+Indexes are used; next to no WAL is written (law 4 of docs/design.md#the-five-laws).
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ COMMANDS = [
     "sync", "status", "history", "report", "export", "verify", "accounts", "doctor", "undo", "forget", "db upgrade", "db check",
     "db copy", "demo", "simulate",
 ]  # fmt: skip
-"""DESIGN §6."""
+"""docs/design.md#exit-codes."""
 
 
 @pytest.fixture

@@ -25,6 +25,11 @@ _INLINE = re.compile(r"`(?:[A-Z_]+=\S+ )*(?:etl|etl-service) ([^`]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SETTING = re.compile(r"\b(?:(?:ESMS|ETL)_[A-Z]+(?:_[A-Z]+)*|DATABASE_URL)\b(?!\.md)")
 
+_DOCUMENT = re.compile(r"\b(docs/[\w./-]+\.md)(#[\w-]+)?")
+_ELSEWHERE = re.compile(
+    r"DESIGN(?:\.md)? ?§|shared/|\b(?:DESIGN|VERDICT|WINDOWS|HOUSE|STYLE|ESMS_API)\.md|\b[Ii]ssue \d+"
+)
+
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 each_document = pytest.mark.parametrize(
@@ -45,6 +50,15 @@ def scripts(document: Path) -> list[str]:
         for _, language, block in blocks
         if language in SHELLS
     ]
+
+
+def sources(folder: str) -> list[Path]:
+    """The text files of a folder, below it too."""
+    return sorted(
+        path
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".md", ".toml", ".yaml", ".service", ".timer", ".j2", ".html"}
+    )
 
 
 def anchors(document: Path) -> set[str]:
@@ -98,6 +112,52 @@ def test_every_relative_link_points_to_a_file_and_a_heading_that_are_there(docum
         ):
             broken.append(link)
     assert broken == []
+
+
+def pointers(source: Path) -> list[tuple[str, str]]:
+    """The documents, with their anchors, that a source or a document names in plain text."""
+    return _DOCUMENT.findall(source.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("folder", ["etl", "tests", "benchmarks", "migrations", "docs", "deploy"])
+def test_every_document_that_is_named_is_there_with_its_heading(folder: str) -> None:
+    named = [(source, *pointer) for source in sources(folder) for pointer in pointers(source)]
+    missing = [
+        f"{source.relative_to(ROOT)}: {path}{anchor}"
+        for source, path, anchor in named
+        if not (ROOT / path).is_file() or (anchor and anchor[1:] not in anchors(ROOT / path))
+    ]
+    assert missing == []
+
+
+def test_the_design_is_pointed_at_from_the_code() -> None:
+    """Or the test above would be content with nothing."""
+    named = {pointer for source in sources("etl") for pointer in pointers(source)}
+    assert ("docs/design.md", "#reading-a-list-that-moves") in named
+
+
+@pytest.mark.parametrize("folder", ["etl", "tests", "benchmarks", "migrations", "docs", "deploy"])
+def test_no_source_points_at_a_document_that_is_not_in_the_repository(folder: str) -> None:
+    strangers = [
+        f"{source.relative_to(ROOT)}: {found}"
+        for source in sources(folder)
+        if source != Path(__file__)
+        for found in _ELSEWHERE.findall(source.read_text(encoding="utf-8"))
+    ]
+    assert strangers == []
+
+
+def test_a_law_is_named_with_the_place_where_it_is_listed() -> None:
+    """A number alone says nothing to a newcomer."""
+    numbered = [
+        source
+        for folder in ("etl", "tests", "benchmarks", "migrations", "docs")
+        for source in sources(folder)
+        if re.search(r"\b[Ll]aw [1-5]\b", source.read_text(encoding="utf-8"))
+    ]
+    assert [
+        source for source in numbered if "#the-five-laws" not in source.read_text(encoding="utf-8")
+    ] == []
 
 
 def test_the_operations_guide_has_calls_to_check() -> None:

@@ -1,4 +1,7 @@
-"""Law 2, the hard way: whatever ends a run, at any moment, no row is changed or all of them are, and the next run goes on."""
+"""Whatever ends a run, at any moment: no row is changed or all of them are, and the next run goes on.
+
+Law 2 of docs/design.md#the-five-laws.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The one transaction that applies a sweep, failed once at each of its statements: all of it, once, or none of it (law 2)."""
+"""The one transaction that applies a sweep, failed once at each of its statements.
+
+All of it, once, or none of it (law 2 of docs/design.md#the-five-laws).
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ EXIT_CODES = {
     "TornStoryError": 65,
     "InterruptedRunError": 128 + signal.SIGTERM,
 }
-"""DESIGN §6."""
+"""docs/design.md#exit-codes."""
 
 SAMPLES: dict[type[EtlError], Callable[[], EtlError]] = {
     SettingsError: lambda: SettingsError(
