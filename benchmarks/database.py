@@ -5,9 +5,12 @@ python database.py DATABASE_URL USERS_FILE SNAPSHOT_ID        (the tables exist;
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+
+import psycopg
 
 OAID = "4097311281936189049"
 
@@ -46,8 +49,6 @@ def statements(now: str, snapshot_id: int) -> list[str]:
 
 def sqlite(path: str, users: Path, diff: list[str]) -> None:
     """In SQLite."""
-    import sqlite3
-
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("CREATE TEMP TABLE bench_staged (user_id TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -63,8 +64,6 @@ def sqlite(path: str, users: Path, diff: list[str]) -> None:
 
 def postgresql(url: str, users: Path, diff: list[str]) -> None:
     """In PostgreSQL."""
-    import psycopg
-
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '256MB'")
         cursor.execute('CREATE TEMP TABLE bench_staged (user_id text COLLATE "C") ON COMMIT DROP')

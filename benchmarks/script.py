@@ -36,11 +36,11 @@ def main(url: str, database: str, size: int, keys: tuple[str, str] = ("k", "s"))
         if not answer["Followers"] or len(users) >= answer["Total"]:
             break
     if database.startswith("sqlite"):
-        import sqlite3
+        import sqlite3  # noqa: PLC0415 - it is measured as a script that is written for one database
 
         connection, mark = sqlite3.connect(database.removeprefix("sqlite:///")), "?"
     else:
-        import psycopg
+        import psycopg  # noqa: PLC0415 - as above
 
         connection, mark = psycopg.connect(database), "%s"  # type: ignore[assignment]  # two drivers, one shape
     with connection:

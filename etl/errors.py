@@ -3,6 +3,7 @@
     EtlError                        exit
     ├── SettingsError               78   a setting is missing or wrong: its message names it
     ├── UsageError                   2   an argument does not fit
+    │   └── SeveralAccountsError         … a mass unfollow is accepted only of OAs that are named
     ├── DatabaseBehindError         78   not upgraded, or newer than this program
     ├── RefusedError                77   eSMS refuses keys, IP address or OA: a person must act, never retried
     │   └── UnknownAccountError          … the OAID is unknown, or not added to the account
@@ -31,12 +32,29 @@ secret.
 from __future__ import annotations
 
 import signal
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command (BSD's sysexits.h, where it has one)."""
+
+    OK = 0
+    FAULT = 1
+    USAGE = 2
+    CONTRADICTION = 65
+    UNREACHABLE = 69
+    TRY_LATER = 75
+    IMPOSSIBLE_ANSWER = 76
+    REFUSED = 77
+    SETTINGS = 78
+    SIGNALLED = 128
+    """Plus the number of a signal that ended the run, by the shell's convention."""
 
 
 class EtlError(Exception):
     """Base of all errors of ours."""
 
-    exit_code = 1
+    exit_code: int = ExitCode.FAULT
     hint = ""
     reason = "error"
     """What `snapshots.reason` says of a run that failed by it, for programs to read."""
@@ -45,7 +63,7 @@ class EtlError(Exception):
 class SettingsError(EtlError):
     """One or more settings are missing or wrong; all of them are told together."""
 
-    exit_code = 78
+    exit_code = ExitCode.SETTINGS
     reason = "settings"
 
     def __init__(self, problems: list[str]) -> None:
@@ -56,14 +74,24 @@ class SettingsError(EtlError):
 class UsageError(EtlError):
     """An argument does not fit what is in the database or in the settings."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
     reason = "usage"
+
+
+class SeveralAccountsError(UsageError):
+    """A mass unfollow was to be accepted for all OAs at once: there are `count` of them, and each must be named."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"a mass unfollow is accepted only of OAs that are named: there are {count}"
+        )
+        self.count = count
 
 
 class DatabaseBehindError(EtlError):
     """The database's schema is not the one that this program was written for."""
 
-    exit_code = 78
+    exit_code = ExitCode.SETTINGS
     hint = "Back it up, then run: etl db upgrade"
     reason = "database_behind"
 
@@ -71,7 +99,7 @@ class DatabaseBehindError(EtlError):
 class RefusedError(EtlError):
     """eSMS refuses us, and will until a person acts (codes 101, 140, 143, 204, 799)."""
 
-    exit_code = 77
+    exit_code = ExitCode.REFUSED
     reason = "refused"
 
     def __init__(self, message: str, *, code: str, hint: str) -> None:
@@ -94,7 +122,7 @@ class FaultError(EtlError):
 class ImpossibleAnswerError(EtlError):
     """The API answered something outside its documentation that trying again does not cure (HTTP 4xx, a redirect)."""
 
-    exit_code = 76
+    exit_code = ExitCode.IMPOSSIBLE_ANSWER
     hint = "Check ESMS_BASE_URL; if it is right, ask eSMS what changed."
     reason = "impossible_answer"
 
@@ -113,7 +141,7 @@ class MalformedAnswerError(ImpossibleAnswerError):
 class OffsetRefusedError(EtlError):
     """Code 162: the offset lies past the reachable end of the listing, or, at offset 0, Count is wrong."""
 
-    exit_code = 78
+    exit_code = ExitCode.SETTINGS
     hint = "Lower ESMS_PAGE_SIZE (50 is the largest that eSMS documents)."
     reason = "offset_refused"
 
@@ -125,7 +153,7 @@ class OffsetRefusedError(EtlError):
 class UnreachableError(EtlError):
     """The API or the database could not be reached, after all retries."""
 
-    exit_code = 69
+    exit_code = ExitCode.UNREACHABLE
     reason = "unreachable"
 
 
@@ -176,7 +204,7 @@ class SpoolError(UnreachableError):
 class OutOfTimeError(EtlError):
     """The run reached ETL_MAX_RUNTIME."""
 
-    exit_code = 75
+    exit_code = ExitCode.TRY_LATER
     hint = "Raise ETL_MAX_RUNTIME (minutes), ESMS_CONCURRENCY or ESMS_RATE."
     reason = "out_of_time"
 
@@ -184,7 +212,7 @@ class OutOfTimeError(EtlError):
 class BusyError(EtlError):
     """Another run holds the OA's lease."""
 
-    exit_code = 75
+    exit_code = ExitCode.TRY_LATER
     hint = "Wait for the other run; a lease left behind by a dead one ends by itself after 60 s."
     reason = "busy"
 
@@ -192,7 +220,7 @@ class BusyError(EtlError):
 class LeaseLostError(EtlError):
     """Our lease ran out or was taken over while we were away; whatever we know is too old to be written."""
 
-    exit_code = 75
+    exit_code = ExitCode.TRY_LATER
     hint = "The machine may have slept. Run again."
     reason = "lease_lost"
 
@@ -200,7 +228,7 @@ class LeaseLostError(EtlError):
 class TornStoryError(EtlError):
     """`followers`, `follower_changes` and `snapshots` contradict each other."""
 
-    exit_code = 65
+    exit_code = ExitCode.CONTRADICTION
     hint = "Restore the last backup that `etl verify` accepts, or report this."
     reason = "torn_story"
 
@@ -213,21 +241,29 @@ class InterruptedRunError(EtlError):
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
-        self.exit_code = SIGNALLED + signum
+        self.exit_code = ExitCode.SIGNALLED + signum
 
 
-GRAVITY = (78, 77, 1, 76, 65, 69, 75, 0)
+GRAVITY = (
+    ExitCode.SETTINGS,
+    ExitCode.REFUSED,
+    ExitCode.FAULT,
+    ExitCode.IMPOSSIBLE_ANSWER,
+    ExitCode.CONTRADICTION,
+    ExitCode.UNREACHABLE,
+    ExitCode.TRY_LATER,
+    ExitCode.OK,
+)
 """Exit codes of several OAs, gravest first (docs/design.md#exit-codes)."""
-
-
-SIGNALLED = 128
-"""Exit codes from here on are signals, by the shell's convention."""
 
 
 def gravest(codes: list[int]) -> int:
     """The one exit code that speaks for several OAs. A signal (128 and above) outranks them all."""
     return max(
         codes,
-        key=lambda code: (code >= SIGNALLED, -GRAVITY.index(code) if code in GRAVITY else 0),
+        key=lambda code: (
+            code >= ExitCode.SIGNALLED,
+            -GRAVITY.index(code) if code in GRAVITY else 0,
+        ),
         default=0,
     )

@@ -9,7 +9,7 @@ import csv
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import case, func, select
@@ -17,7 +17,7 @@ from sqlalchemy import case, func, select
 from etl.db.snapshots import get
 from etl.db.tables import follower_changes, followers, snapshots
 from etl.errors import SettingsError, UsageError
-from etl.model import APPLIED, Change
+from etl.model import APPLIED, Change, plain
 from etl.reports.csv_cells import defused
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class JsonlSink:
     def write(self, rows: list[Row]) -> None:
         """Take a chunk of rows."""
         for row in rows:
-            values = dict(zip(self._columns, map(_plain, row), strict=True))
+            values = dict(zip(self._columns, map(plain, row), strict=True))
             self._file.write(json.dumps(values, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
@@ -234,8 +234,8 @@ class ParquetSink:
 
     def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
         require_pyarrow()
-        import pyarrow as pa
-        from pyarrow.parquet import ParquetWriter
+        import pyarrow as pa  # noqa: PLC0415 - needs the extra `parquet`
+        from pyarrow.parquet import ParquetWriter  # noqa: PLC0415 - as above
 
         types = {"snapshot_id": pa.int64()} | {
             name: pa.timestamp("us", tz="UTC") for name in columns if name.endswith("_at")
@@ -263,8 +263,6 @@ def require_pyarrow() -> None:
     Raises:
         SettingsError: pyarrow is not installed.
     """
-    from importlib.util import find_spec
-
     if find_spec("pyarrow") is None:
         raise SettingsError(["--format parquet needs pyarrow: pip install 'follower-etl[parquet]'"])
 
@@ -278,14 +276,4 @@ SINKS: dict[str, type[CsvSink | JsonlSink | ParquetSink]] = {
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401 - any column
-    return defused(value) if isinstance(value, str) else _plain(value)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any column
-    return _iso(value) if isinstance(value, datetime) else value
-
-
-@lru_cache(maxsize=10_000)
-def _iso(moment: datetime) -> str:
-    """ISO 8601. Rows are many, moments are as few as snapshots."""
-    return moment.isoformat()
+    return defused(value) if isinstance(value, str) else plain(value)

@@ -7,12 +7,14 @@ A *page* is one answer of the API, a *look* one reading of the list from head to
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import date, datetime, timedelta
+    from datetime import datetime, timedelta
     from zoneinfo import ZoneInfo
 
 
@@ -200,6 +202,11 @@ class Snapshot:
         items = [*values.items()]
         return dict([*items[:place], *counts.items(), *items[place + 1 :]])
 
+    def row(self) -> dict[str, Any]:
+        """It as every output names its columns: `snapshot_id` for its id."""
+        columns = self.columns()
+        return {"snapshot_id": columns.pop("id"), **columns}
+
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> Snapshot:
         """It from a row of the table."""
@@ -225,3 +232,14 @@ def day_of(moment: datetime, zone: ZoneInfo, begins: timedelta) -> date:
     A reading at 03:17 tells of the day before, where days begin at 04:00 (ETL_DAY_BEGINS).
     """
     return (moment.astimezone(zone).replace(tzinfo=None) - begins).date()
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any column
+    """A value as JSON and CSV write it: dates and times in ISO 8601, everything else as it is."""
+    return _iso(value) if isinstance(value, date) else value  # a datetime is a date
+
+
+@lru_cache(maxsize=10_000)
+def _iso(moment: date) -> str:
+    """The text of a moment. Rows are many, moments are as few as snapshots."""
+    return moment.isoformat()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
@@ -13,7 +14,7 @@ from etl.db.tables import snapshots
 from etl.model import APPLIED, Status
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlalchemy import Connection, Engine
 
@@ -65,8 +66,6 @@ def account_status(
     Raises:
         DatabaseUnreachableError: the database cannot be read.
     """
-    from datetime import timedelta
-
     oaid = account.oaid
     with reading(engine) as connection:
         newest = latest(connection, oaid)

@@ -10,7 +10,6 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from etl.cli import care, data, play, report, run, watch  # noqa: F401 - they register their commands
 from etl.cli.app import app
 
 PROGRAMS = ("etl", "etl-service")
@@ -28,14 +27,19 @@ def program() -> Any:
     return get_command(app)
 
 
+def inner(command: Any) -> dict[str, Any]:
+    """The commands below one, by name; those of `etl` itself are loaded when they are asked for."""
+    if not hasattr(command, "list_commands"):
+        return {}
+    return {name: command.resolve_command(None, [name])[1] for name in command.list_commands(None)}
+
+
 def all_commands() -> dict[str, Any]:
     """Every command that does something, by its words: `sync`, `db upgrade`."""
     found: dict[str, Any] = {}
-    for name, command in program().commands.items():
-        inner = getattr(command, "commands", None)
-        found |= (
-            {f"{name} {each}": below for each, below in inner.items()} if inner else {name: command}
-        )
+    for name, command in inner(program()).items():
+        below = inner(command)
+        found |= {f"{name} {each}": one for each, one in below.items()} or {name: command}
     return found
 
 
@@ -67,10 +71,10 @@ def trouble(call: list[str]) -> str | None:
     """What the program would say against these arguments; None where it takes them. Nothing is run."""
     command, names = program(), []
     rest = list(call)
-    while rest and (inner := getattr(command, "commands", {}).get(rest[0])):
-        command = inner
+    while rest and (below := inner(command).get(rest[0])):
+        command = below
         names.append(rest.pop(0))
-    if not names or hasattr(command, "commands"):
+    if not names or inner(command):
         known = {option for each in command.params for option in each.opts} | {"--help"}
         return None if rest and rest[0] in known else f"etl {' '.join(call)}: no such command"
     if "--help" in rest:
@@ -86,16 +90,16 @@ def misnamed(words: list[str]) -> list[str]:
     """Commands and options in a sketch such as `etl db upgrade|check` or `etl sync [--oaid …]` that the program does not have."""
     known = program()
     for position, word in enumerate(words):
-        inner = getattr(known, "commands", {})
-        if not inner or word.startswith("-"):
+        below = inner(known)
+        if not below or word.startswith("-"):
             break
         names = word.split("|")
-        wrong = [name for name in names if name not in inner]
+        wrong = [name for name in names if name not in below]
         if wrong:
             return [] if position == 0 and not re.fullmatch(r"[a-z]+", names[0]) else wrong
         if len(names) > 1:
             return []
-        known = inner[word]
+        known = below[word]
     options = {option for each in known.params for option in (*each.opts, *each.secondary_opts)} | {
         "--help"
     }

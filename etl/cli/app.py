@@ -1,49 +1,47 @@
-"""The `etl` command itself: its application, how it ends, and what all commands share."""
+"""The `etl` command itself: its commands, the options that several of them share, and how it ends."""
 
 from __future__ import annotations
 
 import gc
-import json
 import signal
 import sys
-from enum import StrEnum
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from etl.errors import EtlError, InterruptedRunError
+from etl.cli.output import show_error
+from etl.errors import EtlError, ExitCode, InterruptedRunError
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from sqlalchemy import Engine
-
-    from etl.settings import DatabaseSettings
-
-
-def _end(code: object, **_: object) -> NoReturn:
-    """What a command returns is its exit code."""
-    raise typer.Exit(code if isinstance(code, int) else 0)
-
-
-app = typer.Typer(
-    name="etl",
-    result_callback=_end,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,  # its tracebacks show locals, and locals may hold keys
-    help="Keep the followers of Zalo Official Accounts (OAs) in a database, and prove that the whole list was read.",
-    epilog="First steps without keys: [bold]etl demo[/]. Everything else: README.md and docs/.",
-)
+COMMANDS = {
+    "sync": "Read the followers of every OA from eSMS and bring the database up to date.",
+    "status": "Show for each OA when its list was last read whole, who follows, and what happened since.",
+    "history": "List the snapshots: what every run did with each OA, newest last.",
+    "report": "Report how many followers were won and lost, when, and whether the ones won stay.",
+    "export": "Write the User_Ids who followed at a moment, or the log of changes, for other programs.",
+    "verify": "Check that followers, the log of changes and the counts of the snapshots agree.",
+    "accounts": "List the OAs of the eSMS account with their names.",
+    "doctor": "Check settings, database and eSMS step by step, and say what to do about each problem.",
+    "undo": "Take a snapshot back out of the followers and the log of changes.",
+    "forget": "Erase a person: replace their User_Id by a random pseudonym in every table.",
+    "db": "Create, upgrade, check or copy the database.",
+    "demo": "Show everything without keys and without network: a simulated OA, synced for weeks.",
+    "simulate": "Serve a simulated eSMS on this machine, to try everything without keys.",
+}
+"""Every command with its line in `etl --help`; `etl NAME` is etl/cli/NAME.py."""
 
 Oaids = Annotated[
     list[str] | None,
     typer.Option(
         "--oaid",
         metavar="OAID",
-        help="Only this OA; give it again for several. Default: all that are set up.",
+        help="Use only this OA; give the option again for several. Default: all OAs.",
     ),
 ]
 OutputFile = Annotated[
@@ -52,19 +50,81 @@ OutputFile = Annotated[
         "-o",
         "--output",
         metavar="FILE",
-        help="Written beside, then renamed: whole or not at all. Default: stdout.",
+        help="Write to this file, which appears only when it is complete. Default: stdout.",
     ),
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="For programs: JSON on stdout, one object a line.")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs, one object a line.")]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", "-y", help="Do not ask; needed where nobody can answer."),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show what would be done, and write nothing."),
+]
+
+
+def load(name: str) -> Any:  # noqa: ANN401 - typer does not export the type of its commands
+    """A command, from its module: imported when it is called, because start-up counts."""
+    return get_command(import_module(f"etl.cli.{name}").app)
+
+
+class Command(TyperCommand):
+    """A command whose help shows no type behind a flag: a flag takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - typer does not export its context
+        """Give its arguments and options."""
+        return _flags_without_type(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands, with the same help for flags."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - as above
+        """Give its options."""
+        return _flags_without_type(super().get_params(ctx))
+
+
+def _flags_without_type(params: list[Any]) -> list[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+class Commands(Group):
+    """Lists all commands without importing them, and imports the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own arguments
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - as above
+        """Find the command that the arguments name; typer's error suggests another where there is none."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed if name is None else load(name), rest
+
+
+def _end(code: object, **_: object) -> NoReturn:
+    """What a command returns is its exit code."""
+    raise typer.Exit(code if isinstance(code, int) else ExitCode.OK)
+
+
+app = typer.Typer(
+    name="etl",
+    cls=Commands,
+    result_callback=_end,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,  # its tracebacks show locals, and locals may hold keys
+    help="Keep the followers of Zalo Official Accounts (OAs) in a database, and prove that the whole list was read.",
+    epilog="First steps without keys: [bold]etl demo[/]. Everything else: README.md and docs/.",
+)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's signature
     if asked:
-        from importlib.metadata import version
-
-        typer.echo(f"follower-etl {version('follower-etl')}")
+        typer.echo(f"follower-etl {metadata.version('follower-etl')}")
         raise typer.Exit
 
 
@@ -74,19 +134,14 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
+            "--version",
+            help="Show the version and exit.",
+            is_eager=True,
+            callback=_show_version,
         ),
     ] = False,
 ) -> None:
     """Run before every command: nothing to do."""
-
-
-class TableFormat(StrEnum):
-    """What a listing can be shown as."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
 
 
 def stop_on_signals() -> None:
@@ -102,56 +157,8 @@ def stop_on_signals() -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def open_database() -> tuple[DatabaseSettings, Engine]:
-    """The settings and the database of a command that does without eSMS; never makes a database.
-
-    Raises:
-        SettingsError, NoDatabaseError, DatabaseBehindError: naming what to change.
-    """
-    from etl.db.engine import connect_engine
-    from etl.db.schema import require_current
-    from etl.settings import database_settings
-
-    settings = database_settings()
-    engine = connect_engine(settings.database_url, create=False)
-    require_current(engine)
-    return settings, engine
-
-
-def write_line(values: dict[str, Any]) -> None:
-    """One JSON object on a line of stdout."""
-    sys.stdout.write(json.dumps(values, default=plain, ensure_ascii=False) + "\n")
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401 - any column
-    """A value as JSON and CSV show it: times in ISO 8601."""
-    return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-def say(message: str) -> None:
-    """Tell the operator something: stderr, so that stdout stays data."""
-    typer.echo(message, err=True)
-
-
-def show_error(error: EtlError) -> None:
-    """What went wrong and what to do about it, on stderr."""
-    say(f"etl: {error}")
-    if error.hint:
-        say(f"     {error.hint}")
-
-
 def main() -> NoReturn:
     """Run the command that the arguments name and exit with its code (docs/design.md#exit-codes)."""
-    for module in (
-        "run",
-        "watch",
-        "report",
-        "data",
-        "care",
-        "play",
-    ):  # they register their commands, listed in this order
-        import_module(f"etl.cli.{module}")
-
     # Imports make some hundred thousand objects that live as long as the process: looking for
     # garbage among them costs a tenth of a small sync.
     gc.set_threshold(100_000)
@@ -164,5 +171,5 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # The reader of our output has gone (`etl export | head`): nothing is wrong.
         sys.stderr.close()
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(ExitCode.SIGNALLED + signal.SIGPIPE)
     raise AssertionError("unreachable: typer exits")

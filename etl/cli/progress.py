@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, and silence under cron."""
+"""A progress bar on a terminal, and nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -11,26 +11,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int, int], None]]:
-    """A callback for `Run.on_page`, told (oaid, look, users read, Total) after every page. Draws on stderr, if at all."""
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far something is; gives a callback of (what, done, of how many)."""
     if not sys.stderr.isatty():
-        yield lambda oaid, look, end, total: None  # noqa: ARG005 - nobody watches
+        yield lambda what, done, total: None  # noqa: ARG005 - nobody watches
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from etl.cli import terminal  # noqa: PLC0415 - rich is not imported where nobody watches
 
-    columns = (
-        TextColumn("OA {task.fields[oaid]}, look {task.fields[look]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, visible=False, oaid="", look=1)
-
-        def show(oaid: str, look: int, end: int, total: int) -> None:
-            bar.update(
-                task, visible=True, oaid=oaid, look=look, completed=end, total=max(total, end)
-            )
-
+    with terminal.draw_progress() as show:
         yield show

@@ -1,21 +1,29 @@
-"""`etl report`: what the tables say, for people who do not write SQL."""
+"""`etl report`: how many followers were won and lost, for people who do not write SQL."""
 
 from __future__ import annotations
 
-import sys
+from datetime import UTC, date, datetime
 from enum import StrEnum
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from etl.cli.app import Oaids, OutputFile, app, open_database, say
-from etl.errors import UsageError
+from etl.cli.app import Command, Oaids, OutputFile
+from etl.cli.database import open_database
+from etl.cli.output import open_output, say
+from etl.db.accounts import chosen_accounts
+from etl.errors import ExitCode, UsageError
+from etl.reports import text
+from etl.reports.churn import Question, churn_report
+from etl.reports.extra import require_charts
+from etl.reports.language import Lang, Words
+from etl.reports.periods import By
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from etl.reports.figures import ChurnReport
-    from etl.reports.language import Words
+
+app = typer.Typer(add_completion=False)
 
 
 class ReportFormat(StrEnum):
@@ -27,71 +35,50 @@ class ReportFormat(StrEnum):
     HTML = "html"
 
 
-class PeriodLength(StrEnum):
-    """How time is cut (`etl.reports.periods.By`, which a start-up need not import)."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-
-
-class Language(StrEnum):
-    """What people read it in (`etl.reports.language.Lang`)."""
-
-    EN = "en"
-    VI = "vi"
-
-
 @app.command(
+    cls=Command,
     epilog="Examples:\n\n    etl report --by month\n\n"
     "    etl report --format html --lang vi -o report.html    (needs: pip install 'follower-etl\\[report]')\n\n"
-    "    etl report --by day --since 2026-11-01 --until 2026-11-30 --format csv > november.csv"
+    "    etl report --by day --since 2026-11-01 --until 2026-11-30 --format csv > november.csv",
 )
 def report(
     oaid: Oaids = None,
     by: Annotated[
-        PeriodLength, typer.Option("--by", help="How long a period is; weeks begin on Monday.")
-    ] = PeriodLength.WEEK,
+        By, typer.Option("--by", help="Count by periods of this length; weeks begin on Monday.")
+    ] = By.WEEK,
     since: Annotated[
         str | None,
         typer.Option(
             "--since",
             metavar="DATE",
-            help="The first day, such as 2026-11-01. Default: the first snapshot's.",
+            help="Begin on this day, such as 2026-11-01. Default: the day of the first snapshot.",
         ),
     ] = None,
     until: Annotated[
         str | None,
         typer.Option(
-            "--until", metavar="DATE", help="The last day, included. Default: the last run's."
+            "--until",
+            metavar="DATE",
+            help="End with this day, included. Default: the day of the last run.",
         ),
     ] = None,
     output: Annotated[
         ReportFormat,
         typer.Option(
-            "--format", help="csv: the periods; json: every figure, one object a line for each OA."
+            "--format",
+            help="Write this format; csv has the periods, json every figure, one object a line for each OA.",
         ),
     ] = ReportFormat.TABLE,
-    lang: Annotated[Language, typer.Option("--lang", help="Of table and html.")] = Language.EN,
+    lang: Annotated[
+        Lang, typer.Option("--lang", help="Write table and html in English or Vietnamese.")
+    ] = Lang.EN,
     file: OutputFile = None,
 ) -> int:
-    """Tell how many followers were won and lost, when, and whether the ones won stay."""
-    from datetime import UTC, datetime
-
-    from etl.db.accounts import chosen_accounts
-    from etl.reports.churn import Question, churn_report
-    from etl.reports.language import Lang, Words
-    from etl.reports.periods import By
-    from etl.reports.webpage import write_file
-
-    question = Question(By(by), _date("--since", since), _date("--until", until))
+    """Report how many followers were won and lost, when, and whether the ones won stay."""
+    question = Question(by, _date("--since", since), _date("--until", until))
     if output is ReportFormat.HTML:
-        from threading import Thread
-
-        from etl.reports.svg import require_charts, warm_up
-
         require_charts()
-        Thread(target=warm_up, daemon=True).start()
+        Thread(target=_warm_up, daemon=True).start()
     settings, engine = open_database()
     accounts = chosen_accounts(engine, oaid or [])
     told = churn_report(
@@ -99,29 +86,32 @@ def report(
     )
     for why in told.left_out:
         say(f"etl: left out: {why}")
-    content = _rendered(told, output, Words(Lang(lang), settings.timezone))
-    if file is None:
-        sys.stdout.write(content)
-        sys.stdout.flush()
-    else:
-        write_file(file, content)
-    return 0
+    content = _rendered(told, output, Words(lang, settings.timezone))
+    with open_output(file) as target:
+        target.write(content)
+    return ExitCode.OK
 
 
 def _rendered(told: ChurnReport, output: ReportFormat, words: Words) -> str:
-    from etl.reports import text
-    from etl.reports.webpage import as_page
-
     if output is ReportFormat.CSV:
         return text.as_csv(told)
     if output is ReportFormat.JSON:
         return text.as_json(told)
-    return as_page(told, words) if output is ReportFormat.HTML else text.as_table(told, words)
+    if output is ReportFormat.TABLE:
+        return text.as_table(told, words)
+    from etl.reports import webpage  # noqa: PLC0415 - needs the extra `report`
+
+    return webpage.as_page(told, words)
+
+
+def _warm_up() -> None:
+    """Load the charts' libraries while the database counts: they take a second."""
+    from etl.reports import svg, webpage  # noqa: F401, PLC0415 - as above; what the page needs is loaded with it
+
+    svg.warm_up()
 
 
 def _date(option: str, given: str | None) -> date | None:
-    from datetime import date
-
     if given is None:
         return None
     try:

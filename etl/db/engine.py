@@ -121,10 +121,10 @@ def _sqlite(url: URL, *, create: bool) -> Engine:
 def upserting(connection: Connection, table: Table) -> PostgresqlInsert | SqliteInsert:
     """An INSERT that knows ON CONFLICT. Each database's own; imported here, because either costs a start-up 50 ms."""
     if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - 50 ms of a start-up
 
         return insert(table)
-    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415 - as above
 
     return sqlite_insert(table)
 

@@ -107,7 +107,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         DatabaseBehindError: it is newer than this program, or not ours.
         DatabaseUnreachableError: the database cannot be read or written.
     """
-    from alembic import command
+    from alembic import command  # noqa: PLC0415 - half a second of a start-up
 
     current = current_revision(engine)
     if current != EMPTY and (not current.isdigit() or int(current) > int(HEAD)):
@@ -124,7 +124,7 @@ def downgrade(engine: Engine, revision: str) -> None:
     Raises:
         DatabaseUnreachableError: the database cannot be read or written.
     """
-    from alembic import command
+    from alembic import command  # noqa: PLC0415 - half a second of a start-up
 
     with translated(), writing(engine) as connection:
         config = _config()
@@ -133,7 +133,7 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 
 def _config() -> Config:
-    from alembic.config import Config
+    from alembic.config import Config  # noqa: PLC0415 - as above
 
     config = Config()
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))

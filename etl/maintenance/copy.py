@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+import psycopg
 from sqlalchemy import func, insert, select, text
 
 from etl.db.engine import reading, writing
@@ -132,8 +133,6 @@ def _load(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -
     if connection.dialect.name != "postgresql":
         connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
         return
-    import psycopg
-
     driver = cast("PsycopgConnection", connection.connection.driver_connection)
     try:
         with (

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from etl.errors import EtlError, gravest
+from etl.db.engine import connect_engine
+from etl.errors import EtlError, ExitCode, gravest
+from etl.observe.ping import Pings, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from etl.model import Snapshot
-    from etl.observe.ping import Pings
+    from etl.observe.logs import Log
     from etl.settings import Settings
     from etl.sync.account import Outcome
-
-INTERRUPTED = 128
-"""Exit codes from here on are signals: the run did not get to every OA."""
 
 
 @contextmanager
 def announced(
     settings: Settings,
-    log: Any,  # noqa: ANN401 - structlog's own proxy
+    log: Log,
     outcomes: Sequence[Outcome],
     *,
     chosen: bool,
@@ -37,9 +36,7 @@ def announced(
         outcomes: of the OAs, as the run adds them.
         chosen: whether it is a run of some OAs, which says nothing of the others.
     """
-    from etl.observe import ping
-
-    pings = ping.Pings(settings.etl_ping_url, log)
+    pings = Pings(settings.etl_ping_url, log)
     try:
         pings.start()
         yield
@@ -47,19 +44,24 @@ def announced(
         code, reason = (
             (error.exit_code, error.reason)
             if isinstance(error, EtlError)
-            else (1, type(error).__name__)
+            else (ExitCode.FAULT, type(error).__name__)
         )
         _finish(settings, log, pings, outcomes, exit_code=code, reason=reason, keep_others=True)
         raise
     code = gravest([outcome.exit_code for outcome in outcomes])
     _finish(
-        settings, log, pings, outcomes, exit_code=code, keep_others=chosen or code >= INTERRUPTED
+        settings,
+        log,
+        pings,
+        outcomes,
+        exit_code=code,
+        keep_others=chosen or code >= ExitCode.SIGNALLED,
     )
 
 
 def _finish(
     settings: Settings,
-    log: Any,  # noqa: ANN401 - structlog's own proxy
+    log: Log,
     pings: Pings,
     outcomes: Sequence[Outcome],
     *,
@@ -67,8 +69,6 @@ def _finish(
     keep_others: bool,
     reason: str | None = None,
 ) -> None:
-    from etl.observe.ping import summary
-
     runs = [(outcome.snapshot, outcome.duration_s) for outcome in outcomes]
     if settings.etl_metrics_file is not None:
         with _harmless(log, "metrics not written", file=str(settings.etl_metrics_file)):
@@ -92,8 +92,7 @@ def _write_metrics(
     exit_code: int,
     keep_others: bool,
 ) -> None:
-    from etl.db.engine import connect_engine
-    from etl.observe.metrics import update_file
+    from etl.observe.metrics import update_file  # noqa: PLC0415 - prometheus_client, for who has a metrics file only
 
     connect = partial(connect_engine, settings.database_url, create=False)
     by_oaid = {run[0].oaid: run for run in runs}
@@ -101,7 +100,7 @@ def _write_metrics(
 
 
 @contextmanager
-def _harmless(log: Any, event: str, **fields: str) -> Iterator[None]:  # noqa: ANN401 - structlog's own proxy
+def _harmless(log: Log, event: str, **fields: str) -> Iterator[None]:
     """Whatever goes wrong in there is a warning: the sync is done, and never the victim."""
     try:
         yield

@@ -7,14 +7,15 @@ level only.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
-from etl.model import Status
+from etl.model import Status, plain
 
 # structlog.dev would import rich's tracebacks, which we never print: 70 ms, a tenth of a small
 # sync. A None makes it do without.
@@ -54,6 +55,22 @@ _ADVICE: dict[str, dict[str, str]] = {
 """What to do about what is no error: nothing failed, and yet somebody may have to act."""
 
 
+class Log(Protocol):
+    """The program's logger: an event, and its fields."""
+
+    def debug(self, event: str, **fields: object) -> None:
+        """For whoever looks for a fault."""
+
+    def info(self, event: str, **fields: object) -> None:
+        """All is well."""
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Something was put off."""
+
+    def error(self, event: str, **fields: object) -> None:
+        """A person should look."""
+
+
 def configure_logging(form: str, level: str) -> bool:
     """Set the program's one logger up; tells whether people read it.
 
@@ -79,13 +96,13 @@ def configure_logging(form: str, level: str) -> bool:
     return people
 
 
-def logger() -> Any:  # noqa: ANN401 - structlog's own lazy proxy
+def logger() -> Log:
     """The program's logger."""
-    return structlog.get_logger()
+    return cast("Log", structlog.get_logger())
 
 
 def closing_event(
-    log: Any,  # noqa: ANN401 - as above
+    log: Log,
     snapshot: Snapshot,
     *,
     duration_s: float,
@@ -93,16 +110,14 @@ def closing_event(
     error: EtlError | None = None,
 ) -> None:
     """The one line an OA's sync ends with: the snapshot's fields, how long it took, and what to do if it went wrong."""
-    fields = snapshot.columns()
-    fields["snapshot_id"] = fields.pop("id")
-    told = {name: _plain(value) for name, value in fields.items() if value is not None}
+    fields = {name: plain(value) for name, value in snapshot.row().items() if value is not None}
     advice = _advice(error) if error is not None else _ADVICE.get(snapshot.status, {})
     getattr(log, _LEVEL_OF.get(snapshot.status, "error"))(
-        "sync", **told, duration_s=duration_s, exit_code=exit_code, **advice
+        "sync", **fields, duration_s=duration_s, exit_code=exit_code, **advice
     )
 
 
-def failure_event(log: Any, error: EtlError) -> None:  # noqa: ANN401 - as above
+def failure_event(log: Log, error: EtlError) -> None:
     """A run that ended before, between or after its OAs: no closing line of theirs tells why."""
     log.error(
         "run failed", reason=f"{error.reason}: {error}", exit_code=error.exit_code, **_advice(error)
@@ -110,7 +125,7 @@ def failure_event(log: Any, error: EtlError) -> None:  # noqa: ANN401 - as above
 
 
 def retry_event(
-    log: Any,  # noqa: ANN401 - as above
+    log: Log,
     *,
     oaid: str,
     offset: int | None,
@@ -136,13 +151,7 @@ def _advice(error: EtlError) -> dict[str, str]:
 
 
 def _json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
-    import json
-
     return json.dumps(event, default=str, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any field of a snapshot
-    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 class _Stderr:

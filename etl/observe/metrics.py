@@ -14,6 +14,11 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from etl.db.engine import reading
+from etl.db.snapshots import latest
 from etl.errors import EtlError
 from etl.files import atomic_file
 from etl.model import APPLIED, Status
@@ -119,9 +124,6 @@ def update_file(
 
 def _by_database(connect: Callable[[], Engine], oaid: str) -> tuple[float, float | None]:
     """When the OA was last read whole, and who follows it; 0 and None where the database cannot tell."""
-    from etl.db.engine import reading
-    from etl.db.snapshots import latest
-
     try:
         with reading(connect()) as connection:
             complete = latest(connection, oaid, (Status.COMPLETE,))
@@ -136,8 +138,6 @@ def _by_database(connect: Callable[[], Engine], oaid: str) -> tuple[float, float
 
 def _read(path: Path) -> dict[str, Samples]:
     """What the file says of each OA; nothing where it is missing, or not of our making."""
-    from prometheus_client.parser import text_string_to_metric_families
-
     found: dict[str, Samples] = {}
     try:
         for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
@@ -152,8 +152,6 @@ def _read(path: Path) -> dict[str, Samples]:
 
 def _text(oas: Mapping[str, Samples], exit_code: int) -> bytes:
     """The exposition format of Prometheus."""
-    from prometheus_client import CollectorRegistry, Gauge, generate_latest
-
     registry = CollectorRegistry()
     gauges = {
         name: Gauge(name, words, ["oaid"], registry=registry) for name, words in GAUGES.items()

@@ -17,12 +17,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+import requests
+from urllib3.util import Timeout
+
+from etl.transport import Adapter
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import SecretStr
 
     from etl.model import Snapshot
+    from etl.observe.logs import Log
 
 LONGEST = 5.0
 """Seconds a ping may take in all: the name's resolution, every address of it, and a server that sends a byte now and then."""
@@ -36,7 +42,7 @@ class Pings:
     """The pings of one run. `url` is ETL_PING_URL; without one, nothing is sent. No trouble with them is ever raised."""
 
     url: SecretStr | None
-    log: Any
+    log: Log
 
     def start(self) -> None:
         """The run begins."""
@@ -68,8 +74,9 @@ def summary(
 def _line(snapshot: Snapshot, seconds: float) -> str:
     # A reason goes on, after its word, with what a server or a driver said.
     reason = f" ({snapshot.reason.partition(':')[0]})" if snapshot.reason else ""
+    columns = snapshot.columns()
     counts = {
-        name: getattr(snapshot, name)
+        name: columns[name]
         for name in (
             "following",
             "baseline",
@@ -109,11 +116,6 @@ def _within_time(url: str, body: bytes) -> str | None:
 
 def _post(url: str, body: bytes) -> str | None:
     """What went wrong, if anything did, without a word of the URL."""
-    import requests
-    from urllib3.util import Timeout
-
-    from etl.transport import Adapter
-
     try:
         with requests.Session() as session:
             for scheme in ("https://", "http://"):

@@ -1,6 +1,6 @@
 """Vega-Lite specification -> an SVG for a page: light, scalable, with something to hover and something to read aloud.
 
-vl-convert renders it in this process, without network and without a browser.
+vl-convert renders it in this process, without network and without a browser. Needs the extra `report`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from etl.errors import SettingsError
+import altair as alt
+import vl_convert
 
 if TYPE_CHECKING:
     from altair import LayerChart
@@ -29,25 +30,8 @@ _DROPPED = (
 _DECIMALS = re.compile(r"-?\d+\.\d{2,}")
 
 
-def require_charts() -> None:
-    """Refuse early, before anything is read.
-
-    Raises:
-        SettingsError: altair or vl-convert is not installed.
-    """
-    from importlib.util import find_spec
-
-    if find_spec("altair") is None or find_spec("vl_convert") is None:
-        raise SettingsError(
-            ["--format html needs altair and vl-convert: pip install 'follower-etl[report]'"]
-        )
-
-
 def warm_up() -> None:
-    """Load the libraries and start the renderer: a second that a thread can spend while the database counts."""
-    import altair as alt
-    import vl_convert
-
+    """Start the renderer: a second that a thread can spend while the database counts."""
     vl_convert.vegalite_to_svg(
         alt.Chart(alt.InlineData(values=[{}])).mark_point().to_json(), allowed_base_urls=[]
     )
@@ -63,8 +47,6 @@ def render(chart: LayerChart, words: Words, *, name: str, title: str, descriptio
         title: what it is, for who cannot see it.
         description: what it shows, for them.
     """
-    import vl_convert
-
     drawn = vl_convert.vegalite_to_svg(
         chart.to_json(), format_locale=words.number_format(), allowed_base_urls=[]
     )

@@ -7,9 +7,9 @@ import io
 import json
 import textwrap
 from dataclasses import asdict
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from etl.model import plain
 from etl.reports.csv_cells import defused
 from etl.reports.language import DEFINITIONS, NOTHING, Words
 from etl.reports.periods import Span
@@ -45,7 +45,7 @@ def as_csv(report: ChurnReport) -> str:
     for account in report.accounts:
         for period in account.periods:
             row = {"oaid": account.oaid, "name": account.name, **asdict(period)}
-            writer.writerow([defused(_plain(row[column])) for column in CSV_COLUMNS])
+            writer.writerow([defused(plain(row[column])) for column in CSV_COLUMNS])
     return out.getvalue()
 
 
@@ -62,12 +62,8 @@ def as_json(report: ChurnReport) -> str:
         for cohort, told in zip(account.cohorts, values["cohorts"], strict=True):
             told["retention"] = cohort.retention
         values["survival"]["median"] = account.survival.median
-        lines.append(json.dumps(values, default=_plain, ensure_ascii=False))
+        lines.append(json.dumps(values, default=plain, ensure_ascii=False))
     return "".join(f"{line}\n" for line in lines)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any figure
-    return value.isoformat() if isinstance(value, date | datetime) else value
 
 
 # --- for people

@@ -1,21 +1,24 @@
-"""ChurnReport -> one HTML file that needs nothing but itself: no network, no script, no font (Jinja2, escaped)."""
+"""ChurnReport -> one HTML file that needs nothing but itself: no network, no script, no font (Jinja2, escaped).
+
+Needs the extra `report`: whoever imports this module has asked `require_charts` before.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from etl.errors import UsageError
-from etl.files import atomic_file
-from etl.reports import text
+from altair.utils.schemapi import debug_mode
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from etl.reports import charts, text
 from etl.reports.language import DEFINITIONS, Words
-from etl.reports.svg import render, require_charts
+from etl.reports.svg import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from altair import LayerChart
-    from markupsafe import Markup
 
     from etl.reports.charts import Size
     from etl.reports.figures import AccountReport, ChurnReport
@@ -30,31 +33,8 @@ class Drawn(NamedTuple):
     narrow: Markup
 
 
-def write_file(path: Path, content: str) -> None:
-    """Write a file: whole, or not at all.
-
-    Raises:
-        UsageError: it cannot be written.
-    """
-    try:
-        with atomic_file(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise UsageError(f"-o {path}: {error.strerror or error}") from error
-
-
 def as_page(report: ChurnReport, words: Words) -> str:
-    """The page.
-
-    Raises:
-        SettingsError: the extra `report` is not installed.
-    """
-    require_charts()
-    from altair.utils.schemapi import debug_mode
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    from etl.reports import charts
-
+    """The page."""
     environment = Environment(
         loader=PackageLoader("etl.reports"), autoescape=True, undefined=StrictUndefined
     )
@@ -144,8 +124,6 @@ def _comparison(report: ChurnReport, words: Words) -> list[list[str]]:
 
 
 def _curve(name: str, account: AccountReport, words: Words) -> Drawn | None:
-    from etl.reports import charts
-
     if not account.curve:
         return None
     readings = [reading for reading in account.curve if reading.complete] or list(account.curve)
@@ -164,8 +142,6 @@ def _curve(name: str, account: AccountReport, words: Words) -> Drawn | None:
 
 
 def _wins(name: str, account: AccountReport, words: Words) -> Drawn:
-    from etl.reports import charts
-
     counts = {
         each: words.number(getattr(account.total, each))
         for each in ("followed", "refollowed", "unfollowed")
@@ -175,8 +151,6 @@ def _wins(name: str, account: AccountReport, words: Words) -> Drawn:
 
 
 def _cohorts(name: str, account: AccountReport, words: Words) -> Drawn | None:
-    from etl.reports import charts
-
     if not any(count is not None for cohort in account.cohorts for count in cohort.following):
         return None
     description = words(
@@ -186,8 +160,6 @@ def _cohorts(name: str, account: AccountReport, words: Words) -> Drawn | None:
 
 
 def _cohort_notes(account: AccountReport, words: Words) -> list[str]:
-    from etl.reports import charts
-
     notes = [words("def_cohort")]
     if account.last_month_open:
         notes.append(words("so_far"))
@@ -197,8 +169,6 @@ def _cohort_notes(account: AccountReport, words: Words) -> list[str]:
 
 
 def _survival(name: str, account: AccountReport, words: Words) -> Drawn:
-    from etl.reports import charts
-
     users, left = words.number(account.survival.users), words.number(account.survival.left)
     description = words("survival_desc", users=users, left=left, median=text.median(account, words))
     return _drawn(
@@ -215,10 +185,6 @@ def _drawn(
     description: str,
 ) -> Drawn:
     """Twice: a wide drawing made small could not be read on a phone. The style sheet shows one of the two."""
-    from markupsafe import Markup
-
-    from etl.reports import charts
-
     return Drawn(
         *(
             # Markup: it is our own SVG, and whatever text is in it was escaped when it was written

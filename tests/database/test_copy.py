@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,7 +117,6 @@ def test_everything_is_copied_and_the_next_sync_goes_on_there(
 
 def plain(engine: Engine) -> dict[str, list[tuple[str, ...]]]:
     """Every row of every table, written alike on both databases."""
-    from datetime import UTC, datetime
 
     def word(value: object) -> str:
         if isinstance(value, str) and value[4:5] == "-" and value.endswith("+00:00"):

@@ -8,19 +8,19 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from commandline import Finished, etl
 from daily import Days
+from documented import all_commands, inner, program
 from sqlalchemy import text
 
+from etl.cli.app import COMMANDS as LISTED
 from etl.db.engine import writing
 from etl.db.schema import HEAD
 from etl.maintenance.verify import _CHECKS
-from etl.model import Snapshot
 from etl.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-SNAPSHOT = ["snapshot_id", *(field.name for field in fields(Snapshot) if field.name != "id")]
+SNAPSHOT = [
+    "snapshot_id", "oaid", "status", "taken_at", "taken_on", "finished_at", "total", "seen", "baseline", "followed",
+    "refollowed", "unfollowed", "following", "looks", "requests", "retries", "reason", "source", "gap",
+]  # fmt: skip
 
 COMMANDS = [
     "sync", "status", "history", "report", "export", "verify", "accounts", "doctor", "undo", "forget", "db upgrade", "db check",
@@ -356,3 +359,22 @@ def test_python_m_etl_is_etl(tmp_path: Any) -> None:
     )
     assert (done.returncode, done.stdout) == (0, etl("--version").stdout)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_help_lists_every_command_with_the_first_sentence_of_its_own_help() -> None:
+    for name, command in inner(program()).items():
+        first = " ".join((command.help or "").split("\n\n")[0].split())
+        listed = LISTED[name].removesuffix(".")
+        assert first.startswith(listed), f"etl --help says of {name}: {listed}"
+
+
+def test_no_flag_has_a_type_in_the_help() -> None:
+    for words in ["", *COMMANDS]:
+        assert "<bool>" not in etl(*words.split(), "--help").stdout
+        assert "boolean" not in etl(*words.split(), "--help").stdout.lower()
+
+
+def test_every_option_says_what_it_does() -> None:
+    for name, command in all_commands().items():
+        for option in command.params:
+            assert getattr(option, "help", ""), f"{name} {option.name}"

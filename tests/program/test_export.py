@@ -15,6 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet
 import pytest
 import time_machine
 from told import ZONE, Reading, Story, tell
@@ -239,8 +240,6 @@ def test_the_change_log_until_a_date_adds_up_to_who_followed_then(etl: Callable[
 def test_the_three_forms_say_the_same(
     changes: list[str], etl: Callable[..., Done], tmp_path: Path
 ) -> None:
-    import pyarrow.parquet
-
     rows = [
         json.loads(line) for line in etl("export", *changes, "--format", "jsonl").out.splitlines()
     ]

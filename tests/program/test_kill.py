@@ -119,7 +119,7 @@ def lease_token(db: Engine) -> str | None:
 
 PRELOADED = [
     "pytest", "psycopg", "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.sqlite.pysqlite", "alembic.command",
-    "etl.cli.app", "etl.cli.care", "etl.cli.data", "etl.cli.play", "etl.cli.report", "etl.cli.run", "etl.cli.watch", "etl.sync.account",
+    "etl.cli.sync", "etl.runs", "etl.cli.status", "etl.sync.account",
     "etl.observe.announce", "etl.db.accounts", "etl.esms.client", "etl.observe.logs", "etl.settings", "etl.simulator",
 ]  # fmt: skip
 """What a run imports: each is forked from a process that has done so already."""

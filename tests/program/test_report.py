@@ -8,6 +8,7 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from html import unescape
+from importlib import util
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -387,8 +388,6 @@ def test_an_oa_that_was_never_read_is_left_out_and_said_so(
 def test_without_the_extra_a_page_is_refused_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from importlib import util
-
     def found(name: str, *arguments: Any) -> Any:
         return None if name in {"altair", "vl_convert"} else find_spec(name, *arguments)
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from commandline import Finished, etl
+from sqlalchemy import make_url
 
 from etl.simulator import Simulator
 
@@ -218,8 +219,6 @@ def test_a_database_that_cannot_be_reached_does_not_get_its_password_told(
 def test_a_database_that_refuses_the_password_does_not_get_it_told(
     told: Callable[..., Finished], postgresql_url: str
 ) -> None:
-    from sqlalchemy import make_url
-
     url = (
         make_url(postgresql_url)
         .set(username="nobody_we_know", password=PASSWORD)
@@ -278,7 +277,7 @@ def test_a_broken_env_file_is_not_quoted(told: Callable[..., Finished], tmp_path
 
 FAULTS = {
     "in a worker": "etl.esms.wire.page",
-    "in the sweep": "etl.sync.sweep",
+    "in the sweep": "etl.sync.account.sweep",
     "in the transaction": "etl.sync.account.apply",
     "before the OA": "etl.db.schema.create_or_require_current",
     "in the metrics": "etl.observe.metrics.measured",

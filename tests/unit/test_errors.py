@@ -18,6 +18,7 @@ from etl.errors import (
     OffsetRefusedError,
     RefusedError,
     SettingsError,
+    SeveralAccountsError,
     UnknownAccountError,
     gravest,
 )
@@ -29,6 +30,7 @@ EXIT_CODES = {
     "EtlError": 1,
     "SettingsError": 78,
     "UsageError": 2,
+    "SeveralAccountsError": 2,
     "DatabaseBehindError": 78,
     "RefusedError": 77,
     "UnknownAccountError": 77,
@@ -58,6 +60,7 @@ SAMPLES: dict[type[EtlError], Callable[[], EtlError]] = {
     ),
     RefusedError: lambda: RefusedError("refused", code="101", hint="Check ESMS_API_KEY"),
     UnknownAccountError: lambda: UnknownAccountError("x", code="204", hint="Check ESMS_OAIDS"),
+    SeveralAccountsError: lambda: SeveralAccountsError(2),
     OffsetRefusedError: lambda: OffsetRefusedError(100),
     InterruptedRunError: lambda: InterruptedRunError(signal.SIGTERM),
 }
@@ -75,6 +78,7 @@ TELLS_BY_ITSELF = {
     "EtlError",
     "SettingsError",
     "UsageError",
+    "SeveralAccountsError",
     "UnreachableError",
     "InterruptedRunError",
 }

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from contextlib import closing, contextmanager
+from contextlib import closing
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from etl.cli.app import Oaids, OutputFile, app, open_database, say
-from etl.errors import UsageError
+from etl import export as exports
+from etl.cli.app import Command, Oaids, OutputFile
+from etl.cli.database import open_database
+from etl.cli.output import open_output, say
+from etl.db.accounts import chosen_accounts
+from etl.db.engine import reading
+from etl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from etl.export import Point
+
+app = typer.Typer(add_completion=False)
 
 
 class ExportFormat(StrEnum):
@@ -30,9 +32,10 @@ class ExportFormat(StrEnum):
 
 
 @app.command(
+    cls=Command,
     epilog="Examples:\n\n    etl export --as-of 2026-11-01 > followers.csv\n\n"
     "    etl export --changes --format jsonl -o changes.jsonl\n\n"
-    "    etl export --format parquet -o followers.parquet    (needs: pip install 'follower-etl\\[parquet]')"
+    "    etl export --format parquet -o followers.parquet    (needs: pip install 'follower-etl\\[parquet]')",
 )
 def export(
     oaid: Oaids = None,
@@ -41,25 +44,29 @@ def export(
         typer.Option(
             "--as-of",
             metavar="DATE",
-            help="A date (the end of that day in ETL_TIMEZONE) or a date-time with its zone, such as "
+            help="Take this moment: a date (its end in ETL_TIMEZONE), or a date-time with its zone such as "
             "2026-11-01T09:00:00+07:00. Default: now.",
         ),
     ] = None,
     changes: Annotated[
-        bool, typer.Option("--changes", help="The change log until then, in place of who followed.")
+        bool,
+        typer.Option(
+            "--changes",
+            help="Write the log of changes until that moment instead.",
+        ),
     ] = False,
     output: Annotated[
-        ExportFormat, typer.Option("--format", help="parquet needs -o and the extra of that name.")
+        ExportFormat,
+        typer.Option(
+            "--format", help="Write this format; parquet needs -o and the extra of that name."
+        ),
     ] = ExportFormat.CSV,
     file: OutputFile = None,
 ) -> int:
-    """Write the User_Ids who followed at a moment, as the last snapshot until then found them; or the change log."""
-    from datetime import UTC, datetime
+    """Write the User_Ids who followed at a moment, or the log of changes, for other programs.
 
-    from etl import export as exports
-    from etl.db.accounts import chosen_accounts
-    from etl.db.engine import reading
-
+    Who followed at a moment is what the last snapshot before it found.
+    """
     if output is ExportFormat.PARQUET:
         if file is None:
             raise UsageError("--format parquet needs -o FILE")
@@ -78,7 +85,7 @@ def export(
         found = exports.points(connection, [account.oaid for account in accounts], moment)
         points = _told_apart(found, strict=bool(oaid))
         with (
-            _target(file, binary=output is ExportFormat.PARQUET) as target,
+            open_output(file, binary=output is ExportFormat.PARQUET) as target,
             closing(exports.SINKS[output](target, columns)) as sink,
         ):
             for point in points:
@@ -91,7 +98,7 @@ def export(
                 say(
                     f"etl: OA {point.oaid}: {count} {'changes' if changes else 'followers'} as of {point}"
                 )
-    return 0
+    return ExitCode.OK
 
 
 def _told_apart(found: dict[str, Point | UsageError], *, strict: bool) -> list[Point]:
@@ -102,31 +109,3 @@ def _told_apart(found: dict[str, Point | UsageError], *, strict: bool) -> list[P
     for error in unknown:
         say(f"etl: left out: {error}")
     return [point for point in found.values() if not isinstance(point, UsageError)]
-
-
-@contextmanager
-def _target(file: Path | None, *, binary: bool) -> Iterator[IO[Any]]:
-    """Stdout, or a file that is there only once it is whole.
-
-    Raises:
-        UsageError: the file cannot be written.
-    """
-    from etl.files import atomic_file
-
-    if file is None:
-        try:
-            yield sys.stdout
-            sys.stdout.flush()
-        except BrokenPipeError:
-            # The reader has seen enough (`etl export | head`): nothing is wrong, and nothing more
-            # can be flushed.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(128 + signal.SIGPIPE) from None
-        return
-    try:
-        with atomic_file(file, "wb" if binary else "w") as target:
-            yield target
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise UsageError(f"-o {file}: {error.strerror or error}") from error

@@ -1,0 +1,140 @@
+"""What commands print: rows as a table, CSV or JSON lines on stdout, messages and errors on stderr."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import sys
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from enum import StrEnum
+from typing import IO, TYPE_CHECKING, Any
+
+import typer
+
+from etl.errors import ExitCode, UsageError
+from etl.files import atomic_file
+from etl.model import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from etl.errors import EtlError
+
+
+class TableFormat(StrEnum):
+    """What a listing can be shown as."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def say(message: str) -> None:
+    """Print a message for the operator on stderr, so that stdout stays data."""
+    typer.echo(message, err=True)
+
+
+def show_error(error: EtlError) -> None:
+    """Print what went wrong and what to do about it on stderr."""
+    say(f"etl: {error}")
+    if error.hint:
+        say(f"     {error.hint}")
+
+
+def write_line(values: Mapping[str, Any]) -> None:
+    """Print one JSON object on a line of stdout."""
+    sys.stdout.write(json.dumps(values, default=plain, ensure_ascii=False) + "\n")
+
+
+def show_rows(
+    columns: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    output: TableFormat,
+    *,
+    people: Sequence[str] = (),
+) -> None:
+    """Print rows of named values in the form that was asked for. `people`: the columns that a terminal has room for."""
+    if output is TableFormat.JSON:
+        for row in rows:
+            write_line({column: row[column] for column in columns})
+    elif output is TableFormat.CSV:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([plain(row[column]) for column in columns] for row in rows)
+    else:
+        if people and sys.stdout.isatty():
+            columns = [column for column in people if any(row[column] is not None for row in rows)]
+        show_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table: drawn on a terminal, tab-separated and with every column in a pipe."""
+    texts = [[_cell(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in (columns, *texts):
+            sys.stdout.write("\t".join(row) + "\n")
+        return
+    from etl.cli import terminal  # noqa: PLC0415 - rich is not imported where nobody watches
+
+    numeric = [any(isinstance(row[at], int | float) for row in rows) for at in range(len(columns))]
+    terminal.draw_table(columns, texts, numeric)
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401 - any column
+    if value is None:
+        return "–"
+    people = sys.stdout.isatty()
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%MZ" if people else "%Y-%m-%d %H:%M:%SZ")
+    return f"{value:,}" if isinstance(value, int) and people else str(value)
+
+
+@contextmanager
+def open_output(file: Path | None, *, binary: bool = False) -> Iterator[IO[Any]]:
+    """Open what `-o` names, a file that appears only when it is complete, or stdout without it.
+
+    Raises:
+        UsageError: the file cannot be written.
+        Exit: whoever read our stdout has gone.
+    """
+    if file is None:
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has seen enough (`etl export | head`): nothing is wrong, and nothing more
+            # can be flushed.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(ExitCode.SIGNALLED + signal.SIGPIPE) from None
+        return
+    try:
+        with atomic_file(file, "wb" if binary else "w") as target:
+            yield target
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"-o {file}: {error.strerror or error}") from error
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only where somebody agrees.
+
+    Raises:
+        UsageError: nobody can be asked, and `yes` was not given.
+        Exit: the answer is no; as after Ctrl-C, 130.
+    """
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "--yes is needed where nobody can be asked (this is no terminal); --dry-run shows what would be done"
+        )
+    with suppress(typer.Abort):  # no answer at all is a no
+        if typer.confirm(question, err=True):
+            return
+    say("etl: nothing was changed")
+    raise typer.Exit(ExitCode.SIGNALLED + signal.SIGINT)

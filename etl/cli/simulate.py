@@ -1,0 +1,112 @@
+"""`etl simulate`: a simulated eSMS on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from etl.cli.app import Command
+from etl.cli.output import say
+from etl.errors import ExitCode, InterruptedRunError, UsageError
+from etl.simulator import Simulator
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    cls=Command,
+    epilog="Example: etl simulate --port 8460 --followers 5000 --leaves 0.2 --arrivals 0.3",
+)
+def simulate(
+    port: Annotated[
+        int,
+        typer.Option("--port", min=0, max=65535, help="Listen on this port; 0 takes any free one."),
+    ] = 8460,
+    followers: Annotated[
+        int, typer.Option("--followers", min=0, help="Begin with this many followers.")
+    ] = 1000,
+    oaid: Annotated[
+        str, typer.Option("--oaid", metavar="OAID", help="Serve an OA of this OAID.")
+    ] = "4097311281936189049",
+    order: Annotated[
+        str, typer.Option("--order", help="Order the list by oldest, newest or activity.")
+    ] = "oldest",
+    seed: Annotated[
+        int, typer.Option("--seed", help="Repeat the same random events with the same number.")
+    ] = 1,
+    max_page: Annotated[
+        int, typer.Option("--max-page", min=1, help="Give at most this many users in an answer.")
+    ] = 50,
+    max_offset: Annotated[
+        int | None,
+        typer.Option("--max-offset", min=0, help="Answer a larger Offset with code 162."),
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(
+            "--rate",
+            min=0,
+            help="Answer with code 160 above this many requests a second; 0 sets no limit.",
+        ),
+    ] = 0,
+    latency: Annotated[
+        float, typer.Option("--latency", min=0, help="Wait this many seconds before each answer.")
+    ] = 0,
+    leaves: Annotated[
+        float,
+        typer.Option(
+            "--leaves", min=0, help="Let this many users leave before each page, on average."
+        ),
+    ] = 0,
+    arrivals: Annotated[
+        float,
+        typer.Option(
+            "--arrivals", min=0, help="Let this many users arrive before each page, on average."
+        ),
+    ] = 0,
+    returns: Annotated[
+        float,
+        typer.Option(
+            "--returns", min=0, help="Let this many users return before each page, on average."
+        ),
+    ] = 0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            metavar="NAME=P",
+            help="Add a fault with its probability, such as http_503=0.01.",
+        ),
+    ] = None,
+) -> int:
+    """Serve a simulated eSMS on this machine, to try everything without keys, until Ctrl-C.
+
+    Its followers are made up, and come and go while they are read.
+    """
+    try:
+        simulator = Simulator(
+            followers, oaid=oaid, order=order, seed=seed, port=port, max_page=max_page, max_offset=max_offset, rate=rate,
+            latency=latency,
+        )  # fmt: skip
+        simulator.churn(leaves=leaves, arrivals=arrivals, returns=returns, seed=seed)
+        for each in fault or []:
+            name, _, probability = each.partition("=")
+            simulator.fault_rate(name, float(probability or 1), seed=seed)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    simulator.remember = False
+    try:
+        with simulator:
+            say(
+                "A simulated eSMS (its followers are made up) listens. Point etl to it from another terminal:\n"
+            )
+            for name, value in simulator.environment.items():
+                typer.echo(f"export {name}={value}")
+            say("\nCtrl-C ends it.")
+            simulator.stopped.wait()
+    except OSError as error:
+        raise UsageError(f"--port {port}: {error.strerror}") from None
+    except InterruptedRunError:
+        return ExitCode.OK
+    return ExitCode.OK

@@ -1,0 +1,121 @@
+"""`etl sync`: read the followers of every OA and bring the database up to date."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from etl.cli.app import AsJson, Command, Oaids
+from etl.cli.output import show_error, write_line
+from etl.cli.progress import progress
+from etl.errors import EtlError, SeveralAccountsError, UsageError, gravest
+from etl.observe.logs import configure_logging, failure_event, logger
+from etl.settings import check_oaid, sync_settings
+
+if TYPE_CHECKING:
+    from etl.settings import Settings
+    from etl.sync.account import Outcome
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    cls=Command,
+    epilog="Examples:\n\n    etl sync                          (what a cron line runs)\n\n"
+    "    etl sync --oaid 4097311281936189049 --dry-run --json\n\n"
+    "    etl sync --allow-mass-unfollow --oaid 4097311281936189049",
+)
+def sync(
+    oaid: Oaids = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Read the API and the database, write nothing, and exit as the real run would.",
+        ),
+    ] = False,
+    allow_mass_unfollow: Annotated[
+        bool,
+        typer.Option(
+            "--allow-mass-unfollow",
+            help="Accept a mass unfollow like the one for which the last run was held, at most a tenth larger. "
+            "Needs --oaid where there are several OAs.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Read the followers of every OA from eSMS and bring the database up to date."""
+    for each in oaid or ():
+        try:
+            check_oaid(each)
+        except ValueError as error:
+            raise UsageError(f"--oaid: {error}") from None
+    return run_sync(
+        sync_settings(need_oaids=not oaid),
+        oaid or [],
+        dry_run=dry_run,
+        allow_mass_unfollow=allow_mass_unfollow,
+        as_json=as_json,
+    )
+
+
+def run_sync(
+    settings: Settings,
+    chosen: list[str],
+    *,
+    dry_run: bool,
+    allow_mass_unfollow: bool,
+    as_json: bool,
+) -> int:
+    """Sync the chosen OAs, or all that are set up; show what becomes of each, and give the gravest exit code.
+
+    Raises:
+        EtlError: what ended the run before, between or after its OAs, where people read the log;
+            in JSON it is one more line.
+        OSError: stdout could not be written; every OA was synced all the same.
+    """
+    from etl import runs  # noqa: PLC0415 - most of the start-up: what is wrong with the settings is said without it
+
+    people = configure_logging(settings.etl_log_format, settings.etl_log_level)
+    log = logger()
+    unwritten: list[OSError] = []
+
+    def show(outcome: Outcome) -> None:
+        try:
+            if people and outcome.error is not None:
+                show_error(outcome.error)
+            if as_json and not unwritten:
+                write_line({**outcome.snapshot.row(), "duration_s": outcome.duration_s})
+                sys.stdout.flush()
+        except OSError as error:  # a full disk under stdout, or nobody reads it
+            unwritten.append(error)
+
+    order = runs.Order(tuple(chosen), dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow)
+    try:
+        with progress() as draw:
+
+            def on_page(oaid: str, look: int, end: int, total: int) -> None:
+                log.debug("page", oaid=oaid, look=look, end=end, total=total)
+                draw(f"OA {oaid}, look {look}", end, total)
+
+            outcomes = runs.sync_all(settings, order, log=log, on_page=on_page, on_outcome=show)
+    except EtlError as raised:
+        error = _by_option(raised)
+        if people:
+            raise error from raised
+        failure_event(log, error)
+        return error.exit_code
+    if unwritten:
+        raise unwritten[0]
+    return gravest([outcome.exit_code for outcome in outcomes])
+
+
+def _by_option(error: EtlError) -> EtlError:
+    """The error in the words of the command line."""
+    if isinstance(error, SeveralAccountsError):
+        return UsageError(
+            "--allow-mass-unfollow needs --oaid where there are several OAs: name those you mean"
+        )
+    return error

@@ -1,0 +1,55 @@
+"""`etl undo`: take a snapshot back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from etl.cli.app import AsJson, Command, DryRun, Yes
+from etl.cli.database import open_database
+from etl.cli.output import confirm, say, write_line
+from etl.errors import ExitCode
+from etl.maintenance import undo as undoing
+from etl.model import NOTHING
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    cls=Command,
+    epilog="Examples:\n\n    etl history --limit 3    (shows the ids)\n\n    etl undo 412 --dry-run\n\n    etl undo 412 --yes",
+)
+def undo(
+    snapshot_id: Annotated[
+        int,
+        typer.Argument(
+            metavar="SNAPSHOT_ID",
+            max=2**63 - 1,
+            help="The id of the newest complete or partial snapshot of its OA; `etl history` lists the ids.",
+        ),
+    ],
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> int:
+    """Take a snapshot back out of the followers and the log of changes.
+
+    For the day when something wrong was accepted. The snapshot stays on record as `undone`. The next `etl sync` reads the list anew.
+    """
+    _, engine = open_database()
+    snapshot = undoing.undoable(engine, snapshot_id)
+    counts = snapshot.counts or NOTHING
+    say(
+        f"etl: snapshot {snapshot_id} of OA {snapshot.oaid}, {snapshot.status}, taken {snapshot.taken_at:%Y-%m-%d %H:%M:%SZ}: "
+        f"{counts.baseline} baseline, {counts.followed} followed, {counts.refollowed} refollowed, "
+        f"{counts.unfollowed} unfollowed"
+    )
+    if not dry_run:
+        confirm("Take all of this back?", yes=yes)
+        snapshot = undoing.undo(engine, snapshot_id, now=datetime.now(UTC))
+        say(f"etl: undone; `etl sync --oaid {snapshot.oaid}` reads the list anew")
+    if as_json:
+        write_line({**snapshot.row(), "dry_run": dry_run})
+    return ExitCode.OK

@@ -1,0 +1,184 @@
+"""One run of several OAs: which, in what order, until when, and who is notified.
+
+Needs no command line: `sync_all` syncs all OAs and gives what became of each.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from etl.db.accounts import name_accounts
+from etl.db.engine import connect_engine
+from etl.db.schema import EMPTY, create_or_require_current, current_revision, require_current
+from etl.errors import (
+    InterruptedRunError,
+    NoDatabaseError,
+    SettingsError,
+    SeveralAccountsError,
+)
+from etl.esms.client import EsmsClient
+from etl.observe.announce import announced
+from etl.observe.logs import closing_event, retry_event
+from etl.settings import ALL
+from etl.sync.account import Run, preview_account, sync_account
+from etl.sync.decide import Limits
+from etl.sync.sweep import SweepLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
+
+    from etl.esms.pace import Retry
+    from etl.observe.logs import Log
+    from etl.settings import Settings
+    from etl.sync.account import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a run is to do.
+
+    Attributes:
+        oaids: only these OAs; empty for all that are set up.
+        dry_run: read everything, write nothing.
+        allow_mass_unfollow: accept the mass unfollow for which the last run was held.
+    """
+
+    oaids: tuple[str, ...] = ()
+    dry_run: bool = False
+    allow_mass_unfollow: bool = False
+
+
+def sync_all(
+    settings: Settings,
+    order: Order,
+    *,
+    log: Log,
+    on_page: Callable[[str, int, int, int], None] = lambda oaid, look, end, total: None,  # noqa: ARG005 - a callback that ignores all
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,  # noqa: ARG005 - as above
+) -> list[Outcome]:
+    """Sync the OAs; one that fails does not keep the others from being synced, a signal does.
+
+    Args:
+        settings: everything that a run needs.
+        order: what to do.
+        log: gets every retry and the closing line of each OA.
+        on_page: called with (oaid, look, users read, Total) after every page, by several threads.
+            It raises nothing.
+        on_outcome: called with what became of each OA, as soon as it is known. It raises nothing.
+
+    Raises:
+        EtlError: what ended the run before, between or after its OAs.
+    """
+    outcomes: list[Outcome] = []
+    # Nobody is notified of a dry run: a ping for it would hide that the real one is missing.
+    around = (
+        nullcontext()
+        if order.dry_run
+        else announced(settings, log, outcomes, chosen=bool(order.oaids))
+    )
+    with around:
+        for outcome in _outcomes(settings, order, log, on_page):
+            outcomes.append(outcome)
+            closing_event(
+                log,
+                outcome.snapshot,
+                duration_s=outcome.duration_s,
+                exit_code=outcome.exit_code,
+                error=outcome.error,
+            )
+            on_outcome(outcome)
+    return outcomes
+
+
+def _outcomes(
+    settings: Settings, order: Order, log: Log, on_page: Callable[[str, int, int, int], None]
+) -> Iterator[Outcome]:
+    """What becomes of each OA, as it becomes."""
+    if not order.oaids and not settings.esms_oaids:
+        raise SettingsError(
+            ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
+        )
+    engine = _database(settings, dry_run=order.dry_run)
+    deadline = time.monotonic() + settings.max_runtime_seconds
+    with EsmsClient(settings, deadline=deadline, on_retry=partial(_log_retry, log)) as esms:
+        oaids = _chosen(settings, order, esms, engine)
+        if order.allow_mass_unfollow and not order.oaids and len(oaids) > 1:
+            raise SeveralAccountsError(len(oaids))
+        run = Run(
+            esms,
+            engine,
+            _limits(settings, order),
+            settings.timezone,
+            on_page=on_page,
+        )
+        yield from _each(run, oaids, esms, dry_run=order.dry_run)
+
+
+def _each(run: Run, oaids: list[str], esms: EsmsClient, *, dry_run: bool) -> Iterator[Outcome]:
+    """One OA after the other."""
+    for oaid in oaids:
+        outcome = (preview_account if dry_run else sync_account)(run, oaid)
+        yield outcome
+        if isinstance(outcome.error, InterruptedRunError):
+            esms.stop()
+            return
+
+
+def _log_retry(log: Log, retry: Retry) -> None:
+    retry_event(
+        log,
+        oaid=retry.oaid,
+        offset=retry.offset,
+        attempt=retry.attempt,
+        wait_s=retry.wait,
+        reason=retry.reason,
+    )
+
+
+def _database(settings: Settings, *, dry_run: bool) -> Engine | None:
+    """The database, created where it is empty; None for a dry run where there is none yet."""
+    if not dry_run:
+        engine = connect_engine(settings.database_url)
+        create_or_require_current(engine)
+        return engine
+    try:
+        engine = connect_engine(settings.database_url, create=False)
+    except NoDatabaseError:
+        return None
+    if current_revision(engine) == EMPTY:
+        return None
+    require_current(engine)
+    return engine
+
+
+def _chosen(settings: Settings, order: Order, esms: EsmsClient, engine: Engine | None) -> list[str]:
+    """The OAs of this run, each once. Where `all` is set, eSMS names them, and the database keeps the names."""
+    if order.oaids:
+        return list(dict.fromkeys(order.oaids))
+    if settings.esms_oaids != (ALL,):
+        return list(settings.esms_oaids)
+    accounts = esms.accounts()
+    if not accounts:
+        raise SettingsError(
+            ["ESMS_OAIDS is `all`, but eSMS names no OA for this account (see `etl accounts`)"]
+        )
+    if engine is not None and not order.dry_run:
+        name_accounts(engine, accounts)
+    return list(dict.fromkeys(account.oaid for account in accounts))
+
+
+def _limits(settings: Settings, order: Order) -> Limits:
+    return Limits(
+        SweepLimits(
+            settings.esms_concurrency, settings.etl_max_looks, settings.etl_total_tolerance
+        ),
+        settings.etl_max_unfollow_share,
+        settings.etl_unfollow_floor,
+        allow_mass_unfollow=order.allow_mass_unfollow,
+    )
