@@ -8,37 +8,24 @@ level only.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import traceback
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from etl.model import Status, plain
 
-# structlog.dev would import rich's tracebacks, which we never print: 70 ms, a tenth of a small
-# sync. A None makes it do without.
-_rich = sys.modules.get("rich")
-sys.modules["rich"] = None  # type: ignore[assignment]  # what `import` takes for "not installed"
-import structlog  # noqa: E402 - see above
-
-del sys.modules["rich"]
-if _rich is not None:
-    sys.modules["rich"] = _rich
-
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, Mapping
 
     from etl.errors import EtlError
     from etl.model import Snapshot
 
-LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
+LEVELS = ("debug", "info", "warning", "error")
+"""From the least to the gravest."""
 
 _LEVEL_OF = {Status.COMPLETE: "info", Status.PARTIAL: "warning", Status.BUSY: "warning"}
 """By what became of the OA; whatever is not named is an error."""
@@ -72,7 +59,7 @@ class Log(Protocol):
 
 
 def configure_logging(form: str, level: str) -> bool:
-    """Set the program's one logger up; tells whether people read it.
+    """Set the program's one logger up, and say whether people read it.
 
     Args:
         form: auto (people on a terminal, JSON otherwise), console or json.
@@ -81,24 +68,16 @@ def configure_logging(form: str, level: str) -> bool:
     given: TextIO | None = sys.stderr
     if given is None:  # closed by whoever started us (2>&-)
         _silence()
-    people = form == "console" or (form == "auto" and sys.stderr.isatty())
-    last = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if people else _json
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=not people),
-            last,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=_Stderr,
-        cache_logger_on_first_use=False,
-    )
+    colours = sys.stderr.isatty()
+    people = form == "console" or (form == "auto" and colours)
+    _LOGGER.levels = LEVELS[LEVELS.index(level) :]
+    _LOGGER.render = partial(_for_people, colours=colours) if people else _json
     return people
 
 
 def logger() -> Log:
     """The program's logger."""
-    return cast("Log", structlog.get_logger())
+    return _LOGGER
 
 
 def closing_event(
@@ -150,24 +129,63 @@ def _advice(error: EtlError) -> dict[str, str]:
     return advice
 
 
-def _json(_: object, __: str, event: MutableMapping[str, Any]) -> str:
-    return json.dumps(event, default=str, ensure_ascii=False)
+def _json(level: str, event: str, fields: Mapping[str, object]) -> str:
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    line = {"timestamp": now, "level": level, "event": event, **fields}
+    return json.dumps(line, default=str, ensure_ascii=False)
 
 
-class _Stderr:
-    """Where lines go. A full disk or a reader that has gone silences the log; it never ends a sync."""
+_COLOURS = {"debug": "32", "info": "32", "warning": "33", "error": "31"}
 
-    def __init__(self, *_: object) -> None:
-        pass
 
-    def msg(self, line: str) -> None:
+def _for_people(level: str, event: str, fields: Mapping[str, object], *, colours: bool) -> str:
+    def colour(text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if colours else text
+
+    now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    values = " ".join(
+        f"{colour(name, '36')}={colour(_readable(value), '35')}" for name, value in fields.items()
+    )
+    mark = colour(f"{level:7}", _COLOURS[level])
+    return f"{now} {mark} {colour(f'{event:11}', '1')} {values}".rstrip()
+
+
+def _readable(value: object) -> str:
+    """As it is, or in quotes where it would not be seen where it begins and ends."""
+    text = str(value)
+    return text if text.isprintable() and text and not set(text) & set(" ='\"") else repr(text)
+
+
+class _Logger:
+    """Writes lines to stderr. A full disk or a reader that has gone silences it; it never ends a sync."""
+
+    def __init__(self) -> None:
+        self.levels: tuple[str, ...] = LEVELS
+        self.render: Callable[[str, str, Mapping[str, object]], str] = _json
+
+    def debug(self, event: str, **fields: object) -> None:
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        if level not in self.levels:
+            return
         try:
-            sys.stderr.write(line + "\n")
+            sys.stderr.write(self.render(level, event, fields) + "\n")
             sys.stderr.flush()
         except (OSError, ValueError):
             _silence()
 
-    debug = info = warning = error = msg
+
+_LOGGER = _Logger()
 
 
 def _silence() -> None:
