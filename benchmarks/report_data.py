@@ -14,14 +14,14 @@ from __future__ import annotations
 import argparse
 import time
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from etl.db.engine import connect_engine, writing
 from etl.db.schema import create_or_require_current
 from etl.db.tables import follower_changes, official_accounts, snapshots
-from etl.model import Change, Snapshot, Status
+from etl.model import NOTHING, Change, Snapshot, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +85,6 @@ def history(oaid: str, days: int, until: date) -> Iterator[Snapshot]:
 
 def _snapshot(number: int, oaid: str, day: date, status: Status, reason: str | None) -> Snapshot:
     taken = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=5)
-    counts: dict[str, Any] = (
-        {}
-        if status == Status.FAILED
-        else {"baseline": 0, "followed": 0, "refollowed": 0, "unfollowed": 0, "looks": 1}
-    )
     return Snapshot(
         number,
         oaid,
@@ -97,10 +92,11 @@ def _snapshot(number: int, oaid: str, day: date, status: Status, reason: str | N
         taken,
         day,
         finished_at=taken + timedelta(minutes=10),
+        counts=None if status == Status.FAILED else NOTHING,
+        looks=None if status == Status.FAILED else 1,
         requests=1,
         retries=0,
         reason=reason,
-        **counts,
     )
 
 
@@ -161,10 +157,7 @@ def make(
         )
         connection.execute(
             insert(snapshots),
-            [
-                {name: getattr(each, name) for name in each.__slots__}
-                for each in history(oaid, days, until)
-            ],
+            [each.columns() for each in history(oaid, days, until)],
         )
         connection.execute(
             text(_CHANGES), {"oaid": oaid, "days": days, "users": users, "most": most}

@@ -133,7 +133,7 @@ def make_room(path: Path) -> None:
     except sqlite3.Error:
         oaids = []
     if oaids != [(OAID,)]:
-        raise UsageError(f"--file: {path} is there and is not a demo's; give another name")
+        raise UsageError(f"{path} is there and is not a demo's; give another name")
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         path.with_name(name).unlink(missing_ok=True)
 

@@ -305,7 +305,7 @@ def registered(oaid: str, listed: Sequence[Account]) -> Step:
     name = f"OA {oaid}: registered"
     if any(account.oaid == oaid for account in listed):
         return Step(name, State.OK, "at eSMS, in this account")
-    advice = "Check ESMS_OAIDS (or --oaid); a new OA must be registered at eSMS first."
+    advice = "Check the OAID; a new OA must be registered at eSMS first."
     return Step(
         name,
         State.FAIL,

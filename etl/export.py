@@ -42,7 +42,7 @@ Row = tuple[Any, ...]
 
 
 def moment_of(text: str, *, zone: ZoneInfo, now: datetime) -> datetime:
-    """The moment that `--as-of` means, in UTC: the end of a date in `zone`, or a date-time that names its own zone.
+    """The moment that a text means, in UTC: the end of a date in `zone`, or a date-time that names its own zone.
 
     Raises:
         UsageError: it is neither, or lies in the future.
@@ -55,9 +55,9 @@ def moment_of(text: str, *, zone: ZoneInfo, now: datetime) -> datetime:
         )
     except (ValueError, OverflowError):
         example = "a date such as 2026-11-01, nor a date-time with its zone such as 2026-11-01T09:00:00+07:00"
-        raise UsageError(f"--as-of {text!r} is neither {example}") from None
+        raise UsageError(f"{text!r} is neither {example}") from None
     if moment > _end_of_day(now.astimezone(zone).date(), zone):
-        raise UsageError(f"--as-of {text}: that is in the future; leave it out for who follows now")
+        raise UsageError(f"{text} is in the future; leave the moment out for who follows now")
     return moment
 
 
@@ -121,7 +121,7 @@ def _unknown(connection: Connection, oaid: str) -> UsageError:
             f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`"
         )
     return UsageError(
-        f"--as-of lies before the first snapshot of OA {oaid}, taken at {first.isoformat(timespec='seconds')}"
+        f"that moment lies before the first snapshot of OA {oaid}, taken at {first.isoformat(timespec='seconds')}"
     )
 
 
@@ -264,7 +264,7 @@ def require_pyarrow() -> None:
         SettingsError: pyarrow is not installed.
     """
     if find_spec("pyarrow") is None:
-        raise SettingsError(["--format parquet needs pyarrow: pip install 'follower-etl[parquet]'"])
+        raise SettingsError(["a Parquet file needs pyarrow: pip install 'follower-etl[parquet]'"])
 
 
 SINKS: dict[str, type[CsvSink | JsonlSink | ParquetSink]] = {
@@ -272,7 +272,7 @@ SINKS: dict[str, type[CsvSink | JsonlSink | ParquetSink]] = {
     "jsonl": JsonlSink,
     "parquet": ParquetSink,
 }
-"""By `--format`."""
+"""By the name of the format."""
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401 - any column

@@ -11,9 +11,8 @@ import typer
 
 from etl import export as exports
 from etl.cli.app import Command, Oaids, OutputFile
-from etl.cli.database import open_database
+from etl.cli.database import accounts_in, open_database
 from etl.cli.output import open_output, say
-from etl.db.accounts import chosen_accounts
 from etl.db.engine import reading
 from etl.errors import ExitCode, UsageError
 
@@ -77,7 +76,7 @@ def export(
         if as_of is not None
         else None
     )
-    accounts = chosen_accounts(engine, oaid or [])
+    accounts = accounts_in(engine, oaid)
     if not accounts:
         raise UsageError("no OA is in the database yet: run `etl sync` first")
     columns = exports.CHANGE_COLUMNS if changes else exports.FOLLOWER_COLUMNS

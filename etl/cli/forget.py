@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli.app import AsJson, Command, DryRun, Oaids, Yes
-from etl.cli.database import open_database
+from etl.cli.database import accounts_in, open_database
 from etl.cli.output import confirm, say, show_error, write_line
-from etl.db.accounts import chosen_accounts
 from etl.errors import EtlError, ExitCode, UsageError, gravest
 from etl.maintenance import forget as forgetting
 
@@ -46,7 +45,7 @@ def forget(
     """
     _, engine = open_database()
     found = forgetting.traces(
-        engine, user_id, [account.oaid for account in chosen_accounts(engine, oaid or [])]
+        engine, user_id, [account.oaid for account in accounts_in(engine, oaid)]
     )
     if not found:
         raise UsageError(

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from etl.cli.app import AsJson, Command, Oaids
-from etl.cli.database import open_database
+from etl.cli.database import accounts_in, open_database
 from etl.cli.output import TableFormat, show_rows
-from etl.db.accounts import chosen_accounts
 from etl.db.engine import reading
 from etl.db.snapshots import latest
 from etl.errors import ExitCode
@@ -53,7 +52,7 @@ def history(
     """List the snapshots: what every run did with each OA, newest last."""
     _, engine = open_database()
     rows: list[dict[str, Any]] = []
-    accounts = chosen_accounts(engine, oaid or [])
+    accounts = accounts_in(engine, oaid)
     for account in accounts:
         with reading(engine) as connection:
             snapshots = reversed(latest(connection, account.oaid, limit=limit))

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli.app import Command, Oaids, OutputFile
-from etl.cli.database import open_database
+from etl.cli.database import accounts_in, open_database
 from etl.cli.output import open_output, say
-from etl.db.accounts import chosen_accounts
 from etl.errors import ExitCode, UsageError
 from etl.reports import text
 from etl.reports.churn import Question, churn_report
@@ -80,7 +79,7 @@ def report(
         require_charts()
         Thread(target=_warm_up, daemon=True).start()
     settings, engine = open_database()
-    accounts = chosen_accounts(engine, oaid or [])
+    accounts = accounts_in(engine, oaid)
     told = churn_report(
         engine, accounts, question, now=datetime.now(UTC), zone=settings.timezone, strict=bool(oaid)
     )

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from etl.cli.app import AsJson, Command, Oaids
-from etl.cli.database import open_database
+from etl.cli.database import accounts_in, open_database
 from etl.cli.output import TableFormat, say, show_rows, write_line
-from etl.db.accounts import chosen_accounts
 from etl.errors import ExitCode, UsageError
 from etl.status import account_status
 
@@ -48,7 +47,7 @@ def status(
     """Show for each OA when its list was last read whole, who follows, and what happened since."""
     limit = _age(max_age) if max_age is not None else None
     _, engine = open_database()
-    accounts = chosen_accounts(engine, oaid or [])
+    accounts = accounts_in(engine, oaid)
     if not accounts:
         say("etl: no OA was synced yet: run `etl sync`")
         return ExitCode.TRY_LATER if limit is not None else ExitCode.OK

@@ -41,7 +41,7 @@ def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:
     for oaid in chosen:
         if oaid not in known:
             there = ", ".join(known) or "none yet: run `etl sync` first"
-            raise UsageError(f"--oaid: OA {oaid!r} is not in the database (there: {there})")
+            raise UsageError(f"OA {oaid!r} is not in the database (there: {there})")
     return [known[oaid] for oaid in dict.fromkeys(chosen)]
 
 

@@ -104,7 +104,7 @@ def _require_empty(connection: Connection) -> None:
     ]
     if full:
         raise UsageError(
-            f"--to: the database is not empty (rows in {', '.join(full)}); copy into a new one"
+            f"the target database is not empty (rows in {', '.join(full)}); copy into a new one"
         )
 
 

@@ -35,7 +35,7 @@ class Question:
 
     def __post_init__(self) -> None:
         if self.since is not None and self.until is not None and self.since > self.until:
-            raise UsageError(f"--since {self.since} lies after --until {self.until}")
+            raise UsageError(f"the first day {self.since} lies after the last day {self.until}")
 
 
 def churn_report(

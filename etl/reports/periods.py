@@ -81,12 +81,12 @@ def chosen_span(
     newest = max(run.taken_on for run in runs if run.status != Status.RUNNING)
     if until is not None and until < first:
         raise UsageError(
-            f"--until {until} lies before the first snapshot of OA {oaid}, taken on {first}"
+            f"the last day {until} lies before the first snapshot of OA {oaid}, taken on {first}"
         )
     last = newest if until is None else min(until, max(newest, today))
     if since is not None and since > last:
         raise UsageError(
-            f"--since {since} lies after the last snapshot of OA {oaid}, taken on {newest}"
+            f"the first day {since} lies after the last snapshot of OA {oaid}, taken on {newest}"
         )
     return Span(max(since or first, first), last)
 

@@ -223,7 +223,7 @@ def hold(diff: Diff, *, seen: int, limits: GuardLimits) -> str | None:
 
 
 def let_through(held_unfollowed: int) -> int:
-    """How many --allow-mass-unfollow lets through.
+    """How many accepting a mass unfollow lets through.
 
     At most a tenth more than the last held snapshot would have marked.
     """

@@ -144,7 +144,7 @@ def test_a_target_that_holds_anything_is_refused_and_left_as_it_is(
     upgrade(target)
     Days(sim, target).sync()
     state = dump(target)
-    with pytest.raises(UsageError, match="--to: the database is not empty"):
+    with pytest.raises(UsageError, match="the target database is not empty"):
         copy_database(db, target, now=Days(sim, db).now)
     assert dump(target) == state
 

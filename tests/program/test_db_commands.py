@@ -131,7 +131,7 @@ def test_a_sqlite_file_moves_to_postgresql_and_the_next_command_goes_on_there(
         assert etl("verify", DATABASE_URL=url).returncode == 0
     again = etl("db", "copy", "--to", postgresql_url, DATABASE_URL=sqlite_url)
     assert (again.returncode, again.stdout) == (2, "")
-    assert "--to: the database is not empty" in again.stderr
+    assert "the target database is not empty" in again.stderr
     synced = etl("sync", "--json", DATABASE_URL=postgresql_url, **sim.environment)
     assert json.loads(synced.stdout)["snapshot_id"] == 2
 

@@ -158,7 +158,7 @@ def test_an_oa_that_was_not_read_by_then_is_left_out_and_said_so(
     done = etl("export", "--as-of", day)
     assert done.users == followers(end_of(day))
     assert (
-        f"etl: left out: --as-of lies before the first snapshot of OA {B}, taken at 2026-10-04T20:00:00+00:00"
+        f"etl: left out: that moment lies before the first snapshot of OA {B}, taken at 2026-10-04T20:00:00+00:00"
         in done.err
     )
 
@@ -291,17 +291,17 @@ def test_an_oa_that_nobody_follows_is_a_header_alone(
         (["--as-of", ""], "is neither a date"),
         (["--as-of", "20261001"], "is neither a date"),
         (["--as-of", "2026-10-05T14:00:00"], "nor a date-time with its zone"),
-        (["--as-of", "2026-10-11"], "that is in the future"),
-        (["--as-of", "2026-10-11T00:00:00+07:00"], "that is in the future"),
+        (["--as-of", "2026-10-11"], "is in the future"),
+        (["--as-of", "2026-10-11T00:00:00+07:00"], "is in the future"),
         (["--as-of", "9999-12-31"], "is neither a date"),
         (["--as-of", "0001-01-01T00:00:00+07:00"], "is neither a date"),
         (
             ["--as-of", "2026-09-30"],
-            f"--as-of lies before the first snapshot of OA {A}, taken at 2026-09-30T19:00:00+00:00",
+            f"that moment lies before the first snapshot of OA {A}, taken at 2026-09-30T19:00:00+00:00",
         ),
         (
             ["--as-of", "2026-10-02", "--oaid", A, "--oaid", B],
-            f"--as-of lies before the first snapshot of OA {B}",
+            f"that moment lies before the first snapshot of OA {B}",
         ),
         (["--oaid", "123"], f"OA '123' is not in the database (there: {A}, {B})"),
         (["--format", "parquet"], "--format parquet needs -o FILE"),

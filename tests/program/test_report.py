@@ -322,10 +322,10 @@ def test_a_page_is_one_small_file_of_its_own() -> None:
         (["--oaid", "99"], "--oaid: OA '99' is not in the database"),
         (
             ["--since", "2026-10-05", "--until", "2026-10-04"],
-            "--since 2026-10-05 lies after --until 2026-10-04",
+            "the first day 2026-10-05 lies after the last day 2026-10-04",
         ),
-        (["--until", "2026-09-29"], "--until 2026-09-29 lies before the first snapshot of OA"),
-        (["--since", "2026-10-11"], "--since 2026-10-11 lies after the last snapshot of OA"),
+        (["--until", "2026-09-29"], "the last day 2026-09-29 lies before the first snapshot of OA"),
+        (["--since", "2026-10-11"], "the first day 2026-10-11 lies after the last snapshot of OA"),
         (["--since", "11/10/2026"], "--since '11/10/2026' is no date such as 2026-11-01"),
         (["--by", "year"], "--by"),
         (["--lang", "fr"], "--lang"),

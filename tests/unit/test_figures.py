@@ -248,8 +248,8 @@ def test_dates_beyond_what_was_read_are_taken_back_to_it_but_never_past_today() 
 @pytest.mark.parametrize(
     ("since", "until", "words"),
     [
-        (None, "10-02", "--until 2026-10-02 lies before the first snapshot"),
-        ("10-10", None, "--since 2026-10-10 lies after"),
+        (None, "10-02", "the last day 2026-10-02 lies before the first snapshot"),
+        ("10-10", None, "the first day 2026-10-10 lies after"),
     ],
 )
 def test_a_time_in_which_nothing_was_read_is_refused(
@@ -267,7 +267,9 @@ def test_an_oa_that_was_never_read_is_refused() -> None:
 
 
 def test_since_after_until_is_refused() -> None:
-    with pytest.raises(UsageError, match="--since 2026-10-02 lies after --until 2026-10-01"):
+    with pytest.raises(
+        UsageError, match="the first day 2026-10-02 lies after the last day 2026-10-01"
+    ):
         Question(since=day("10-02"), until=day("10-01"))
 
 
