@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FOLLOWERS = 2_000
-LIMITS = Limits(SweepLimits(concurrency=4), max_unfollow_share=0.2, unfollow_floor=20)
+LIMITS = Limits(SweepLimits())
 
 
 @dataclass

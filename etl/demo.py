@@ -108,7 +108,7 @@ class Demo:
             esms_rate=0,
             esms_backoff_base=0,
         )
-        limits = Limits(SweepLimits(), max_unfollow_share=0.2, unfollow_floor=20)
+        limits = Limits(SweepLimits())
         sim.churn(leaves=0.02, arrivals=0.03, seed=day)
         trouble(sim, day)
         with EsmsClient(settings) as esms:

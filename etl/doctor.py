@@ -29,7 +29,7 @@ from etl.errors import (
 )
 from etl.esms.client import EsmsClient
 from etl.esms.reach import connect, proxy_of, resolve
-from etl.settings import ALL, database_settings, esms_settings, sync_settings
+from etl.settings import ALL, TOTAL_TOLERANCE, database_settings, esms_settings, sync_settings
 from etl.sync.chain import LARGEST_DOCUMENTED_OFFSET
 from etl.sync.guard import tolerated_gap
 from etl.sync.spool import Spool
@@ -53,9 +53,6 @@ READ_WHOLE_PAGES = 20
 
 ATTEMPTS = 2
 """Tries a request: the doctor tells of a fault rather than wait for it to pass."""
-
-TOLERANCE = 0.005
-"""ETL_TOTAL_TOLERANCE, where the settings could not be read."""
 
 SECONDS = 600.0
 """How long the doctor may take in all."""
@@ -233,7 +230,7 @@ def _esms(settings: Settings | None, chosen: Sequence[str]) -> Iterator[Step]:
     if not reached:
         yield Step("eSMS: keys", State.SKIPPED, "eSMS is not reached")
         return
-    tolerance = settings.etl_total_tolerance if settings else TOLERANCE
+    tolerance = settings.etl_total_tolerance if settings else TOTAL_TOLERANCE
     patience = esms.model_copy(update={"esms_max_attempts": min(ATTEMPTS, esms.esms_max_attempts)})
     with EsmsClient(patience, deadline=time.monotonic() + SECONDS) as client:
         try:

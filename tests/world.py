@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from etl.simulator import Simulator
     from etl.sync.account import Outcome
 
-LIMITS = Limits(SweepLimits(concurrency=3), max_unfollow_share=0.2, unfollow_floor=20)
+LIMITS = Limits(SweepLimits(concurrency=3))
 
 
 @contextmanager

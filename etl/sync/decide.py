@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.model import Counts, Diff, Reason, Source, Status
+from etl.settings import MAX_UNFOLLOW_SHARE, UNFOLLOW_FLOOR
 from etl.sync.guard import GuardLimits, hold, let_through
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Limits:
     """
 
     sweep: SweepLimits
-    max_unfollow_share: float
-    unfollow_floor: int
+    max_unfollow_share: float = MAX_UNFOLLOW_SHARE
+    unfollow_floor: int = UNFOLLOW_FLOOR
     allow_mass_unfollow: bool = False
 
 

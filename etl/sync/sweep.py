@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.model import Gaps, Sweep
+from etl.settings import CONCURRENCY, MAX_LOOKS, TOTAL_TOLERANCE
 from etl.sync.guard import Judge, Look, gap_of
 from etl.sync.look import Budget, LookReader, Workers
 
@@ -24,9 +25,9 @@ NO_GAPS = Gaps()
 class SweepLimits:
     """ESMS_CONCURRENCY, ETL_MAX_LOOKS and ETL_TOTAL_TOLERANCE (a share)."""
 
-    concurrency: int = 4
-    max_looks: int = 8
-    tolerance: float = 0.005
+    concurrency: int = CONCURRENCY
+    max_looks: int = MAX_LOOKS
+    tolerance: float = TOTAL_TOLERANCE
 
 
 def sweep(

@@ -31,7 +31,7 @@ KEYS = {"ESMS_API_KEY": "the-api-key", "ESMS_SECRET_KEY": "the-secret-key"}
 WRONG = {
     "ESMS_API_KEY": ["   ", "\t"],
     "ESMS_SECRET_KEY": ["   ", "\n"],
-    "ESMS_OAIDS": ["all,123", "1 2", "x" * 65, "12\x1b"],
+    "ESMS_OAIDS": ["all,123", "shop", "1-2", "1" * 65, "12\x1b", "１２", "4097.0", '["1", "2'],
     "ESMS_BASE_URL": [
         "http://rest.esms.vn/json", "http://127.0.0.1.evil.example/", "ftp://rest.esms.vn", "rest.esms.vn", "https://", "https:///x",
         "https://me:pass@rest.esms.vn", "https://me@rest.esms.vn", "https://rest.esms.vn?x=1", "https://rest.esms.vn/?",
@@ -46,6 +46,8 @@ WRONG = {
     "ESMS_MAX_ATTEMPTS": ["0", "101", "x", "2.5"],
     "ESMS_BACKOFF_BASE": ["-1", "nan", "601", "x"],
     "DATABASE_URL": ["mysql://root:pass@db/x", "followers.db", "   ", "file:///x", "postgresql:/x", "sqlite:///:memory:"],
+    "ETL_LANG": ["fr", "VI"],
+    "ETL_WINDOWS": ["on", "OFF"],
     "ETL_TIMEZONE": ["Mars/Olympus", "+07:00", "../../etc/passwd", "Asia", "/etc/localtime", "x" * 300, "\x01"],
     "ETL_MAX_LOOKS": ["0", "101", "x"],
     "ETL_TOTAL_TOLERANCE": ["-0.1", "1", "1.5", "nan", "0.5%"],
@@ -56,7 +58,9 @@ WRONG = {
     "ETL_LOG_LEVEL": ["trace", "DEBUG"],
     "ETL_PING_URL": ["ftp://x", "hc-ping.com/uuid", "https", "https://user:topsecret\u2100x@hc.example/abc"],
 }  # fmt: skip
-"""Every setting but ETL_METRICS_FILE (any path may come true): values that must be refused."""
+"""Every setting but paths (any may come true): values that must be refused."""
+
+PATHS = {"ETL_METRICS_FILE"}
 
 SECRET = {"ESMS_API_KEY", "ESMS_SECRET_KEY", "DATABASE_URL", "ETL_PING_URL"}
 
@@ -83,6 +87,8 @@ def test_a_wrong_setting_is_told_by_its_name(
     (problem,) = problems()
     assert problem.startswith(f"{name} ")
     assert problem.isprintable()
+    for words in ("Value error", "Input", "string", "parse", "integer", "pattern"):
+        assert words not in problem
     if name in SECRET and value.strip():
         assert value not in problem
         assert "pass" not in problem
@@ -112,7 +118,7 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_setting_is_in_the_table_of_wrong_ones() -> None:
-    assert {name.upper() for name in Settings.model_fields} == WRONG.keys() | {"ETL_METRICS_FILE"}
+    assert {name.upper() for name in Settings.model_fields} == WRONG.keys() | PATHS
 
 
 def test_unset_settings_have_their_documented_values_and_units(
@@ -133,6 +139,7 @@ def test_unset_settings_have_their_documented_values_and_units(
     assert (settings.etl_max_unfollow_share, settings.etl_unfollow_floor) == (0.2, 20)
     assert (settings.etl_max_runtime, settings.max_runtime_seconds) == (30, 1800)
     assert settings.esms_oaids == ()
+    assert (settings.etl_windows, settings.etl_lang) == ("auto", "auto")
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,16 +167,28 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("2,1,2,2,1", ("2", "1")),
         ("all", ("all",)),
         (" , ", ()),
+        ('"4097311281936189049"', ("4097311281936189049",)),
+        ("“4097311281936189049”", ("4097311281936189049",)),
+        ("'1','2'", ("1", "2")),
+        ("1;2", ("1", "2")),
+        ("1 2", ("1", "2")),
+        ('["4097311281936189049"]', ("4097311281936189049",)),
+        ("[4097311281936189049, 1]", ("4097311281936189049", "1")),
+        ("'all'", ("all",)),
+        ("ALL", ("all",)),
+        ('["All"]', ("all",)),
     ],
 )
-def test_oaids_are_split_at_commas_and_each_is_taken_once_in_order(
+def test_oaids_are_read_however_a_list_is_written_and_each_is_taken_once_in_order(
     monkeypatch: pytest.MonkeyPatch, given_oaids: str, taken: tuple[str, ...]
 ) -> None:
     set_all(monkeypatch, ESMS_OAIDS=given_oaids)
     assert sync_settings().esms_oaids == taken
 
 
-@pytest.mark.parametrize("oaid", ["", " ", "1 2", "1\n", "\0", "x" * 65, "\u200b", "\ud800"])
+@pytest.mark.parametrize(
+    "oaid", ["", " ", "1 2", "1\n", "\0", "1" * 65, "shop", "all", "１", "\u200b", "\ud800"]
+)
 def test_what_cannot_be_an_oaid_is_refused(oaid: str) -> None:
     with pytest.raises(ValueError, match="is no OAID"):
         check_oaid(oaid)
@@ -196,6 +215,41 @@ def test_keys_are_stripped_of_the_line_end_that_an_editor_left(
 ) -> None:
     set_all(monkeypatch, ESMS_API_KEY=" the-api-key\n")
     assert sync_settings().esms_api_key.get_secret_value() == "the-api-key"
+
+
+@pytest.mark.parametrize("quoted", ['"{}"', "'{}'", '" {}"', " '{}'\n", "“{}”"])
+@pytest.mark.parametrize("where", ["environment", ".env", "credentials"])
+def test_quotes_around_any_value_are_taken_off_wherever_it_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str, quoted: str
+) -> None:
+    values = KEYS | {"ESMS_OAIDS": "1", "ESMS_RATE": "7", "DATABASE_URL": "sqlite:///x.db"}
+    for name, value in values.items():
+        text = quoted.format(value)
+        if where == "environment":
+            monkeypatch.setenv(name, text)
+        elif where == "credentials":
+            (tmp_path / name).write_text(text)
+            monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+        else:
+            with (tmp_path / ".env").open("a") as file:
+                file.write(f"{name}={text.strip()}\n")
+    settings = sync_settings(need_oaids=True)
+    assert settings.esms_api_key.get_secret_value() == "the-api-key"
+    assert settings.database_url.get_secret_value() == "sqlite:///x.db"
+    assert (settings.esms_oaids, settings.esms_rate) == (("1",), 7)
+
+
+@pytest.mark.parametrize(
+    "key", ["a${HOME}b", "$HOME", "${ESMS_API_KEY:-x}", "a'b", "`id`", "$(id)"]
+)
+@pytest.mark.parametrize("line", ["{}", '"{}"', "'{}'", " {} "])
+@pytest.mark.parametrize("export", ["", "export "])
+def test_an_env_file_is_no_script(tmp_path: Path, key: str, line: str, export: str) -> None:
+    if line == "'{}'" and "'" in key:
+        return
+    text = f"ESMS_API_KEY=first\n{export}ESMS_SECRET_KEY={line.format(key)}\n"
+    (tmp_path / ".env").write_text(text)
+    assert sync_settings().esms_secret_key.get_secret_value() == key
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -283,6 +337,19 @@ def test_a_file_that_is_no_text_is_told_and_not_quoted(
     (problem,) = problems()
     assert "could not be read" in problem
     assert "tell-nobody" not in problem
+
+
+def test_a_file_that_cannot_be_read_hides_no_other_problem(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff")
+    (tmp_path / "ESMS_API_KEY").write_bytes(b"\xfe")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("ESMS_RATE", "fast")
+    told = " ".join(problems())
+    for name in (".env could not", "ESMS_API_KEY could not", "ESMS_RATE"):
+        assert name in told
+    assert "is missing" not in told  # it may stand where nobody could read
 
 
 def test_a_key_that_is_no_text_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,24 +1,36 @@
-"""Settings: the environment, a `.env` file or systemd credentials, read once, by the CLI, into frozen values.
+"""Settings: read once, by the CLI, into frozen values (sources.py says where they come from).
 
-All problems are told together, each naming its setting; no value of a secret is ever told.
+All problems are shown together, each with the name of its setting and never with the value of a
+secret. The default values stand here and nowhere else.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import re
-from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from contextlib import suppress
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from etl.errors import SettingsError
+from etl.settings import sources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ALL = "all"
 """ESMS_OAIDS=all: every OA that GetListZOA names."""
+
+CONCURRENCY = 4
+MAX_LOOKS = 8
+TOTAL_TOLERANCE = 0.005
+MAX_UNFOLLOW_SHARE = 0.2
+UNFOLLOW_FLOOR = 20
+"""Default values that are needed where no settings are read, too (the demo, the doctor, tests)."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -35,15 +47,12 @@ S = TypeVar("S", bound="_Settings")
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
-class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(
+class _Settings(BaseModel):
+    model_config = ConfigDict(
         allow_inf_nan=False,
-        env_file=".env",
-        env_ignore_empty=True,
         frozen=True,
         extra="ignore",
         hide_input_in_errors=True,  # an input may be a secret
-        populate_by_name=True,
     )
 
 
@@ -56,6 +65,9 @@ class DatabaseSettings(_Settings):
     etl_timezone: str = "Asia/Ho_Chi_Minh"
     """IANA name; decides to which day a snapshot belongs."""
 
+    etl_lang: Literal["auto", "en", "vi"] = "auto"
+    """Language of what people read; `auto`: that of the locale."""
+
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, url: SecretStr) -> SecretStr:
@@ -67,7 +79,8 @@ class DatabaseSettings(_Settings):
         place = url.get_secret_value().partition("://")[2].partition("?")[0]
         if scheme.startswith("sqlite") and place in {"", "/", "/:memory:"}:
             raise ValueError(
-                "must name a file, such as sqlite:///followers.db: each connection would have a memory of its own"
+                "must name a file, such as sqlite:///followers.db: "
+                "each connection would have a memory of its own"
             )
         return url
 
@@ -95,10 +108,9 @@ class EsmsSettings(_Settings):
     esms_secret_key: SecretStr
     esms_base_url: str = "https://rest.esms.vn/MainService.svc/json"
     esms_page_size: Annotated[int, Field(ge=1, le=1_000_000)] = 50  # users a page
-    esms_concurrency: Annotated[int, Field(ge=1, le=256)] = 4  # connections
-    esms_rate: Annotated[float, Field(ge=0, le=100_000)] = (
-        20  # requests a second, all workers together; 0 = no limit
-    )
+    esms_concurrency: Annotated[int, Field(ge=1, le=256)] = CONCURRENCY  # connections
+    # Requests a second, all workers of the process together; 0 = no limit.
+    esms_rate: Annotated[float, Field(ge=0, le=100_000)] = 20
     esms_timeout: Seconds = 30  # seconds a request may take in all
     esms_max_attempts: Annotated[int, Field(ge=1, le=100)] = 6  # tries a request
     esms_backoff_base: Annotated[float, Field(ge=0, le=600)] = 0.5  # seconds
@@ -113,10 +125,10 @@ class EsmsSettings(_Settings):
         parts = urlsplit(url)
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError(
-                "plain http would send the keys in clear text: use https:// (http only to a loopback address)"
+                "would send the keys in clear text: use https:// (http only to a loopback address)"
             )
-        if parts.port == 0:  # one above 65,535 is refused by reading it
-            raise ValueError("Port out of range 1-65535")
+        if not _port_is_possible(url):
+            raise ValueError("names a port that is not between 1 and 65535")
         return url.rstrip("/")
 
     @field_validator("esms_api_key", "esms_secret_key")
@@ -133,16 +145,19 @@ class EsmsSettings(_Settings):
 class Settings(EsmsSettings, DatabaseSettings):
     """Everything that `etl sync` needs."""
 
-    esms_oaids: Annotated[tuple[str, ...], NoDecode] = ()
+    esms_oaids: tuple[str, ...] = ()
     """The OAs to sync, each once, in order; `("all",)` for every OA of the account."""
 
-    etl_max_looks: Annotated[int, Field(ge=1, le=100)] = 8  # readings of the list a sweep may take
-    etl_total_tolerance: Annotated[float, Field(ge=0, lt=1)] = (
-        0.005  # share of Total that may stay unseen, at least 5 users
-    )
-    etl_max_unfollow_share: Annotated[float, Field(ge=0, le=1)] = 0.2  # of those who follow
-    etl_unfollow_floor: Annotated[int, Field(ge=0)] = 20  # users
-    etl_max_runtime: Annotated[float, Field(gt=0, le=24 * 60)] = 30  # minutes a run
+    etl_max_looks: Annotated[int, Field(ge=1, le=100)] = MAX_LOOKS  # looks a sweep may take
+    # Share of Total that may stay unseen, at least 5 users.
+    etl_total_tolerance: Annotated[float, Field(ge=0, lt=1)] = TOTAL_TOLERANCE
+    # Share of those who follow.
+    etl_max_unfollow_share: Annotated[float, Field(ge=0, le=1)] = MAX_UNFOLLOW_SHARE
+    etl_unfollow_floor: Annotated[int, Field(ge=0)] = UNFOLLOW_FLOOR  # users
+    etl_windows: Literal["auto", "off"] = "auto"
+    """Whether followers beyond the ceiling of the listing are read by windows of dates."""
+
+    etl_max_runtime: Annotated[float, Field(gt=0, le=24 * 60)] = 30  # minutes an OA
     etl_log_format: Literal["auto", "console", "json"] = "auto"
     etl_log_level: Literal["debug", "info", "warning", "error"] = "info"
     etl_metrics_file: Path | None = None
@@ -152,16 +167,18 @@ class Settings(EsmsSettings, DatabaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
+            value = _oaids_in(value)
         return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
 
     @field_validator("esms_oaids")
     @classmethod
     def _plausible(cls, oaids: tuple[str, ...]) -> tuple[str, ...]:
+        if oaids == (ALL,):
+            return oaids
+        if ALL in oaids:
+            raise ValueError("is either `all` or a list of OAs, not both")
         for oaid in oaids:
             check_oaid(oaid)
-        if ALL in oaids and len(oaids) > 1:
-            raise ValueError("is either `all` or a list of OAs, not both")
         return oaids
 
     @field_validator("etl_ping_url")
@@ -184,17 +201,17 @@ class Settings(EsmsSettings, DatabaseSettings):
 class _SettingsWithOaids(Settings):
     """For a run whose arguments name no OA."""
 
-    esms_oaids: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
+    esms_oaids: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 def check_oaid(oaid: str) -> None:
-    """Refuse what cannot be an OAID (a typing slip, a pasted line).
+    """Refuse what cannot be an OAID (a typing slip, a pasted line, a name).
 
     Raises:
-        ValueError: it is longer than 64 characters, or holds blanks or unprintable characters.
+        ValueError: it is anything but 1 to 64 digits.
     """
-    if not 0 < len(oaid) <= 64 or not oaid.isprintable() or any(char.isspace() for char in oaid):  # noqa: PLR2004 - thrice what is known
-        raise ValueError(f"{oaid!r} is no OAID")
+    if not re.fullmatch(r"[0-9]{1,64}", oaid):
+        raise ValueError(f"names {oaid!a}, which is no OAID: an OAID is digits alone")
 
 
 def database_settings() -> DatabaseSettings:
@@ -225,25 +242,71 @@ def sync_settings(*, need_oaids: bool = False) -> Settings:
 
 
 def _read(kind: type[S]) -> S:
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    secrets = credentials if credentials and Path(credentials).is_dir() else None
+    problems: list[str] = []
+    return checked(kind, sources.given(kind.model_fields, problems), problems)
+
+
+def checked(kind: type[S], values: Mapping[str, str], problems: list[str]) -> S:
+    """The settings of these values.
+
+    Args:
+        kind: which settings.
+        values: by their names in lower case.
+        problems: of reading the values, already known.
+
+    Raises:
+        SettingsError: with every problem at once.
+    """
     try:
-        return kind(_secrets_dir=secrets)  # type: ignore[call-arg]  # an argument of BaseSettings that its typed signature hides
+        settings = kind.model_validate(values)
     except ValidationError as error:
         # `from None`: pydantic's own traceback would show inputs.
-        raise SettingsError(
-            [_problem(each["loc"], each["type"], each["msg"]) for each in error.errors()]
-        ) from None
-    except UnicodeDecodeError:
-        raise SettingsError([".env could not be read: it is no UTF-8 text"]) from None
-    except (OSError, ValueError) as error:
-        # Of a credential; pydantic-settings names its field.
-        raise SettingsError([f"the settings could not be read: {error}"]) from None
+        found = error.errors(include_url=False)
+        if problems:  # what is missing may stand where we could not read
+            found = [each for each in found if each["type"] not in _MISSING]
+        raise SettingsError([*problems, *map(_problem, found)]) from None
+    if problems:
+        raise SettingsError(problems)
+    return settings
 
 
-def _problem(where: tuple[int | str, ...], kind: str, message: str) -> str:
-    """One sentence that names the setting, as an operator writes it, and never its value."""
-    name = str(where[0]).upper() if where else "settings"
-    if kind == "missing":
+def _oaids_in(text: str) -> list[str]:
+    """OAIDs as people write lists of them: with commas, semicolons or blanks, or as JSON."""
+    if text.startswith("["):
+        with suppress(ValueError):
+            listed = json.loads(text)
+            text = ",".join(map(str, listed))
+    parts = [sources.unquoted(part) for part in re.split(r"[,;\s]+", text) if part]
+    return [ALL if part.lower() == ALL else part for part in parts]
+
+
+def _port_is_possible(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
+_MISSING = {"missing", "too_short"}
+_PROBLEMS = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "greater_than_equal": "must be at least {ge:g}",
+    "greater_than": "must be above {gt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "less_than": "must be below {lt:g}",
+    "literal_error": "must be {expected}",
+    "value_error": "{error}",
+}
+"""What is wrong, by pydantic's kinds of errors, in our words."""
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    """One sentence that names the setting, as an operator writes it, and never a secret's value."""
+    name = str(error["loc"][0]).upper()
+    if error["type"] in _MISSING:
         return f"{name} is missing: set it in the environment, in .env or in $CREDENTIALS_DIRECTORY"
-    return f"{name} {message.removeprefix('Value error, ').removeprefix('Input ')}"
+    words = _PROBLEMS.get(error["type"], "cannot be read")
+    return f"{name} {words.format(**error.get('ctx', {}))}"
