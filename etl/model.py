@@ -111,7 +111,7 @@ class Sweep:
         missing: users known to follow whom no look saw.
         looks: how many times the list was read.
         closed_looks: how many of them closed.
-        gap: the largest own gap of the closed looks, never below 0; None where none closed.
+        gap: the smallest own gap of the closed looks, never below 0; None where none closed.
         reason: None where the sweep is complete.
     """
 

@@ -153,7 +153,7 @@ snapshots = Table(
     Column(
         "gap",
         BigInteger,
-        comment="the largest own gap of its closed looks: their Total less the users they saw",
+        comment="the smallest own gap of its closed looks: their Total less the users they saw",
     ),
     PrimaryKeyConstraint("id"),
     CheckConstraint(_one_of("status", STORED), name="status"),

@@ -82,8 +82,12 @@ def tolerated_gap(total: int, share: float) -> int:
 
 
 def gap_of(looks: Sequence[Look]) -> int | None:
-    """The gap to keep with the snapshot: the largest own gap of the closed looks, never below 0."""
-    return max((max(0, look.gap) for look in looks if look.closed), default=None)
+    """The gap to keep with the snapshot: the smallest own gap of the closed looks, never below 0.
+
+    A larger one may count somebody who arrived unseen while that look was read; kept, it would let
+    as many who are only not shown be taken for gone the next night.
+    """
+    return min((max(0, look.gap) for look in looks if look.closed), default=None)
 
 
 def standing_gap(gaps: Gaps, gap: int | None) -> int:
@@ -158,12 +162,22 @@ class Judge:
     def enough(self, looks: Sequence[Look], *, missing: int) -> bool:
         """Whether to stop looking: the sweep is whole, or looking again cures nothing."""
         last = looks[-1]
-        if last.ceiling or last.offset_ignored or self.whole(looks, missing=missing):
+        if last.ceiling or last.offset_ignored:
             return True
+        if self.whole(looks, missing=missing):
+            return not self._has_unproven_gap(looks)
         one_total = len({look.total for look in looks}) == 1 and all(look.steady for look in looks)
         # A look that closed and is one too few may yet get its second witness.
         lonely = last.closed and sum(look.closed for look in looks) < _needed(missing)
         return len(looks) > 1 and one_total and not last.new and not lonely
+
+    def _has_unproven_gap(self, looks: Sequence[Look]) -> bool:
+        """Whether one look alone says that the gap has grown.
+
+        It would be the standing gap from here on, and perhaps somebody only arrived unseen: a
+        second look tells.
+        """
+        return len(looks) == 1 and looks[0].gap > max(0, self.gaps.kept or 0)
 
     def doubt(self, looks: Sequence[Look], *, missing: int) -> Reason | None:
         """Why the sweep cannot be believed whole; None where it can.

@@ -41,7 +41,7 @@ def upgrade() -> None:
         )
         op.execute(
             "COMMENT ON COLUMN snapshots.gap IS"
-            " 'the largest own gap of its closed looks: their Total less the users they saw'"
+            " 'the smallest own gap of its closed looks: their Total less the users they saw'"
         )
 
 

@@ -69,7 +69,7 @@ def enough(*looks: Look, missing: int = 0, gaps: Gaps | None = None) -> bool:
 
 def test_one_look_is_enough_where_it_closed_and_misses_nobody_known() -> None:
     assert enough(look(new=997))
-    assert enough(look(distinct=992, new=992))
+    assert enough(look(distinct=992, new=992), gaps=Gaps(5))
     assert enough(look(steady=False, new=997))
 
 
@@ -105,6 +105,16 @@ def test_a_first_look_that_found_nobody_at_all_is_not_yet_enough_where_somebody_
     assert not enough(nobody, missing=5)
     assert enough(nobody)
     assert enough(nobody, look(total=0, distinct=0, same_as=(0,)), missing=5)
+
+
+def test_one_look_with_a_larger_gap_than_the_standing_one_is_not_yet_enough() -> None:
+    """Perhaps somebody arrived unseen; kept, it would hide as many who are not shown tomorrow."""
+    two_unseen = look(distinct=995)
+    assert not enough(two_unseen)
+    assert not enough(two_unseen, gaps=Gaps(1))
+    assert enough(two_unseen, gaps=Gaps(2))
+    assert enough(two_unseen, look(distinct=995, same_as=(0,)))
+    assert doubted(two_unseen) is None
 
 
 @pytest.mark.parametrize(
@@ -256,9 +266,9 @@ def test_a_gap_is_never_below_nothing() -> None:
     assert standing_gap(Gaps(None), 0) == 0
 
 
-def test_the_gap_that_is_kept_is_the_largest_of_the_closed_looks() -> None:
-    looks = [look(distinct=995), look(distinct=993), look(distinct=900, closed=False)]
-    assert gap_of(looks) == 4
+def test_the_gap_that_is_kept_is_the_smallest_of_the_closed_looks() -> None:
+    looks = [look(distinct=995), look(distinct=993), look(distinct=997, closed=False)]
+    assert gap_of(looks) == 2
     assert gap_of(looks[2:]) is None
 
 
