@@ -27,8 +27,10 @@ from etl.errors import (
     RefusedError,
     SettingsError,
 )
-from etl.esms.client import EsmsClient
-from etl.esms.reach import connect, proxy_of, resolve
+from etl.esms.client import EsmsClient, esms_route
+from etl.esms.reach import connect, reach_proxy, resolve, silent
+from etl.observe.metrics import try_writing as try_metrics
+from etl.observe.ping import try_pinging
 from etl.settings import ALL, TOTAL_TOLERANCE, database_settings, esms_settings, sync_settings
 from etl.sync.chain import LARGEST_DOCUMENTED_OFFSET
 from etl.sync.guard import tolerated_gap
@@ -101,6 +103,8 @@ def examine(chosen: Sequence[str]) -> Iterator[Step]:
     step, settings = _settings(chosen)
     yield step
     yield from _database(settings)
+    if settings is not None:
+        yield from _notifying(settings)
     yield from _esms(settings, chosen)
 
 
@@ -214,6 +218,28 @@ def clock(ahead: float) -> Step:
     )
 
 
+# -- who is notified ----------------------------------------------------------------------------------------------------
+
+
+def _notifying(settings: Settings) -> Iterator[Step]:
+    """Neither of them makes a sync fail: without a word from here, nobody would miss them."""
+    if (path := settings.etl_metrics_file) is not None:
+        try:
+            try_metrics(path)
+            yield Step("metrics", State.OK, f"{path} can be written")
+        except OSError as error:
+            told = f"{path} cannot be written: {error.strerror or error}"
+            advice = "Check ETL_METRICS_FILE, and that its directory lets this user write."
+            yield Step("metrics", State.WARN, told, advice)
+    if settings.etl_ping_url is not None:
+        trouble = try_pinging(settings.etl_ping_url)
+        if trouble is None:
+            yield Step("ping", State.OK, "ETL_PING_URL answers")
+        else:
+            told = f"ETL_PING_URL does not take a ping: {trouble}"
+            yield Step("ping", State.WARN, told, "Check it, and the way out of this network.")
+
+
 # -- eSMS ---------------------------------------------------------------------------------------------------------------
 
 
@@ -251,10 +277,15 @@ def _esms(settings: Settings | None, chosen: Sequence[str]) -> Iterator[Step]:
 
 
 def _reached(settings: EsmsSettings) -> Iterator[Step]:
-    if proxy_of(settings):
-        yield Step(
-            "eSMS: connection", State.SKIPPED, "the environment names a proxy, whose matter it is"
-        )
+    try:
+        route = esms_route(settings)
+    except SettingsError as error:
+        yield failed("eSMS: way", error)
+        return
+    if route.bundle:
+        yield Step("eSMS: certificates", State.OK, f"{route.bundle} are trusted, and no others")
+    if proxy := route.proxy:
+        yield _tried("eSMS: proxy", partial(reach_proxy, proxy), f"{proxy} answers")
         return
     try:
         addresses = resolve(settings)
@@ -263,10 +294,18 @@ def _reached(settings: EsmsSettings) -> Iterator[Step]:
         yield failed("eSMS: name", error)
         return
     try:
-        connected = connect(settings)
+        connected = connect(settings, route.bundle)
     except EtlError as error:
         yield failed("eSMS: connection", error)
         return
+    if deaf := silent(settings):
+        yield Step(
+            "eSMS: addresses",
+            State.WARN,
+            f"{', '.join(deaf)} did not answer, others did",
+            "Syncs go on by the others, and lose a moment with each new connection. "
+            "Ask whoever runs the network (often it is IPv6 that leads nowhere).",
+        )
     if connected.days is None:
         yield Step("eSMS: connection", State.OK, "plain http, on this machine")
         return

@@ -13,7 +13,7 @@
     │   └── MalformedAnswerError         … in its body: retried before it is believed
     ├── OffsetRefusedError          78   code 162; the sweep takes it for the ceiling unless the offset is 0
     ├── UnreachableError            69   after all retries
-    │   ├── EsmsUnavailableError         timeouts, lost connections, HTTP 5xx, unknown codes: retried
+    │   ├── EsmsUnavailableError         timeouts, lost connections, HTTP 5xx 408 421 425, unknown codes: retried
     │   │   ├── UndocumentedCodeError    retried; at an offset above 0, perhaps the ceiling
     │   │   └── ThrottledError           code 160 and HTTP 429: retried, and all workers slow down
     │   ├── DatabaseUnreachableError
@@ -158,9 +158,16 @@ class UnreachableError(EtlError):
 
 
 class EsmsUnavailableError(UnreachableError):
-    """A passing fault of eSMS or of the network: worth another try."""
+    """A passing fault of eSMS or of the network: worth another try.
+
+    `retry_after` is how long it asked us to wait (seconds), if it did.
+    """
 
     hint = "Nothing was changed. Run again later; if it persists, see `etl doctor`."
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UndocumentedCodeError(EsmsUnavailableError):
@@ -171,14 +178,10 @@ class UndocumentedCodeError(EsmsUnavailableError):
 
 
 class ThrottledError(EsmsUnavailableError):
-    """Too fast for eSMS (code 160, HTTP 429). `retry_after` is what it asked us to wait, in seconds, if it did."""
+    """Too fast for eSMS (code 160, HTTP 429)."""
 
     hint = "Lower ESMS_RATE (requests a second)."
     reason = "throttled"
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class DatabaseUnreachableError(UnreachableError):

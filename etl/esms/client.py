@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections import Counter
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from urllib3.util import Timeout
 from etl.errors import (
     BadRequestError,
     EsmsUnavailableError,
+    EtlError,
     ImpossibleAnswerError,
     InterruptedRunError,
     MalformedAnswerError,
@@ -26,6 +28,7 @@ from etl.errors import (
 from etl.esms import wire
 from etl.esms.pace import STOPPED, Pace, Retry, patiently
 from etl.transport import Adapter
+from etl.transport.route import PASSING, Route, refusal, route_to, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,11 +50,20 @@ HEADERS = {
     "User-Agent": "follower-etl",
 }
 
-LARGEST_BODY = 64 * 2**20
-"""Bytes, decompressed; a million identifiers are about 40 MB, and nobody documents more than 50 a page."""
+LARGEST_HEAD = 2**20
+"""Bytes of an answer beside the users that were asked for. Generous: a server may send more of them."""
 
-CHUNK = 2**18
+LARGEST_USER = 512
+"""Bytes of one user in a page; the longest that was ever seen takes 35."""
+
+LARGEST_LISTING = 8 * 2**20
+"""Bytes of the listing of an account's OAs: some 10,000 with long names."""
+
+CHUNK = 2**16
 """Bytes read at once."""
+
+COMPRESSIONS = {"gzip", "x-gzip", "deflate"}
+"""Nobody asks for them; some middlebox may think that it knows better."""
 
 
 class EsmsClient:
@@ -61,6 +73,9 @@ class EsmsClient:
         settings: ESMS_….
         deadline: of `time.monotonic()`; past it nothing is tried or waited for any more.
         on_retry: told before every wait.
+
+    Raises:
+        SettingsError: the environment's proxy or certificates cannot be used.
     """
 
     def __init__(
@@ -82,16 +97,8 @@ class EsmsClient:
         self._adapter = Adapter(
             pool_connections=1, pool_maxsize=settings.esms_concurrency, pool_block=False
         )
-        # Asked of the environment once, not at every request: proxies and the CA bundle.
-        with requests.Session() as session:
-            merged = session.merge_environment_settings(
-                settings.esms_base_url, {}, stream=True, verify=None, cert=None
-            )
-        # Plain http goes to a loopback address alone: no proxy may see the keys on their way.
-        self._proxies = (
-            merged["proxies"] if settings.esms_base_url.lower().startswith("https:") else {}
-        )
-        self._verify = True if merged["verify"] is None else merged["verify"]
+        # Asked of the environment once, not at every request.
+        self._route = esms_route(settings)
         self._prepared = {
             path: requests.Request(
                 "POST", f"{settings.esms_base_url}/{path}", headers=HEADERS
@@ -174,6 +181,7 @@ class EsmsClient:
             "",
             None,
             lambda answer: wire.accounts(answer, secrets=self._secrets),
+            largest=LARGEST_LISTING,
         )
 
     @property
@@ -181,9 +189,17 @@ class EsmsClient:
         return self._settings.esms_api_key, self._settings.esms_secret_key
 
     def _call(
-        self, path: str, body: bytes, oaid: str, offset: int | None, read: Callable[[bytes], T]
+        self,
+        path: str,
+        body: bytes,
+        oaid: str,
+        offset: int | None,
+        read: Callable[[bytes], T],
+        *,
+        largest: int | None = None,
     ) -> T:
         tries = 0
+        size = largest or largest_page(self._settings.esms_page_size)
 
         def once() -> T:
             nonlocal tries
@@ -192,7 +208,7 @@ class EsmsClient:
             with self._lock:
                 self._requests[oaid] += 1
                 self._retries[oaid] += tries > 1
-            return read(self._post(path, body))
+            return read(self._post(path, body, size))
 
         def on_retry(attempt: int, wait: float, reason: str) -> None:
             self._on_retry(Retry(oaid, offset, attempt, wait, reason))
@@ -209,8 +225,8 @@ class EsmsClient:
             error.args = (f"{error} (tried {tries} times)",) if tries > 1 else error.args
             raise
 
-    def _post(self, path: str, body: bytes) -> bytes:
-        """One request, its answer's body whole, within ESMS_TIMEOUT."""
+    def _post(self, path: str, body: bytes, largest: int) -> bytes:
+        """One request, its answer's body whole, within ESMS_TIMEOUT and `largest` bytes."""
         if self._stopped:
             raise InterruptedRunError(STOPPED)
         ends = time.monotonic() + self._settings.esms_timeout
@@ -225,29 +241,37 @@ class EsmsClient:
                 request,
                 stream=True,
                 timeout=timeout,  # type: ignore[arg-type]  # requests takes one; its types do not say so
-                verify=self._verify,
-                proxies=self._proxies,
+                verify=self._route.verify,
+                proxies=self._route.proxies,
             ) as response:
                 _check_http(response)
-                return _body(response)
+                return _body(response, largest)
         # `from None`, all of them: their cause carries the request, and the request carries the
         # keys.
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                by = f" by {self._route.bundle}" if self._route.bundle else ""
                 raise ImpossibleAnswerError(
-                    "the TLS certificate of eSMS could not be verified"
+                    f"the TLS certificate of eSMS could not be verified{by}"
                 ) from None
             raise EsmsUnavailableError("the TLS connection to eSMS failed") from None
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             raise self._late() from None
-        except urllib3.exceptions.DecodeError:
+        except zlib.error:
             raise MalformedAnswerError("the body's compression is broken") from None
         except (
             requests.exceptions.RequestException,
             urllib3.exceptions.HTTPError,
             OSError,
         ) as error:
-            raise EsmsUnavailableError(f"the connection to eSMS failed ({_words(error)})") from None
+            raise self._lost(error) from None
+
+    def _lost(self, error: Exception) -> EtlError:
+        """No answer: what stood in the way."""
+        proxy = self._route.proxy
+        refused = refusal(error, proxy) if proxy else None
+        words = trouble(error, self._route)
+        return refused or EsmsUnavailableError(f"the connection to eSMS failed ({words})")
 
     def _late(self) -> EsmsUnavailableError | OutOfTimeError:
         if self._deadline is not None and time.monotonic() >= self._deadline:
@@ -257,16 +281,39 @@ class EsmsClient:
         )
 
 
-def _body(response: requests.Response) -> bytes:
-    """The body, whole, unless it is too large: then no more of it is read than it takes to know."""
+def esms_route(settings: EsmsSettings) -> Route:
+    """The way to eSMS. Plain http goes to this machine alone: no proxy may see the keys on their way.
+
+    Raises:
+        SettingsError: the environment's proxy or certificates cannot be used.
+    """
+    if settings.esms_base_url.lower().startswith("http:"):
+        return Route()
+    return route_to(settings.esms_base_url)
+
+
+def largest_page(page_size: int) -> int:
+    """Bytes (decompressed) that an answer with so many users may have: what it costs in memory is bounded."""
+    return LARGEST_HEAD + LARGEST_USER * page_size
+
+
+def _body(response: requests.Response, largest: int) -> bytes:
+    """The body, whole, unless it is too large: then no more of it is read or unpacked than it takes to know."""
     body = bytearray()
-    too_large = MalformedAnswerError(f"the body is larger than {LARGEST_BODY // 2**20} MB")
-    if (response.raw.length_remaining or 0) > LARGEST_BODY:
+    too_large = MalformedAnswerError(f"the body is larger than {largest:,} bytes")
+    if (response.raw.length_remaining or 0) > largest:
         raise too_large
-    while chunk := response.raw.read1(CHUNK, decode_content=True):
-        body += chunk
-        if len(body) > LARGEST_BODY:
+    packed = response.headers.get("Content-Encoding", "").strip().lower()
+    if packed not in {"", "identity", *COMPRESSIONS}:
+        raise MalformedAnswerError("the body is compressed, in a way that is not known")
+    # 32: with the header of gzip or of zlib.
+    unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS) if packed in COMPRESSIONS else None
+    while chunk := response.raw.read1(CHUNK, decode_content=False):
+        body += unpacker.decompress(chunk, largest + 1 - len(body)) if unpacker else chunk
+        if len(body) > largest:
             raise too_large
+    if unpacker and not unpacker.eof:
+        raise zlib.error("it ends in the middle")
     return bytes(body)
 
 
@@ -276,19 +323,22 @@ def _check_http(response: requests.Response) -> None:
     if status == HTTPStatus.OK:
         return
     told = f"eSMS answered HTTP {status}"
+    wait = _retry_after(response.headers.get("Retry-After"))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise ThrottledError(told, retry_after=_retry_after(response.headers.get("Retry-After")))
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise EsmsUnavailableError(told)
+        raise ThrottledError(told, retry_after=wait)
+    if status < HTTPStatus.OK or status in PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise EsmsUnavailableError(told, retry_after=wait)
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        raise MalformedAnswerError(f"{told}, which brings no page")
+    if status < HTTPStatus.BAD_REQUEST:
+        raise ImpossibleAnswerError(
+            f"{told}, a redirect; it is not followed, because the body carries the keys"
+        )
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise RefusedError(
             told,
             code=str(status),
             hint="A firewall refuses us: check the allow-list at eSMS and ESMS_BASE_URL.",
-        )
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        raise ImpossibleAnswerError(
-            f"{told}, a redirect; it is not followed, because the body carries the keys"
         )
     if status == HTTPStatus.BAD_REQUEST:
         raise BadRequestError(told)
@@ -305,9 +355,3 @@ def _retry_after(value: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-
-
-def _words(error: Exception) -> str:
-    """What kind of trouble, without the URL, the body or an object's address."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return type(reason if isinstance(reason, Exception) else error).__name__

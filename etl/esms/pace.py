@@ -146,7 +146,7 @@ def patiently(
     def wait_after(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         bound = min(LONGEST_WAIT, backoff_base * 2.0 ** min(state.attempt_number - 1, 30))
-        if isinstance(error, ThrottledError) and error.retry_after is not None:
+        if isinstance(error, EsmsUnavailableError) and error.retry_after is not None:
             return min(LONGEST_WAIT, error.retry_after + rng(0, backoff_base))
         return rng(0, bound)
 

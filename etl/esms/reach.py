@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +13,16 @@ from urllib.parse import urlsplit
 import requests.utils
 
 from etl.errors import EsmsUnavailableError, ImpossibleAnswerError
+from etl.transport import connecting
 
 if TYPE_CHECKING:
     from etl.settings import EsmsSettings
+    from etl.transport.route import Bundle, Proxy
 
 CONNECT_SECONDS = 10.0
+
+SILENT_SECONDS = 3.0
+"""How long an address may take to answer before the doctor calls it silent."""
 
 _DAY = 86_400
 
@@ -31,11 +35,6 @@ class Connected:
     days: int | None
 
 
-def proxy_of(settings: EsmsSettings) -> bool:
-    """Whether the environment sends us through a proxy, so that name and certificate are the proxy's matter."""
-    return bool(requests.utils.get_environ_proxies(settings.esms_base_url))
-
-
 def resolve(settings: EsmsSettings) -> list[str]:
     """The addresses of ESMS_BASE_URL's host.
 
@@ -44,16 +43,54 @@ def resolve(settings: EsmsSettings) -> list[str]:
     """
     host, port = _host(settings)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+        found = connecting.addresses(host, port)
+    except OSError as error:
         raise _unreachable(
             f"the name {host} does not resolve ({_words(error)})", "Check ESMS_BASE_URL and DNS."
         ) from error
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def connect(settings: EsmsSettings) -> Connected:
-    """Connect, greet, hang up.
+def silent(settings: EsmsSettings, seconds: float | None = None) -> list[str]:
+    """Those of the host's addresses that do not answer within so many seconds (SILENT_SECONDS), while others may.
+
+    Raises:
+        EsmsUnavailableError: its name does not resolve.
+    """
+    found = resolve(settings)
+    if len(found) == 1:
+        return []  # whether it answers, `connect` says
+    _, port = _host(settings)
+
+    def answers(address: str) -> bool:
+        try:
+            connecting.connect(address, port, seconds or SILENT_SECONDS).close()
+        except OSError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(max_workers=len(found) or 1) as threads:
+        answered = list(threads.map(answers, found))
+    return [address for address, well in zip(found, answered, strict=True) if not well]
+
+
+def reach_proxy(proxy: Proxy) -> None:
+    """Connect to a proxy, and hang up.
+
+    Raises:
+        EsmsUnavailableError: nobody answers there.
+    """
+    host, port = proxy.address
+    try:
+        connecting.connect(host, port, CONNECT_SECONDS).close()
+    except OSError as error:
+        raise _unreachable(
+            f"{proxy} does not answer ({_words(error)})", f"Check {proxy.variable} and the proxy."
+        ) from error
+
+
+def connect(settings: EsmsSettings, bundle: Bundle | None) -> Connected:
+    """Connect, greet, hang up. `bundle`: the certificates that are trusted, where the environment names some.
 
     Raises:
         EsmsUnavailableError: nobody answers there, or TLS fails.
@@ -62,10 +99,10 @@ def connect(settings: EsmsSettings) -> Connected:
     host, port = _host(settings)
     timeout = min(settings.esms_timeout, CONNECT_SECONDS)
     try:
-        with socket.create_connection((host, port), timeout=timeout) as plain:
+        with connecting.connect(host, port, timeout) as plain:
             if urlsplit(settings.esms_base_url).scheme == "http":
                 return Connected(None, None)
-            with _context().wrap_socket(plain, server_hostname=host) as secured:
+            with _context(bundle).wrap_socket(plain, server_hostname=host) as secured:
                 certificate = secured.getpeercert() or {}
                 ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
                 return Connected(secured.version(), int((ends - time.time()) // _DAY))
@@ -73,7 +110,10 @@ def connect(settings: EsmsSettings) -> Connected:
         refused = ImpossibleAnswerError(
             f"the TLS certificate of {host} could not be verified: {error.verify_message}"
         )
-        refused.hint = "Check ESMS_BASE_URL, this machine's clock, and REQUESTS_CA_BUNDLE where a firewall opens TLS."
+        refused.hint = (
+            "Check ESMS_BASE_URL, this machine's clock, and REQUESTS_CA_BUNDLE "
+            "where a firewall opens TLS."
+        )
         raise refused from error
     except OSError as error:
         words = f"no connection to {host}, port {port} ({_words(error)})"
@@ -85,16 +125,12 @@ def _host(settings: EsmsSettings) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _context() -> ssl.SSLContext:
+def _context(bundle: Bundle | None) -> ssl.SSLContext:
     """Trusts whom the client trusts."""
-    bundle = (
-        os.environ.get("REQUESTS_CA_BUNDLE")
-        or os.environ.get("CURL_CA_BUNDLE")
-        or requests.utils.DEFAULT_CA_BUNDLE_PATH
-    )
-    if Path(bundle).is_dir():
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
+    path = bundle.path if bundle else Path(requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    if path.is_dir():
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)
 
 
 def _unreachable(message: str, hint: str) -> EsmsUnavailableError:

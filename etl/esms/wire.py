@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from etl.errors import (
     EtlError,
@@ -45,6 +46,8 @@ REFUSALS = {
 """Codes after which a person must act, and what the person should do."""
 
 FAULTS = {"110", "161"}
+
+_CODE_FIRST = re.compile(r'\s*\{\s*"CodeResult"\s*:\s*"?(\d{3})"?\s*,\s*"ErrorMessage"')
 
 # Also what PostgreSQL's text cannot hold (U+0000, lone surrogates) and what would break a line: C0,
 # DEL, C1, separators.
@@ -84,7 +87,10 @@ def page(body: bytes, offset: int, *, secrets: Sequence[SecretStr] = ()) -> Page
     total = _whole_number(answer.get("Total"), "Total")
     if total > LARGEST_TOTAL:
         raise MalformedAnswerError("Total is absurdly large")
-    return Page(offset, _identifiers(answer.get("Followers")), total)
+    followers = answer.get("Followers")
+    if followers is None and "Followers" in answer and total == 0:
+        followers = []  # null is how some write a list of nobody
+    return Page(offset, _identifiers(followers), total)
 
 
 def accounts(body: bytes, *, secrets: Sequence[SecretStr] = ()) -> list[Account]:
@@ -113,10 +119,13 @@ UNKNOWN_ACCOUNT = ("204", "799")
 def _answer(body: bytes, offset: int | None, secrets: Sequence[SecretStr]) -> dict[str, Any]:
     """The answer as an object, if its code says success."""
     try:
-        answer = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+        answer = _json(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        # `from None`: the error quotes the body.
-        raise MalformedAnswerError(f"the body is no JSON ({type(error).__name__})") from None
+        answer = _refusal(body)
+        if answer is None:
+            # `from None`: the error quotes the body.
+            words = str(error) if isinstance(error, _TwiceError) else type(error).__name__
+            raise MalformedAnswerError(f"the body is no JSON ({words})") from None
     if not isinstance(answer, dict):
         raise MalformedAnswerError("the body is no JSON object")
     code = answer.get("CodeResult")
@@ -131,6 +140,41 @@ def _answer(body: bytes, offset: int | None, secrets: Sequence[SecretStr]) -> di
             offset,
         )
     return answer
+
+
+def _json(text: str, *, strict: bool = True) -> Any:  # noqa: ANN401 - whatever JSON holds
+    return json.loads(
+        text, strict=strict, parse_constant=_no_constant, object_pairs_hook=_each_once
+    )
+
+
+def _refusal(body: bytes) -> dict[str, Any] | None:
+    """What a body with a code other than 100 says whose message is no clean text (a raw tab, not UTF-8); else None.
+
+    Nothing but the code decides there, and a code is either what we know or tried again.
+    """
+    text = body.decode("utf-8-sig", errors="replace")
+    try:
+        answer = _json(text, strict=False)
+    except _TwiceError:
+        return None
+    except (ValueError, RecursionError):
+        found = _CODE_FIRST.match(text)
+        answer = {"CodeResult": found[1]} if found else None
+    refused = isinstance(answer, dict) and str(answer.get("CodeResult", SUCCESS)) != SUCCESS
+    return answer if refused else None
+
+
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose members stand in it once: of two, nobody knows which is meant."""
+    answer = dict(members)
+    if len(answer) != len(members):
+        raise _TwiceError("a member stands in it twice")
+    return answer
+
+
+class _TwiceError(ValueError):
+    pass
 
 
 def _error(code: str, told: str, offset: int | None) -> EtlError:
@@ -169,11 +213,16 @@ def _checked(identifiers: list[Any], name: str) -> list[str]:
     if not all(identifiers):
         raise MalformedAnswerError(f"a {name} is empty")
     joined = "".join(identifiers)
-    if not (joined.isascii() and joined.encode().isalnum()) and _UNPRINTABLE.search(joined):
-        raise MalformedAnswerError(f"a {name} holds a control character")
+    if not (joined.isascii() and joined.encode().isalnum()) and _holds_control(joined):
+        raise MalformedAnswerError(f"a {name} holds a control or format character")
     if identifiers and max(map(len, identifiers)) > LONGEST_IDENTIFIER:
         raise MalformedAnswerError(f"a {name} is longer than {LONGEST_IDENTIFIER} characters")
     return identifiers
+
+
+def _holds_control(text: str) -> bool:
+    """Whether a character of it is not to be seen (a zero-width space, a byte order mark) or breaks a line."""
+    return any(category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in set(text))
 
 
 def _whole_number(value: object, name: str) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -120,6 +121,18 @@ def update_file(
         # node_exporter is another user, and the umask of a service need not be kind.
         os.fchmod(file.fileno(), 0o644)
         file.write(text)
+
+
+def try_writing(path: Path) -> None:
+    """Make a file beside `path`, as a run would, and take it away again.
+
+    Raises:
+        OSError: a run could not write its metrics.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")
+    with TemporaryFile(dir=path.resolve().parent):
+        pass
 
 
 def _by_database(connect: Callable[[], Engine], oaid: str) -> tuple[float, float | None]:

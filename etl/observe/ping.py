@@ -2,6 +2,7 @@
 
     URL/start   the run begins
     URL         exit code 0
+    URL/log     `etl doctor` asks whether pings arrive
     URL/fail    any other: a partial or busy run (75) too, for the list was not read whole, and whoever is told decides
 
 The body says what became of each OA, in counts and in words of ours; the details of an error stay
@@ -12,6 +13,7 @@ is ever told, nor is a redirect followed.
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,9 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from urllib3.util import Timeout
 
+from etl.errors import SettingsError
 from etl.transport import Adapter
+from etl.transport.route import Route, route_to, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
     from etl.model import Snapshot
     from etl.observe.logs import Log
+
+_HEADERS = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "follower-etl"}
 
 LONGEST = 5.0
 """Seconds a ping may take in all: the name's resolution, every address of it, and a server that sends a byte now and then."""
@@ -69,6 +75,11 @@ def summary(
     """What a ping's body says: a line for the run, and one for each OA with its snapshot and seconds."""
     first = f"etl sync: exit code {exit_code}" + (f" ({reason})" if reason else "")
     return "\n".join([first, *(_line(snapshot, seconds) for snapshot, seconds in snapshots)]) + "\n"
+
+
+def try_pinging(url: SecretStr) -> str | None:
+    """What keeps a ping from arriving, if anything does. Sent as `/log`, which says nothing about a run."""
+    return _within_time(_with_path(url.get_secret_value(), "/log"), b"etl doctor\n")
 
 
 def _line(snapshot: Snapshot, seconds: float) -> str:
@@ -116,20 +127,22 @@ def _within_time(url: str, body: bytes) -> str | None:
 
 def _post(url: str, body: bytes) -> str | None:
     """What went wrong, if anything did, without a word of the URL."""
+    route = Route()
     try:
-        with requests.Session() as session:
-            for scheme in ("https://", "http://"):
-                session.mount(scheme, Adapter())
-            headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "follower-etl"}
-            timeout: Any = Timeout(total=_ANSWER)  # requests takes one; its types do not say so
-            # stream: the answer's body is nobody's business, however long it is.
-            with session.post(
-                url, body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
-            ) as answer:
-                return (
-                    None
-                    if HTTPStatus.OK <= answer.status_code < HTTPStatus.MULTIPLE_CHOICES
-                    else f"HTTP {answer.status_code}"
-                )
+        route = route_to(url)
+        timeout: Any = Timeout(total=_ANSWER)  # requests takes one; its types do not say so
+        request = requests.Request("POST", url, headers=_HEADERS, data=body).prepare()
+        # The adapter alone follows no redirect. stream: the answer's body is nobody's business,
+        # however long it is.
+        with (
+            closing(Adapter()) as adapter,
+            adapter.send(
+                request, stream=True, timeout=timeout, verify=route.verify, proxies=route.proxies
+            ) as answer,
+        ):
+            ok = HTTPStatus.OK <= answer.status_code < HTTPStatus.MULTIPLE_CHOICES
+            return None if ok else f"HTTP {answer.status_code}"
+    except SettingsError as error:  # a proxy or a bundle that leads nowhere: its words are ours
+        return str(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, a ping never makes a sync fail; its words may quote the URL
-        return type(error).__name__
+        return trouble(error, route)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
-import socketserver
 import ssl
 import subprocess
-import threading
 import time
+import tracemalloc
+import zlib
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from raw import ANSWER, Raw, always, reply
 
 from etl.errors import (
     EsmsUnavailableError,
@@ -27,10 +28,11 @@ from etl.errors import (
     OutOfTimeError,
     RefusedError,
     ThrottledError,
+    UndocumentedCodeError,
+    UnknownAccountError,
 )
-from etl.esms import client as client_module
-from etl.esms.client import EsmsClient
-from etl.esms.pace import Retry
+from etl.esms.client import EsmsClient, largest_page
+from etl.esms.pace import Pace, Retry
 from etl.model import Account, Page
 from etl.settings import EsmsSettings
 from etl.simulator import Simulator
@@ -140,8 +142,8 @@ TRIED_AGAIN: dict[str, type[EtlError]] = {
     "user_newline": MalformedAnswerError,
     "user_surrogate": MalformedAnswerError,
     "code:160": ThrottledError,
-    "code:99": EsmsUnavailableError,
-    "code:1000": EsmsUnavailableError,
+    "code:99": UndocumentedCodeError,
+    "code:1000": UndocumentedCodeError,
 }
 
 AT_ONCE: dict[str, type[EtlError]] = {
@@ -154,8 +156,8 @@ AT_ONCE: dict[str, type[EtlError]] = {
     "code:143": RefusedError,
     "code:161": FaultError,
     "code:162": OffsetRefusedError,
-    "code:204": RefusedError,
-    "code:799": RefusedError,
+    "code:204": UnknownAccountError,
+    "code:799": UnknownAccountError,
 }
 
 BELIEVED = {"empty_page", "nobody", "short_page", "duplicated", "user_integer"}
@@ -322,80 +324,6 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
 # -- a server of any kind -------------------------------------------------------------------------------------------------
 
 
-class Raw:
-    """A server that speaks whatever a test tells it to, and keeps what it was sent."""
-
-    def __init__(
-        self, behave: Callable[[Raw, socket.socket], None], *, context: ssl.SSLContext | None = None
-    ) -> None:
-        self.heard: list[bytes] = []
-        self.sent = 0
-        self.stopped = threading.Event()
-        raw = self
-
-        def talk(connection: socket.socket) -> None:
-            with (
-                context.wrap_socket(connection, server_side=True)
-                if context
-                else nullcontext(connection) as secured
-            ):
-                behave(raw, secured)
-
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                with suppress(OSError):  # the client goes away
-                    talk(self.request)
-
-        class Server(socketserver.ThreadingTCPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.address = f"127.0.0.1:{self.server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        ).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopped.set()
-        self.server.shutdown()
-        self.server.server_close()
-
-    @property
-    def everything(self) -> bytes:
-        return b"".join(self.heard)
-
-    def read(self, connection: socket.socket) -> bytes:
-        """One request, its body too; nothing when the client hung up."""
-        request = b""
-        while b"\r\n\r\n" not in request or (b"POST" in request and not request.endswith(b"}")):
-            if not (chunk := connection.recv(65_536)):
-                break
-            request += chunk
-        if request:
-            self.heard.append(request)
-        return request
-
-
-ANSWER = json.dumps({"CodeResult": "100", "Followers": [{"User_Id": "1"}], "Total": 1}).encode()
-
-
-def reply(body: bytes = ANSWER, *headers: str, status: str = "200 OK") -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def always(answer: bytes) -> Callable[[Raw, socket.socket], None]:
-    def behave(raw: Raw, connection: socket.socket) -> None:
-        while raw.read(connection):
-            connection.sendall(answer)
-
-    return behave
-
-
 @pytest.mark.parametrize(
     "status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
 )
@@ -473,9 +401,7 @@ def test_a_slow_answer_within_the_deadline_is_taken_whole() -> None:
         assert esms.retries_of(OAID) == 0
 
 
-def test_a_body_without_end_is_refused_at_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "LARGEST_BODY", 2**20)
-
+def test_a_body_without_end_is_refused_at_the_largest() -> None:
     def behave(raw: Raw, connection: socket.socket) -> None:
         raw.read(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
@@ -487,7 +413,7 @@ def test_a_body_without_end_is_refused_at_the_largest(monkeypatch: pytest.Monkey
         Raw(behave) as server,
         EsmsClient(settings(f"http://{server.address}", esms_max_attempts=1)) as esms,
     ):
-        with pytest.raises(MalformedAnswerError, match="larger than 1 MB"):
+        with pytest.raises(MalformedAnswerError, match="larger than 1,074,176 bytes"):
             esms.page(OAID, 0)
         assert server.sent < 2**28
 
@@ -496,23 +422,137 @@ def test_a_body_that_says_it_is_too_large_is_not_even_read(sim: Simulator) -> No
     sim.fault_at(1, "huge")
     with (
         client_of(sim, esms_max_attempts=1) as esms,
-        pytest.raises(MalformedAnswerError, match="larger than 64 MB"),
+        pytest.raises(MalformedAnswerError, match="larger than 1,074,176 bytes"),
     ):
         esms.page(OAID, 0)
 
 
-def test_a_small_body_that_unpacks_to_a_huge_one_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("packed", ["gzip", "deflate"])
+def test_a_small_body_that_unpacks_to_a_huge_one_costs_no_more_than_the_largest(
+    packed: str,
 ) -> None:
-    monkeypatch.setattr(client_module, "LARGEST_BODY", 2**20)
-    bomb = reply(gzip.compress(b" " * 2**24), "Content-Encoding: gzip")
+    """64 kB of gzip are 64 MB of blanks, and 1.7 GB once parsed: no more is unpacked than it takes to know."""
+    pack = gzip.compress if packed == "gzip" else zlib.compress
+    bomb = reply(pack(b"[" + b"0," * 2**25 + b"0]"), f"Content-Encoding: {packed}")
     assert len(bomb) < 2**17
     with (
         Raw(always(bomb)) as server,
         EsmsClient(settings(f"http://{server.address}", esms_max_attempts=1)) as esms,
-        pytest.raises(MalformedAnswerError, match="larger than 1 MB"),
+    ):
+        tracemalloc.start()
+        try:
+            with pytest.raises(MalformedAnswerError, match="larger than 1,074,176 bytes"):
+                esms.page(OAID, 0)
+            assert tracemalloc.get_traced_memory()[1] < 2**23
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize("page_size", [1, 50, 5_000])
+def test_the_largest_body_follows_from_the_page_size(page_size: int) -> None:
+    users = [{"User_Id": f"{number:0128}"} for number in range(page_size)]
+    body = json.dumps({"CodeResult": "100", "Followers": users, "Total": page_size}).encode()
+    assert len(body) < largest_page(page_size)
+    assert largest_page(page_size) <= 2**20 + 512 * page_size
+
+
+@pytest.mark.parametrize(
+    ("packed", "header"),
+    [
+        (gzip.compress(ANSWER), "gzip"),
+        (gzip.compress(ANSWER), "X-GZIP"),
+        (zlib.compress(ANSWER), "deflate"),
+        (ANSWER, "identity"),
+    ],
+)
+def test_a_body_that_was_packed_unasked_is_read(packed: bytes, header: str) -> None:
+    answer = reply(packed, f"Content-Encoding: {header}")
+    with Raw(always(answer)) as server, EsmsClient(settings(f"http://{server.address}")) as esms:
+        assert esms.page(OAID, 0).users == ("1",)
+
+
+@pytest.mark.parametrize(
+    ("packed", "header"),
+    [
+        (ANSWER, "gzip"),
+        (gzip.compress(ANSWER)[:-9], "gzip"),
+        (ANSWER, "br"),
+        (ANSWER, "zstd, gzip"),
+    ],
+)
+def test_a_body_whose_packing_is_broken_or_unknown_is_malformed(packed: bytes, header: str) -> None:
+    answer = reply(packed, f"Content-Encoding: {header}")
+    with (
+        Raw(always(answer)) as server,
+        EsmsClient(settings(f"http://{server.address}")) as esms,
+        pytest.raises(MalformedAnswerError, match="compress"),
     ):
         esms.page(OAID, 0)
+
+
+# -- answers of HTTP that say nothing against the request -----------------------------------------------------------------
+
+
+def then(*answers: bytes) -> Callable[[Raw, socket.socket], None]:
+    """These answers, one a request, over however many connections; the last one again and again."""
+    waiting = list(answers)
+
+    def behave(raw: Raw, connection: socket.socket) -> None:
+        while raw.read(connection):
+            connection.sendall(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    "status",
+    ["408 Request Timeout", "421 Misdirected Request", "425 Too Early", "101 Switching Protocols",
+     "500 x", "502 x", "503 x", "599 x", "204 No Content", "202 Accepted", "206 Partial Content"],
+)  # fmt: skip
+def test_an_answer_that_says_nothing_against_the_request_is_passing(status: str) -> None:
+    with (
+        Raw(then(reply(b"", status=status), reply())) as server,
+        EsmsClient(settings(f"http://{server.address}")) as esms,
+    ):
+        assert esms.page(OAID, 0).users == ("1",)
+        assert esms.retries_of(OAID) == 1
+
+
+@pytest.mark.parametrize("status", ["402 x", "404 x", "405 x", "410 x", "413 x", "451 x"])
+def test_another_refusal_of_http_is_not_asked_again(status: str) -> None:
+    with (
+        Raw(always(reply(b"", status=status))) as server,
+        EsmsClient(settings(f"http://{server.address}")) as esms,
+        pytest.raises(ImpossibleAnswerError, match=status[:3]),
+    ):
+        esms.page(OAID, 0)
+    assert len(server.heard) == 1
+
+
+@pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_interim_answers_before_the_real_one_are_passed_over(interim: str) -> None:
+    first = f"HTTP/1.1 {interim}\r\nLink: </x>; rel=preload\r\n\r\n".encode()
+    with (
+        Raw(always(first + first + reply())) as server,
+        EsmsClient(settings(f"http://{server.address}")) as esms,
+    ):
+        assert esms.page(OAID, 0).users == ("1",)
+        assert esms.retries_of(OAID) == 0
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable", "408 x"])
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("99999", 60.0), ("soon", None)])
+def test_a_retry_after_is_kept_within_reason(
+    status: str, asked: str, waited: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(Pace, "wait", lambda _, seconds: waits.append(seconds))
+    with (
+        Raw(then(reply(b"", f"Retry-After: {asked}", status=status), reply())) as server,
+        EsmsClient(settings(f"http://{server.address}")) as esms,
+    ):
+        esms.page(OAID, 0)
+    assert (waited or 0.0) in waits
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 import time_machine
 from commandline import etl
 from daily import Days, dump
+from raw import Raw, always, reply
 from sqlalchemy import text
 
 from etl.db.engine import connect_engine, writing
@@ -31,6 +32,7 @@ from etl.doctor import (
     order,
     page_length,
 )
+from etl.esms import reach
 from etl.model import Page
 from etl.simulator import Simulator
 
@@ -461,6 +463,99 @@ def test_a_certificate_that_ends_soon_is_told(
 
 
 # -- the command ----------------------------------------------------------------------------------------------------
+
+
+# -- what stands between, and who is notified ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("REQUESTS_CA_BUNDLE", "/gone.pem"), ("HTTPS_PROXY", "socks5://me:the-password@x:1080")],
+)
+def test_a_proxy_or_a_bundle_that_leads_nowhere_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Simulator(followers=3) as sim:
+        given = {variable: value, "ESMS_BASE_URL": "https://rest.esms.test/json"}
+        step = doctor(sim, monkeypatch, **given)["eSMS: way"]
+    assert (step.state, step.exit_code) == (State.FAIL, 78)
+    assert variable in step.told
+    assert "the-password" not in step.told
+
+
+@pytest.mark.parametrize(("listening", "state"), [(True, State.OK), (False, State.FAIL)])
+def test_a_proxy_is_named_with_whether_it_answers(
+    monkeypatch: pytest.MonkeyPatch, *, listening: bool, state: State
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with Simulator(followers=3) as sim, Raw(always(reply(b"", status="407 x"))) as proxy:
+        where = proxy.address if listening else "127.0.0.1:1"
+        given = {"HTTPS_PROXY": f"http://me:the-password@{where}"}
+        steps = doctor(sim, monkeypatch, **given, ESMS_BASE_URL="https://rest.esms.test/json")
+    assert steps["eSMS: proxy"].state is state
+    assert f"the proxy {where} that HTTPS_PROXY names" in steps["eSMS: proxy"].told
+    keys = steps["eSMS: keys"]
+    assert (keys.state, "407" in keys.told) == (
+        (State.FAIL if listening else State.SKIPPED),
+        listening,
+    )
+    assert "the-password" not in repr(steps)
+
+
+def test_an_address_that_does_not_answer_is_told_though_another_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reach, "SILENT_SECONDS", 0.5)
+    with Simulator(followers=3) as sim:
+        real, port = socket.getaddrinfo, sim.url.split(":")[2].split("/")[0]
+
+        def resolve(host: Any, *rest: Any, **options: Any) -> Any:
+            if host == "localhost":
+                return [
+                    *real("127.0.0.9", int(port), type=socket.SOCK_STREAM),
+                    *real("127.0.0.1", int(port), type=socket.SOCK_STREAM),
+                ]
+            return real(host, *rest, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        steps = doctor(sim, monkeypatch, ESMS_BASE_URL=sim.url.replace("127.0.0.1", "localhost"))
+    assert steps["eSMS: addresses"].state is State.WARN
+    assert steps["eSMS: addresses"].told.startswith("127.0.0.9 did not answer")
+    assert steps["eSMS: keys"].state is State.OK
+
+
+@pytest.mark.parametrize(
+    ("file", "state"), [("etl.prom", State.OK), ("gone/etl.prom", State.WARN), (".", State.WARN)]
+)
+def test_a_metrics_file_that_cannot_be_written_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str, state: State
+) -> None:
+    with Simulator(followers=3) as sim:
+        step = doctor(sim, monkeypatch, ETL_METRICS_FILE=str(tmp_path / file))["metrics"]
+    assert step.state is state
+    assert not (tmp_path / "etl.prom").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("200 OK", State.OK), ("404 x", State.WARN), ("", State.WARN)]
+)
+def test_a_ping_that_does_not_arrive_is_a_warning_that_tells_nothing_of_its_url(
+    monkeypatch: pytest.MonkeyPatch, status: str, state: State
+) -> None:
+    def behave(raw: Raw, connection: socket.socket) -> None:
+        raw.heard.append(connection.recv(65_536))
+        connection.sendall(reply(b"", status=status))
+
+    with Simulator(followers=3) as sim, Raw(behave) as service:
+        url = f"http://{service.address if status else '127.0.0.1:1'}/the-uuid"
+        step = doctor(sim, monkeypatch, ETL_PING_URL=url)["ping"]
+    assert step.state is state
+    assert "the-uuid" not in step.told
+    if status:
+        assert service.heard[0].startswith(b"POST /the-uuid/log ")
 
 
 def test_the_command_prints_a_line_a_step_and_exits_with_the_gravest_failure() -> None:

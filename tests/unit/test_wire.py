@@ -187,6 +187,36 @@ def test_a_code_of_the_wrong_type_makes_the_page_malformed(code: Any) -> None:
         wire.page(body(CodeResult=code), 0)
 
 
+@pytest.mark.parametrize(
+    ("once", "twice"),
+    [
+        (b'"Total": 208', b'"Total": 208, "Total": 1'),
+        (b'"CodeResult": "100"', b'"CodeResult": "100", "CodeResult": "100"'),
+        (b'"CodeResult": "100"', b'"CodeResult": "101", "CodeResult": "100"'),
+        (b'"CodeResult": "100"', b'"CodeResult": "100", "CodeResult": "101"'),
+        (b'"Followers"', b'"Followers": [], "Followers"'),
+        (b'"User_Id": "', b'"User_Id": "1", "User_Id": "'),
+        (b'"Total": 208', b'"Total": 208, "Data": {"x": 1, "x": 1}'),
+    ],
+)
+def test_a_member_that_stands_twice_makes_the_page_malformed(once: bytes, twice: bytes) -> None:
+    answer = body().replace(once, twice, 1)
+    assert answer != body()
+    with pytest.raises(MalformedAnswerError, match="twice"):
+        wire.page(answer, 0)
+
+
+@pytest.mark.parametrize("total", [0, "0"])
+def test_null_in_the_place_of_an_empty_list_is_nobody(total: Any) -> None:
+    assert wire.page(body(Followers=None, Total=total), 7) == Page(7, (), 0)
+
+
+@pytest.mark.parametrize("total", [1, "208", None, -1])
+def test_null_where_somebody_should_be_guesses_nothing(total: Any) -> None:
+    with pytest.raises(MalformedAnswerError):
+        wire.page(body(Followers=None, Total=total), 0)
+
+
 @pytest.mark.parametrize("followers", [..., None, {}, {"User_Id": "1"}, "", "1", 1, True])
 def test_followers_that_are_no_list_make_the_page_malformed(followers: Any) -> None:
     with pytest.raises(MalformedAnswerError, match="Followers"):
@@ -203,7 +233,7 @@ def test_one_follower_without_a_user_id_makes_the_whole_page_malformed(follower:
 
 @pytest.mark.parametrize(
     "user", [None, True, False, 1.0, 1.5, 1e30, [], ["1"], {}, {"id": "1"}, "", -1, "\0", "12\n34", "12\r", "\t1", "\x1b[31m",
-             "\x7f", "\x85", "\u2028", "\u2029", "\ud800", "1\udfff", "x" * 129, 10**128]
+             "\x7f", "\x85", "\u2028", "\u2029", "\ud800", "1\udfff", "1\u200b", "\ufeff1", "\u202e1", "1\u00ad", "x" * 129, 10**128]
 )  # fmt: skip
 def test_one_identifier_that_is_empty_no_text_or_holds_a_control_character_makes_the_whole_page_malformed(
     user: Any,
@@ -321,6 +351,42 @@ def test_each_code_is_the_error_that_says_what_to_do_next(
         assert error.offset == 9_999
     else:
         assert "told" in str(error)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'"wrong\tkey"', b'"wrong\nkey"', b'"\x00"', b'"sai kho\xe1"', b'"the key "x" is wrong"', b'"cut off', b"oops",
+        b'"\\u12"', b'"\\x"',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("101", RefusedError), ("140", RefusedError), ("204", UnknownAccountError), ("160", ThrottledError), ("161", FaultError)],
+)  # fmt: skip
+def test_a_refusal_is_read_however_broken_its_message_is(
+    code: str, kind: type[EtlError], message: bytes
+) -> None:
+    answer = b'{"CodeResult": "%s", "ErrorMessage": %s}' % (code.encode(), message)
+    with pytest.raises(kind) as caught:
+        wire.page(answer, 0)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("message", [b'"fine\tindeed"', b'"\xe1"', b'"the "list""'])
+def test_a_success_whose_message_is_broken_is_malformed(message: bytes) -> None:
+    with pytest.raises(MalformedAnswerError):
+        wire.page(
+            body().replace(
+                b'{"CodeResult": "100"', b'{"CodeResult": "100", "ErrorMessage": ' + message
+            ),
+            0,
+        )
+    with pytest.raises(MalformedAnswerError):
+        wire.page(
+            b'{"CodeResult": "100", "ErrorMessage": ' + message + b', "Followers": [], "Total": 0}',
+            0,
+        )
 
 
 def test_a_code_that_only_looks_like_success_is_none() -> None:

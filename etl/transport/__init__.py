@@ -1,4 +1,4 @@
-"""HTTP connections whose answers end in time.
+"""HTTP connections that are made and answered in time.
 
 A socket's timeout bounds each read. A server that sends a byte now and then, of its headers too,
 could hold a worker for ever: here all reads of one answer share what is left of its time.
@@ -7,24 +7,28 @@ could hold a worker for ever: here all reads of one answer share what is left of
 from __future__ import annotations
 
 import io
+import socket
+import sys
 import time
-from http.client import HTTPResponse
+from http import HTTPStatus
+from http.client import HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from etl.transport import connecting
 
 if TYPE_CHECKING:
-    from socket import socket
-
     from urllib3 import PoolManager, ProxyManager
 
 
 class _UntilThen(io.RawIOBase):
     """The bytes of a socket, as long as its timeout lasts: counted once, from now."""
 
-    def __init__(self, sock: socket, raw: Any) -> None:  # noqa: ANN401 - socket.SocketIO, which typeshed does not let one detach
+    def __init__(self, sock: socket.socket, raw: Any) -> None:  # noqa: ANN401 - socket.SocketIO, which typeshed does not let one detach
         self._sock = sock
         self._raw = raw
         self._timeout = sock.gettimeout()
@@ -51,16 +55,46 @@ class _UntilThen(io.RawIOBase):
 
 
 class _Response(HTTPResponse):
-    def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they came
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they came
         super().__init__(sock, *args, **kwargs)
         self.fp = io.BufferedReader(_UntilThen(sock, self.fp.detach()))
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """Pass over interim answers (1xx), of which http.client knows 100 only (RFC 9110, 15.2)."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed hides it
+            if not HTTPStatus.SWITCHING_PROTOCOLS < status < HTTPStatus.OK:
+                return version, status, reason
+            parse_headers(self.fp)
 
-class _Http(HTTPConnection):
+
+class _InTime(HTTPConnection):
+    """Shares its time to connect among the addresses of the name."""
+
+    def _new_conn(self) -> socket.socket:
+        try:
+            sock = connecting.connect(
+                self._dns_host,
+                self.port,
+                self.timeout if isinstance(self.timeout, (int, float)) else None,
+                source=self.source_address,
+                options=self.socket_options or (),
+            )
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "no address answered in time") from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error
+        sys.audit("http.client.connect", self, self.host, self.port)
+        return sock
+
+
+class _Http(_InTime):
     response_class = _Response
 
 
-class _Https(HTTPSConnection):
+class _Https(_InTime, HTTPSConnection):
     response_class = _Response
 
 
@@ -85,8 +119,9 @@ class Adapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:  # noqa: ANN401 - passed on as they came
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:  # noqa: ANN401 - passed on as they came
         """Called by requests for each proxy."""
-        manager: ProxyManager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # its pools alone know the way through it
+            manager.pool_classes_by_scheme = _POOLS
         return manager
