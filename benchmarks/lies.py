@@ -370,17 +370,21 @@ def faults_and_totals(world: World) -> Iterator[Lies]:
         yield Lies(before=some_moves(world), counts=counts, answers=answers)
 
 
-def holes(world: World) -> Iterator[Lies]:
+def holes(rate: float) -> Callable[[World], Iterator[Lies]]:
     """A stretch of the list is shown to nobody, for some nights."""
-    for _ in some_nights(world, 1, 3):
-        low = world.rng.randint(0, len(world.users))
-        high = low + world.rng.randint(1, max(1, len(world.users) // 5))
 
-        def shows(world: World, low: int = low, high: int = high) -> Sequence[str]:
-            return world.users[:low] + world.users[high:]
-
+    def nights(world: World) -> Iterator[Lies]:
         for _ in some_nights(world, 1, 3):
-            yield Lies(before=moves(world.rng.choice((0, 0.01))), shows=shows)
+            low = world.rng.randint(0, len(world.users))
+            high = low + world.rng.randint(1, max(1, len(world.users) // 5))
+
+            def shows(world: World, low: int = low, high: int = high) -> Sequence[str]:
+                return world.users[:low] + world.users[high:]
+
+            for _ in some_nights(world, 1, 3):
+                yield Lies(before=moves(rate), shows=shows)
+
+    return nights
 
 
 # What part of the list is shown.
@@ -596,7 +600,8 @@ CATEGORIES = (
     Category("faults, rare", rare_faults),
     Category("faults, lasting", lasting_faults),
     Category("faults, with a wrong Total", faults_and_totals),
-    Category("holes", holes, honest_first=1),
+    Category("holes", holes(0), honest_first=1),
+    Category("holes, 1 move in 100 pages", holes(0.01), most_false=0.0025, honest_first=1),
     Category(
         "window of 1,000, Total clamped",
         window(lambda world: 1_000),  # noqa: ARG005 - the same in every world

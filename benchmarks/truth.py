@@ -20,6 +20,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from liar import HONEST, InTurn, RunawayError
@@ -95,8 +96,8 @@ def sync(world: World, memory: Memory, lies: Lies, *, believed: bool = False) ->
     )
     before = memory.before()
     # Answers come in an order of the world's seed, not in that of threads.
-    setattr(sweeping, "Workers", partial(InTurn, world.rng))  # noqa: B010 - typed, it may not be replaced
-    with Spool(expected=before.following) as spool:
+    in_turn = patch.object(sweeping, "Workers", partial(InTurn, world.rng))
+    with in_turn, Spool(expected=before.following) as spool:
         try:
             swept = sweeping.sweep(
                 world.fetch,
