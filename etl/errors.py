@@ -18,7 +18,8 @@
     │   │   └── ThrottledError           code 160 and HTTP 429: retried, and all workers slow down
     │   ├── DatabaseUnreachableError
     │   │   └── NoDatabaseError          the SQLite file is not there
-    │   └── SpoolError                   the temporary directory is full or gone
+    │   ├── SpoolError                   the temporary directory is full or gone
+    │   └── SystemRefusalError           no more threads, files, memory or room; a file that may not be used
     ├── OutOfTimeError              75   ETL_MAX_RUNTIME is over
     ├── BusyError                   75   another run holds the OA
     ├── LeaseLostError              75   ours ran out, or was taken over: nothing may be written
@@ -31,8 +32,11 @@ secret.
 
 from __future__ import annotations
 
+import errno
 import signal
+import traceback
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -204,6 +208,16 @@ class SpoolError(UnreachableError):
     reason = "temporary_disk"
 
 
+class SystemRefusalError(UnreachableError):
+    """The operating system refuses something: a thread, a file, memory, room, a permission."""
+
+    reason = "system"
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class OutOfTimeError(EtlError):
     """The run reached ETL_MAX_RUNTIME."""
 
@@ -245,6 +259,52 @@ class InterruptedRunError(EtlError):
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
         self.exit_code = ExitCode.SIGNALLED + signum
+
+
+_NO_MORE = "The limits of the user, the service (TasksMax, LimitNOFILE) or the container are too low, or the machine is full."
+
+_HINTS = {
+    errno.ENOSPC: "Make room on that disk.",
+    errno.EDQUOT: "Make room: the quota of this user is used up.",
+    errno.EROFS: "That file system can only be read.",
+    errno.EACCES: "Check the owner and the permissions.",
+    errno.EPERM: "Check the owner and the permissions.",
+    errno.ENOENT: "Check the path, and that the directory you are in still exists.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n; LimitNOFILE of a systemd unit).",
+    errno.ENFILE: "The machine has no more open files to give.",
+    errno.EAGAIN: _NO_MORE,
+    errno.ENOMEM: _NO_MORE,
+}
+
+
+def as_ours(error: Exception) -> EtlError:
+    """Whatever was raised, as an error of ours: what the operating system refused by name, the rest as a fault of etl.
+
+    No word of the original is in it that could hold a secret or a User_Id.
+    """
+    if isinstance(error, EtlError):
+        return error
+    ours: EtlError
+    if isinstance(error, MemoryError):
+        ours = SystemRefusalError("there is no more memory", hint=_NO_MORE)
+    elif isinstance(error, RuntimeError) and str(error) == "can't start new thread":
+        ours = SystemRefusalError("no more threads can be started", hint=_NO_MORE)
+    elif isinstance(error, OSError) and error.errno is not None and error.strerror:
+        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        hint = _HINTS.get(error.errno, "Check the machine: the disk, the permissions, the limits.")
+        ours = SystemRefusalError(f"{where}{error.strerror}", hint=hint)
+    else:
+        ours = FaultError(f"{type(error).__name__} in etl")
+    ours.__cause__ = error
+    return ours
+
+
+def trace(error: EtlError) -> str | None:
+    """Where something of Python's own went wrong, as places: no message and no value, they may be secrets."""
+    if error.__cause__ is None or not isinstance(error, FaultError | SystemRefusalError):
+        return None
+    frames = traceback.extract_tb(error.__cause__.__traceback__)
+    return " > ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in frames)
 
 
 GRAVITY = (

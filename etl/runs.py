@@ -9,7 +9,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from etl.db.accounts import name_accounts
 from etl.db.engine import connect_engine
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from etl.observe.logs import Log
     from etl.settings import Settings
     from etl.sync.account import Outcome
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,10 @@ def sync_all(
         order: what to do.
         log: gets every retry and the closing line of each OA.
         on_page: called with (oaid, look, users read, Total) after every page, by several threads.
-            It raises nothing.
-        on_outcome: called with what became of each OA, as soon as it is known. It raises nothing.
+        on_outcome: called with what became of each OA, as soon as it is known.
+
+    What these two raise is dropped, and they are not called again: an OA is synced whether or not
+    it can be shown.
 
     Raises:
         EtlError: what ended the run before, between or after its OAs.
@@ -83,7 +87,8 @@ def sync_all(
         else announced(settings, log, outcomes, chosen=bool(order.oaids))
     )
     with around:
-        for outcome in _outcomes(settings, order, log, on_page):
+        on_outcome = _harmless(on_outcome)
+        for outcome in _outcomes(settings, order, log, _harmless(on_page)):
             outcomes.append(outcome)
             closing_event(
                 log,
@@ -94,6 +99,24 @@ def sync_all(
             )
             on_outcome(outcome)
     return outcomes
+
+
+def _harmless(callback: Callable[P, None]) -> Callable[P, None]:
+    """A callback that is not called again once it fails. A signal is none of its failures."""
+    failed = False
+
+    def call(*arguments: P.args, **named: P.kwargs) -> None:
+        nonlocal failed
+        if failed:
+            return
+        try:
+            callback(*arguments, **named)
+        except InterruptedRunError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever goes wrong with showing something
+            failed = True
+
+    return call
 
 
 def _outcomes(

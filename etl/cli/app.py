@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import traceback
+from contextlib import contextmanager
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -13,10 +15,12 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from etl.cli.output import show_error
-from etl.errors import EtlError, ExitCode, InterruptedRunError
+from etl.cli import streams
+from etl.cli.output import show, show_error
+from etl.errors import ExitCode, InterruptedRunError, as_ours
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 COMMANDS = {
@@ -99,10 +103,30 @@ class Commands(Group):
         super().__init__(**attributes)
         self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
 
+    def make_context(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as above
+        """Read the arguments; what ends here is the help."""
+        with _reader_may_leave():
+            return super().make_context(*arguments, **named)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
+        """Run the command."""
+        with _reader_may_leave():
+            return super().invoke(ctx)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - as above
         """Find the command that the arguments name; typer's error suggests another where there is none."""
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed if name is None else load(name), rest
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """The reader of our output has gone (`etl history | head`): nothing is wrong. typer would call it a failure."""
+    try:
+        yield
+    except BrokenPipeError:
+        streams.drop(sys.stdout)
+        raise typer.Exit(ExitCode.SIGNALLED + signal.SIGPIPE) from None
 
 
 def _end(code: object, **_: object) -> NoReturn:
@@ -124,7 +148,7 @@ app = typer.Typer(
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer's signature
     if asked:
-        typer.echo(f"follower-etl {metadata.version('follower-etl')}")
+        show(f"follower-etl {metadata.version('follower-etl')}")
         raise typer.Exit
 
 
@@ -159,17 +183,35 @@ def stop_on_signals() -> None:
 
 def main() -> NoReturn:
     """Run the command that the arguments name and exit with its code (docs/design.md#exit-codes)."""
+    streams.prepare()
     # Imports make some hundred thousand objects that live as long as the process: looking for
     # garbage among them costs a tenth of a small sync.
     gc.set_threshold(100_000)
     stop_on_signals()
+    code = _ended(app)
+    written = _ended(_flush)
+    sys.exit(code or written)
+
+
+def _flush() -> None:
+    with streams.writing():
+        pass
+
+
+def _ended(step: Callable[[], object]) -> int:
+    """The exit code of a step. Nobody is shown a traceback, unless they look for a fault."""
     try:
-        app()
-    except EtlError as error:
+        step()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich, whose reader has gone
+            return ExitCode.SIGNALLED + signal.SIGPIPE
+        return end.code if isinstance(end.code, int) else ExitCode.FAULT
+    except BrokenPipeError:  # what waited for a reader who has gone
+        return ExitCode.SIGNALLED + signal.SIGPIPE
+    except Exception as raised:  # noqa: BLE001 - whatever it is, it is said in words
+        error = as_ours(raised)
         show_error(error)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone (`etl export | head`): nothing is wrong.
-        sys.stderr.close()
-        sys.exit(ExitCode.SIGNALLED + signal.SIGPIPE)
-    raise AssertionError("unreachable: typer exits")
+        if streams.debugging() and error is not raised:
+            traceback.print_exception(raised)
+        return error.exit_code
+    return ExitCode.OK

@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from etl.cli.app import AsJson, Command, Group
 from etl.cli.database import open_database
-from etl.cli.output import say, write_line
+from etl.cli.output import say, show, write_line
 from etl.cli.progress import progress
 from etl.db import schema
 from etl.db.engine import connect_engine
@@ -108,7 +108,7 @@ def copy(
         write_line({"rows": copied.rows, "torn": len(copied.torn)})
     else:
         for table, rows in copied.rows.items():
-            typer.echo(f"{table:20}{rows:>12,}")
+            show(f"{table:20}{rows:>12,}")
     if copied.torn:
         raise TornStoryError(
             f"both databases are alike, and in both {len(copied.torn)} checks of `etl verify` find rows torn"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli.app import Command
-from etl.cli.output import open_output
+from etl.cli.output import open_output, show
 from etl.demo import FOLLOWERS, HOUR, NAME, OAID, ZONE, Demo
 from etl.errors import ExitCode, SettingsError
 from etl.model import Account
@@ -62,23 +62,21 @@ def demo(
     ] = 8,
 ) -> int:
     """Show everything without keys and without network: a simulated OA, synced for weeks, and its churn."""
-    typer.echo(
+    show(
         f"The data of this demo is SIMULATED: an OA of {FOLLOWERS:,} made-up followers on a simulated eSMS. The syncs are real:\n"
         f"one every night at {HOUR}:00 for {weeks} weeks, by a scripted clock, while people come and go between the pages.\n"
     )
-    show = Demo(file, weeks, datetime.now(UTC))
-    engine = show.run(typer.echo)
+    world = Demo(file, weeks, datetime.now(UTC))
+    engine = world.run(show)
     report = churn_report(
         engine, [Account(OAID, NAME)], Question(), now=datetime.now(UTC), zone=ZONE
     )
     words = Words(Lang.EN, ZONE)
-    requests = sum(snapshot.requests or 0 for snapshot in show.snapshots)
-    typer.echo(f"\n{len(show.snapshots)} syncs, {requests:,} requests to the simulated eSMS.\n")
-    typer.echo(
-        section("Churn by week (simulated)", period_table(report.accounts[0], report, words))
-    )
+    requests = sum(snapshot.requests or 0 for snapshot in world.snapshots)
+    show(f"\n{len(world.snapshots)} syncs, {requests:,} requests to the simulated eSMS.\n")
+    show(section("Churn by week (simulated)", period_table(report.accounts[0], report, words)))
     page = _page(report, words, file)
-    typer.echo(LAST_WORDS.format(etl=_called(), url=show.url, page=page))
+    show(LAST_WORDS.format(etl=_called(), url=world.url, page=page))
     return ExitCode.OK
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import sys
 from contextlib import contextmanager, suppress
@@ -14,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
-from etl.errors import ExitCode, UsageError
+from etl.cli import streams
+from etl.errors import ExitCode, UsageError, trace
 from etl.files import atomic_file
 from etl.model import plain
 
@@ -35,7 +35,13 @@ class TableFormat(StrEnum):
 
 def say(message: str) -> None:
     """Print a message for the operator on stderr, so that stdout stays data."""
-    typer.echo(message, err=True)
+    sys.stderr.write(message + "\n")
+    sys.stderr.flush()
+
+
+def show(text: str) -> None:
+    """Print a line of data on stdout."""
+    sys.stdout.write(text + "\n")
 
 
 def show_error(error: EtlError) -> None:
@@ -43,6 +49,8 @@ def show_error(error: EtlError) -> None:
     say(f"etl: {error}")
     if error.hint:
         say(f"     {error.hint}")
+    if place := trace(error):
+        say(f"     where: {place}")
 
 
 def write_line(values: Mapping[str, Any]) -> None:
@@ -108,7 +116,7 @@ def open_output(file: Path | None, *, binary: bool = False) -> Iterator[IO[Any]]
         except BrokenPipeError:
             # The reader has seen enough (`etl export | head`): nothing is wrong, and nothing more
             # can be flushed.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            streams.drop(sys.stdout)
             raise typer.Exit(ExitCode.SIGNALLED + signal.SIGPIPE) from None
         return
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,11 +12,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show how far something is; gives a callback of (what, done, of how many)."""
-    if not sys.stderr.isatty():
-        yield lambda what, done, total: None  # noqa: ARG005 - nobody watches
-        return
-    from etl.cli import terminal  # noqa: PLC0415 - rich is not imported where nobody watches
+    """Show how far something is; gives a callback of (what, done, of how many).
 
-    with terminal.draw_progress() as show:
+    A bar that cannot be drawn is no reason not to go on.
+    """
+    bar = ExitStack()
+    show: Callable[[str, int, int], None] = lambda what, done, total: None  # noqa: ARG005, E731 - nobody watches
+    if sys.stderr.isatty():
+        from etl.cli import terminal  # noqa: PLC0415 - rich is not imported where nobody watches
+
+        with suppress(OSError, RuntimeError):  # RuntimeError: it wants a thread
+            show = bar.enter_context(terminal.draw_progress())
+    try:
         yield show
+    finally:
+        with suppress(OSError, RuntimeError):
+            bar.close()

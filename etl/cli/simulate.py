@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from etl.cli.app import Command
-from etl.cli.output import say
+from etl.cli.output import say, show
 from etl.errors import ExitCode, InterruptedRunError, UsageError
 from etl.simulator import Simulator
 
@@ -102,7 +102,7 @@ def simulate(
                 "A simulated eSMS (its followers are made up) listens. Point etl to it from another terminal:\n"
             )
             for name, value in simulator.environment.items():
-                typer.echo(f"export {name}={value}")
+                show(f"export {name}={value}")
             say("\nCtrl-C ends it.")
             simulator.stopped.wait()
     except OSError as error:

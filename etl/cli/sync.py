@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli import streams
 from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.output import show_error, write_line
 from etl.cli.progress import progress
-from etl.errors import EtlError, SeveralAccountsError, UsageError, gravest
+from etl.errors import ExitCode, SeveralAccountsError, UsageError, as_ours, gravest
 from etl.observe.logs import configure_logging, failure_event, logger
 from etl.settings import check_oaid, sync_settings
 
 if TYPE_CHECKING:
+    from etl.errors import EtlError
+    from etl.observe.logs import Log
     from etl.settings import Settings
     from etl.sync.account import Outcome
 
@@ -71,26 +73,26 @@ def run_sync(
 ) -> int:
     """Sync the chosen OAs, or all that are set up; show what becomes of each, and give the gravest exit code.
 
-    Raises:
-        EtlError: what ended the run before, between or after its OAs, where people read the log;
-            in JSON it is one more line.
-        OSError: stdout could not be written; every OA was synced all the same.
+    What ended the run before, between or after its OAs is said as the log is: to people, or in one
+    more line of JSON.
     """
     from etl import runs  # noqa: PLC0415 - most of the start-up: what is wrong with the settings is said without it
 
     people = configure_logging(settings.etl_log_format, settings.etl_log_level)
     log = logger()
-    unwritten: list[OSError] = []
+    lost: list[int] = []
 
     def show(outcome: Outcome) -> None:
-        try:
-            if people and outcome.error is not None:
-                show_error(outcome.error)
-            if as_json and not unwritten:
-                write_line({**outcome.snapshot.row(), "duration_s": outcome.duration_s})
-                sys.stdout.flush()
-        except OSError as error:  # a full disk under stdout, or nobody reads it
-            unwritten.append(error)
+        if people and outcome.error is not None:
+            show_error(outcome.error)
+        if as_json and not lost:
+            try:
+                with streams.writing():
+                    write_line({**outcome.snapshot.row(), "duration_s": outcome.duration_s})
+            except BrokenPipeError:
+                lost.append(ExitCode.OK)  # nobody reads the lines: what became of the OAs counts
+            except OSError as error:
+                lost.append(_report(as_ours(error), log, people=people))
 
     order = runs.Order(tuple(chosen), dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow)
     try:
@@ -101,15 +103,18 @@ def run_sync(
                 draw(f"OA {oaid}, look {look}", end, total)
 
             outcomes = runs.sync_all(settings, order, log=log, on_page=on_page, on_outcome=show)
-    except EtlError as raised:
-        error = _by_option(raised)
-        if people:
-            raise error from raised
+    except Exception as raised:  # noqa: BLE001 - whatever it is goes where the log goes
+        return _report(_by_option(as_ours(raised)), log, people=people)
+    return gravest([*(outcome.exit_code for outcome in outcomes), *lost])
+
+
+def _report(error: EtlError, log: Log, *, people: bool) -> int:
+    """Say what is no OA's trouble, to people or in one more line of the log; give its exit code."""
+    if people:
+        show_error(error)
+    else:
         failure_event(log, error)
-        return error.exit_code
-    if unwritten:
-        raise unwritten[0]
-    return gravest([outcome.exit_code for outcome in outcomes])
+    return error.exit_code
 
 
 def _by_option(error: EtlError) -> EtlError:

@@ -8,7 +8,7 @@ import typer
 
 from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.database import open_database
-from etl.cli.output import write_line
+from etl.cli.output import show, write_line
 from etl.db.engine import reading
 from etl.errors import ExitCode, TornStoryError, UsageError
 from etl.maintenance.verify import check, oaids, require_sound
@@ -38,7 +38,7 @@ def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
                 else:
                     mark = "ok  " if not finding.contradictions else "TORN"
                     count = f"  ({finding.contradictions} rows)" if finding.contradictions else ""
-                    typer.echo(f"{mark}  {finding.oaid}  {finding.check}{count}")
+                    show(f"{mark}  {finding.oaid}  {finding.check}{count}")
     if torn:
         raise TornStoryError(f"{torn} checks found rows that contradict each other")
     return ExitCode.OK

@@ -16,7 +16,7 @@ from sqlalchemy import and_, not_, or_, select, text, update
 
 from etl.db.engine import upserting, writing
 from etl.db.tables import official_accounts, snapshots
-from etl.errors import BusyError, DatabaseUnreachableError, LeaseLostError
+from etl.errors import BusyError, InterruptedRunError, LeaseLostError
 from etl.model import Status
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Lease:
     def renew_until_ended(self, every: float) -> None:
         """Renew now and then; the body of the renewing thread. What cannot be renewed is noticed by the fence."""
         while not self._ended.wait(every):
-            with self._resting, suppress(DatabaseUnreachableError):
+            with self._resting, suppress(Exception):
                 if self._ended.is_set():
                     return
                 with writing(self.engine) as connection:
@@ -99,8 +99,13 @@ class Lease:
     def end(self) -> None:
         """Stop renewing, and give back what is still ours; where that fails, it ends by itself."""
         self._ended.set()
-        with self._resting, suppress(DatabaseUnreachableError), writing(self.engine) as connection:
-            self.release(connection)
+        try:
+            with self._resting, writing(self.engine) as connection:
+                self.release(connection)
+        except InterruptedRunError:
+            raise
+        except Exception:  # noqa: BLE001, S110 - what became of the run counts, not what became of its lease
+            pass
 
     def _ours(self) -> ColumnElement[bool]:
         return and_(
@@ -133,8 +138,8 @@ def acquire(
     renewer = threading.Thread(
         target=lease.renew_until_ended, args=(renew_every,), name="etl-lease", daemon=True
     )
-    renewer.start()
     try:
+        renewer.start()
         yield lease
     finally:
         lease.end()

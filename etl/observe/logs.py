@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from etl.errors import trace
 from etl.model import Status, plain
 
 if TYPE_CHECKING:
@@ -119,14 +119,9 @@ def retry_event(
 
 
 def _advice(error: EtlError) -> dict[str, str]:
-    """What to do about it; of a fault of ours also the way to it, as places: no message and no value, they may be secrets."""
-    advice = {"hint": error.hint} if error.hint else {}
-    if error.reason == "fault" and error.__cause__ is not None:
-        frames = traceback.extract_tb(error.__cause__.__traceback__)
-        advice["trace"] = " > ".join(
-            f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames
-        )
-    return advice
+    """What to do about it, and where it happened in the program, if that is of use."""
+    advice = {"hint": error.hint, "trace": trace(error)}
+    return {name: words for name, words in advice.items() if words}
 
 
 def _json(level: str, event: str, fields: Mapping[str, object]) -> str:

@@ -22,9 +22,10 @@ from etl.errors import (
     BusyError,
     DatabaseUnreachableError,
     EtlError,
-    FaultError,
+    InterruptedRunError,
     LeaseLostError,
     UnknownAccountError,
+    as_ours,
 )
 from etl.model import Page, Snapshot, Source, Status, day_of
 from etl.sync.decide import Difference, Limits, decide
@@ -125,7 +126,7 @@ def _sync(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
                 swept = _sweep(run, lease.engine, begun.oaid, before, spool)
                 return _commit(run, lease, running, before, swept, spool), None
         except Exception as error:  # noqa: BLE001 - whatever it is goes on record, and the other OAs are synced
-            failure = _as_ours(error)
+            failure = as_ours(error)
         failed = _failed(run, running, failure)
         _record_failure(lease, failed, failure)
         return failed, failure
@@ -261,7 +262,9 @@ def _record_failure(lease: Lease, failed: Snapshot, failure: EtlError) -> None:
             lease.release(connection)
             if isinstance(failure, UnknownAccountError):
                 snapshots.withdraw(connection, failed)
-    except (LeaseLostError, DatabaseUnreachableError):
+    except InterruptedRunError:
+        raise
+    except Exception:  # noqa: BLE001, S110 - as above
         # The next run finds it `running` and calls it abandoned; what failed first is what must be
         # told.
         pass
@@ -278,18 +281,10 @@ def _outcome_of(
     except BusyError as busy:
         snapshot, error = replace(begun, status=Status.BUSY, reason=busy.reason), busy
     except Exception as other:  # noqa: BLE001 - whatever it is, the other OAs are synced
-        error = _as_ours(other)
+        error = as_ours(other)
         snapshot = _failed(run, begun, error)
     exit_code = error.exit_code if error else _EXIT[snapshot.status]
     return Outcome(snapshot, round(time.monotonic() - started, 3), exit_code, error)
-
-
-def _as_ours(error: Exception) -> EtlError:
-    if isinstance(error, EtlError):
-        return error
-    failure = FaultError(f"{type(error).__name__} in etl")
-    failure.__cause__ = error
-    return failure
 
 
 def _failed(run: Run, snapshot: Snapshot, failure: EtlError) -> Snapshot:

@@ -481,7 +481,7 @@ def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_
         for moment in taken:
             told = operator.run("export", "--as-of", moment.isoformat())
             if moment > now + timedelta(days=2, minutes=1):
-                ended(told, 2, "that is in the future")
+                ended(told, 2, "is in the future")
                 continue
             number = re.search(r"as of snapshot (\d+)", told.stderr)
             assert number, told

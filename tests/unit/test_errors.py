@@ -19,6 +19,7 @@ from etl.errors import (
     RefusedError,
     SettingsError,
     SeveralAccountsError,
+    SystemRefusalError,
     UnknownAccountError,
     gravest,
 )
@@ -46,6 +47,7 @@ EXIT_CODES = {
     "DatabaseUnreachableError": 69,
     "NoDatabaseError": 69,
     "SpoolError": 69,
+    "SystemRefusalError": 69,
     "OutOfTimeError": 75,
     "BusyError": 75,
     "LeaseLostError": 75,
@@ -55,6 +57,9 @@ EXIT_CODES = {
 """docs/design.md#exit-codes."""
 
 SAMPLES: dict[type[EtlError], Callable[[], EtlError]] = {
+    SystemRefusalError: lambda: SystemRefusalError(
+        "no more threads", hint="Raise ESMS_CONCURRENCY"
+    ),
     SettingsError: lambda: SettingsError(
         ["ESMS_API_KEY is missing", "ESMS_RATE should be a number"]
     ),
