@@ -277,6 +277,9 @@ _HINTS = {
 }
 
 
+_PACKAGE = Path(__file__).parent
+
+
 def as_ours(error: Exception) -> EtlError:
     """Whatever was raised, as an error of ours: what the operating system refused by name, the rest as a fault of etl.
 
@@ -304,7 +307,10 @@ def trace(error: EtlError) -> str | None:
     if error.__cause__ is None or not isinstance(error, FaultError | SystemRefusalError):
         return None
     frames = traceback.extract_tb(error.__cause__.__traceback__)
-    return " > ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in frames)
+    # Of the libraries between, only where it ended.
+    ours = [each for each in frames[:-1] if Path(each.filename).is_relative_to(_PACKAGE)]
+    places = [*ours, *frames[-1:]]
+    return " > ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in places)
 
 
 GRAVITY = (

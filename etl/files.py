@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -23,8 +24,8 @@ def atomic_file(path: Path, mode: Literal["wb"]) -> AbstractContextManager[IO[by
 def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextManager[IO[Any]]:
     """A file to write that takes its place only once everything is on disk; on any error, Ctrl-C too, nothing is left.
 
-    Text is UTF-8 with the line ends that were written. A file that was there keeps its permissions;
-    a new one gets those of the umask. A symbolic link stays one: what it points to is replaced. A
+    Text is UTF-8 with the line ends that were written. A file that was there keeps its permissions,
+    where they can be set; a new one gets those of the umask. A symbolic link stays one: what it points to is replaced. A
     pipe or a device (/dev/stdout) is just written to.
 
     Raises:
@@ -43,16 +44,31 @@ def _replacing(path: Path, mode: str, options: dict[str, str]) -> Iterator[IO[An
     try:
         with beside.open(mode.replace("w", "x"), **options) as file:  # type: ignore[call-overload]
             if permissions is not None:
-                os.fchmod(file.fileno(), permissions)
+                permit(file, permissions)
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file)
         beside.replace(path)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
         raise
     _sync_directory(path.parent)
+
+
+def permit(file: IO[Any], permissions: int) -> None:
+    """Set the permissions, where the file system has them: mounts of Windows' and cloud storage refuse."""
+    with suppress(OSError):
+        os.fchmod(file.fileno(), permissions)
+
+
+def _sync(file: IO[Any]) -> None:
+    """Wait until it is on disk, where the file system can say so."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
+            raise
 
 
 def _permissions(path: Path) -> int | None:

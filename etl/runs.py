@@ -87,16 +87,11 @@ def sync_all(
         else announced(settings, log, outcomes, chosen=bool(order.oaids))
     )
     with around:
+        close = partial(_harmless(_close), log)
         on_outcome = _harmless(on_outcome)
         for outcome in _outcomes(settings, order, log, _harmless(on_page)):
             outcomes.append(outcome)
-            closing_event(
-                log,
-                outcome.snapshot,
-                duration_s=outcome.duration_s,
-                exit_code=outcome.exit_code,
-                error=outcome.error,
-            )
+            close(outcome)
             on_outcome(outcome)
     return outcomes
 
@@ -151,6 +146,16 @@ def _each(run: Run, oaids: list[str], esms: EsmsClient, *, dry_run: bool) -> Ite
         if isinstance(outcome.error, InterruptedRunError):
             esms.stop()
             return
+
+
+def _close(log: Log, outcome: Outcome) -> None:
+    closing_event(
+        log,
+        outcome.snapshot,
+        duration_s=outcome.duration_s,
+        exit_code=outcome.exit_code,
+        error=outcome.error,
+    )
 
 
 def _log_retry(log: Log, retry: Retry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from threading import Thread
@@ -77,7 +78,8 @@ def report(
     question = Question(by, _date("--since", since), _date("--until", until))
     if output is ReportFormat.HTML:
         require_charts()
-        Thread(target=_warm_up, daemon=True).start()
+        with suppress(RuntimeError):  # no more threads: the page takes a second longer
+            Thread(target=_warm_up, daemon=True).start()
     settings, engine = open_database()
     accounts = accounts_in(engine, oaid)
     told = churn_report(

@@ -10,7 +10,14 @@ from etl.cli import streams
 from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.output import show_error, write_line
 from etl.cli.progress import progress
-from etl.errors import ExitCode, SeveralAccountsError, UsageError, as_ours, gravest
+from etl.errors import (
+    ExitCode,
+    InterruptedRunError,
+    SeveralAccountsError,
+    UsageError,
+    as_ours,
+    gravest,
+)
 from etl.observe.logs import configure_logging, failure_event, logger
 from etl.settings import check_oaid, sync_settings
 
@@ -91,7 +98,9 @@ def run_sync(
                     write_line({**outcome.snapshot.row(), "duration_s": outcome.duration_s})
             except BrokenPipeError:
                 lost.append(ExitCode.OK)  # nobody reads the lines: what became of the OAs counts
-            except OSError as error:
+            except InterruptedRunError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the other OAs are synced all the same
                 lost.append(_report(as_ours(error), log, people=people))
 
     order = runs.Order(tuple(chosen), dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow)

@@ -174,7 +174,11 @@ class _Logger:
         if level not in self.levels:
             return
         try:
-            sys.stderr.write(self.render(level, event, fields) + "\n")
+            line = self.render(level, event, fields)
+        except Exception as error:  # noqa: BLE001 - a value that cannot be written costs a run nothing but the value
+            line = self.render("error", event, {"unwritten": type(error).__name__})
+        try:
+            sys.stderr.write(line + "\n")
             sys.stderr.flush()
         except (OSError, ValueError):
             _silence()

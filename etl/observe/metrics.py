@@ -10,7 +10,6 @@ files.
 
 from __future__ import annotations
 
-import os
 import time
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from etl.db.engine import reading
 from etl.db.snapshots import latest
 from etl.errors import EtlError
-from etl.files import atomic_file
+from etl.files import atomic_file, permit
 from etl.model import APPLIED, Status
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def update_file(
     text = _text(after, exit_code)
     with atomic_file(path, "wb") as file:
         # node_exporter is another user, and the umask of a service need not be kind.
-        os.fchmod(file.fileno(), 0o644)
+        permit(file, 0o644)
         file.write(text)
 
 

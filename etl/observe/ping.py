@@ -22,7 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from urllib3.util import Timeout
 
-from etl.errors import SettingsError
+from etl.errors import EtlError, SettingsError
 from etl.transport import Adapter
 from etl.transport.route import Route, route_to, trouble
 
@@ -64,7 +64,13 @@ class Pings:
     def _send(self, kind: str, signal: str, body: str) -> None:
         if self.url is None:
             return
-        trouble = _within_time(_with_path(self.url.get_secret_value(), signal), body.encode())
+        url = _with_path(self.url.get_secret_value(), signal)
+        try:
+            trouble = _within_time(url, body.encode())
+        except EtlError:
+            raise
+        except Exception as error:  # noqa: BLE001 - no thread for it, say; its words may quote the URL
+            trouble = type(error).__name__
         if trouble is not None:
             self.log.warning("ping failed", ping=kind, reason=trouble)
 

@@ -278,6 +278,19 @@ def test_a_dry_run_leaves_the_file_alone(operator: Operator) -> None:
 # ---------------------------------------------------------------------------------------------------
 
 
+def test_where_chmod_is_refused_it_is_written_again_and_again(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    for _ in range(3):
+        operator.file.write_text("# old\n")
+        assert "metrics" not in operator.sync().stderr
+        assert "etl_sync_exit_code" in operator.file.read_text()
+
+
 def test_the_file_is_replaced_as_a_whole_and_anybody_may_read_it(operator: Operator) -> None:
     mask = os.umask(0o077)
     try:

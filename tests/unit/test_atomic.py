@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -86,3 +87,33 @@ def test_a_name_of_the_largest_length_is_written(tmp_path: Path) -> None:
     with atomic_file(tmp_path / ("ấ" * 80)) as file:
         file.write("x")
     assert names(tmp_path) == ["ấ" * 80]
+
+
+@pytest.mark.parametrize("refused", [errno.EPERM, errno.ENOTSUP, errno.EINVAL])
+def test_a_file_system_without_permissions_or_fsync_takes_it_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(refused, os.strerror(refused))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    if refused != errno.EPERM:
+        monkeypatch.setattr(os, "fsync", refuse)
+    for content in ("first", "second", "third"):
+        with atomic_file(tmp_path / "report.html") as file:
+            file.write(content)
+        assert (tmp_path / "report.html").read_text() == content
+    assert names(tmp_path) == ["report.html"]
+
+
+@pytest.mark.parametrize("failed", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_file_that_did_not_get_to_the_disk_does_not_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: int
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(failed, os.strerror(failed))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=os.strerror(failed)), atomic_file(tmp_path / "x") as file:
+        file.write("lost")
+    assert names(tmp_path) == []
