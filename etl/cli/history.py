@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False)
 
 COLUMNS = ("snapshot_id", *SNAPSHOT_COLUMNS[1:])
 FOR_PEOPLE = (
-    "id",
+    "snapshot_id",
     "oaid",
     "taken_at",
     "status",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -315,3 +317,37 @@ def test_no_library_writes_a_line_amid_ours(shell: Shell, noise: str) -> None:
     done = shell.run(f'"{sys.executable}" script.py')
     assert done.returncode == 0
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["sync"]
+
+
+# --- a terminal
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_every_command_can_be_read_on_a_terminal(shell: Shell, encoding: str) -> None:
+    for command in [*COMMANDS, "sync", "undo --help", "db check"]:
+        code, shown = on_a_terminal(shell, command, PYTHONIOENCODING=encoding)
+        assert (command, code) == (command, 0), shown
+        assert shown.strip()
+        assert "Traceback" not in shown
+    assert "snapshot id" in on_a_terminal(shell, "history", COLUMNS="200")[1]
+
+
+def on_a_terminal(shell: Shell, command: str, **settings: str) -> tuple[int, str]:
+    """The exit code of a command, and what a terminal of its own showed."""
+    own = {"DATABASE_URL": f"sqlite:///{shell.database}", "TERM": "xterm"}
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "etl", *command.split()],
+        cwd=shell.directory,
+        env=os.environ | shell.sim.environment | FAST | own | settings,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        with suppress(OSError):  # EIO: the command has ended
+            while read := os.read(controller, 65536):
+                shown += read
+    os.close(controller)
+    return process.returncode, shown.decode(errors="replace")
