@@ -25,7 +25,9 @@ class Finished:
 def etl(*arguments: str, **settings: str) -> Finished:
     """Run `etl` with these arguments and settings, as a shell would without a terminal."""
     out, err = io.StringIO(), io.StringIO()
-    handlers = [(each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]
+    handlers = [
+        (each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ]
     try:
         with (
             mock.patch.object(sys, "argv", ["etl", *arguments]),

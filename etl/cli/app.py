@@ -169,16 +169,18 @@ def _options(
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM end the program as Ctrl-C does: by an exception, so that leases are given back."""
+    """Let SIGTERM and a terminal that closes end the program as Ctrl-C does: by an exception, so that leases are given back."""
 
     def stop(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the handler's signature
         # A second signal while we tidy up must not interrupt the tidying; SIGKILL remains.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
         raise InterruptedRunError(signum)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
+        signal.signal(signal.SIGHUP, stop)
 
 
 def main() -> NoReturn:

@@ -192,7 +192,7 @@ def test_the_operations_guide_tells_of_every_exit_code_and_of_no_other() -> None
         OPERATIONS.read_text(encoding="utf-8"),
         re.MULTILINE,
     )
-    by_shells_and_systemd = {128 + signal.SIGPIPE, 243}
+    by_shells_and_systemd = {128 + signal.SIGHUP, 128 + signal.SIGPIPE, 243}
     assert {int(code) for code, *_ in rows} == exit_codes() | by_shells_and_systemd
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from signal import SIGHUP
 from typing import TYPE_CHECKING
 
 import pytest
@@ -190,6 +191,19 @@ def test_a_limit_that_is_too_low_is_said_in_words(shell: Shell, limit: str) -> N
     for line in done.stdout.splitlines():
         if line.startswith("{") and json.loads(line)["level"] != "info":
             assert json.loads(line)["hint"]
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "complete"), [("exec", 129, 1), ("exec nohup", 0, 2)], ids=["plain", "nohup"]
+)
+def test_a_terminal_that_is_closed_ends_a_sync_as_ctrl_c_does_unless_under_nohup(
+    shell: Shell, how: str, code: int, complete: int
+) -> None:
+    shell.sim.before_each(lambda: os.kill(int((shell.directory / "pid").read_text()), SIGHUP))
+    done = shell.run(f'echo $$ > pid; {how} "{sys.executable}" -m etl sync')
+    assert done.returncode == code
+    assert shell.runs() == complete
+    assert shell.left_behind() == (0, 0)
 
 
 # --- what Python and the system raise in the middle of a run
