@@ -39,7 +39,7 @@ STATUS = "etl_sync_status"
 FOLLOWING = "etl_following_users"
 
 GAUGES = {
-    LAST_SUCCESS: "When the OA's list was last read whole (unix time); 0 where it never was.",
+    LAST_SUCCESS: "When the OA's list was last read whole (unix time); absent where it never was.",
     FOLLOWING: "Users who follow the OA, after its last applied sync.",
     "etl_announced_users": "The last Total that the API gave for the OA.",
     "etl_seen_users": "Distinct users that the last sync saw.",
@@ -60,7 +60,7 @@ Samples = dict[tuple[str, str], float]
 
 
 def measured(
-    snapshot: Snapshot, duration_s: float, *, last_success: float, following: float | None
+    snapshot: Snapshot, duration_s: float, *, last_success: float | None, following: float | None
 ) -> Samples:
     """The values of an OA after a run; `last_success` (unix time) and `following` as they were before it."""
     # What a held one would have marked did not happen.
@@ -111,7 +111,7 @@ def update_file(
     after = dict(before) if keep_others else {}
     for oaid, (snapshot, duration_s) in runs.items():
         known = before.get(oaid, {})
-        last_success, following = known.get((LAST_SUCCESS, ""), 0.0), known.get((FOLLOWING, ""))
+        last_success, following = known.get((LAST_SUCCESS, "")), known.get((FOLLOWING, ""))
         if snapshot.status != Status.COMPLETE and not last_success:
             last_success, following = _by_database(connect, oaid)
         after[oaid] = measured(snapshot, duration_s, last_success=last_success, following=following)
@@ -134,16 +134,16 @@ def try_writing(path: Path) -> None:
         pass
 
 
-def _by_database(connect: Callable[[], Engine], oaid: str) -> tuple[float, float | None]:
-    """When the OA was last read whole, and who follows it; 0 and None where the database cannot tell."""
+def _by_database(connect: Callable[[], Engine], oaid: str) -> tuple[float | None, float | None]:
+    """When the OA was last read whole, and who follows it; None where the database cannot tell."""
     try:
         with reading(connect()) as connection:
             complete = latest(connection, oaid, (Status.COMPLETE,))
             applied = latest(connection, oaid, APPLIED)
     except EtlError:
-        return 0.0, None
+        return None, None
     finished: datetime | None = complete[0].finished_at if complete else None
-    return finished.timestamp() if finished else 0.0, applied[
+    return finished.timestamp() if finished else None, applied[
         0
     ].counts.following if applied and applied[0].counts else None
 
