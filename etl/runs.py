@@ -1,13 +1,14 @@
 """One run of several OAs: which, in what order, until when, and who is notified.
 
-Needs no command line: `sync_all` syncs all OAs and gives what became of each.
+Needs no command line: `sync_all` syncs all OAs of an eSMS account and gives what became of each;
+`sync_accounts` syncs several accounts.
 """
 
 from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -15,12 +16,16 @@ from etl.db.accounts import name_accounts
 from etl.db.engine import connect_engine
 from etl.db.schema import EMPTY, create_or_require_current, current_revision, require_current
 from etl.errors import (
+    EtlError,
     InterruptedRunError,
     NoDatabaseError,
     SettingsError,
     SeveralAccountsError,
+    as_ours,
+    gravest,
 )
 from etl.esms.client import EsmsClient
+from etl.model import Account
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
 from etl.settings import ALL
@@ -29,13 +34,14 @@ from etl.sync.decide import Limits
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Engine
 
     from etl.esms.pace import Retry
     from etl.observe.logs import Log
-    from etl.settings import Settings
+    from etl.settings import ProcessSettings, Settings
+    from etl.settings.accounts import EsmsAccount
     from etl.sync.account import Outcome
 
 P = ParamSpec("P")
@@ -96,6 +102,70 @@ def sync_all(
     return outcomes
 
 
+def sync_accounts(
+    shared: ProcessSettings,
+    accounts: Sequence[EsmsAccount],
+    order: Order,
+    *,
+    log: Log,
+    on_page: Callable[[str, int, int, int], None],
+    on_outcome: Callable[[Outcome], None],
+    on_failure: Callable[[EtlError], None],
+) -> int:
+    """Sync the OAs of several eSMS accounts, one account after the other; give the gravest exit code.
+
+    An account that cannot be synced does not keep the others from it. What all of them share
+    (ETL_PING_URL and ETL_METRICS_FILE) is notified of a run of all.
+
+    Args:
+        shared: what is one for all accounts.
+        accounts: each with its own keys, pace and thresholds.
+        order: what to do with each.
+        log: as `sync_all` has it.
+        on_page: as `sync_all` has it.
+        on_outcome: as `sync_all` has it.
+        on_failure: called with what ended the run of an account before, between or after its OAs.
+
+    Raises:
+        EtlError: a signal; nobody is synced after it.
+    """
+    outcomes: list[Outcome] = []
+    failures: list[EtlError] = []
+    alone = order.dry_run or len(accounts) == 1
+    around = nullcontext() if alone else announced(shared, log, outcomes, chosen=False)
+    try:
+        with around:
+            for account in accounts:
+                try:
+                    outcomes += sync_all(
+                        account.settings, order, log=log, on_page=on_page, on_outcome=on_outcome
+                    )
+                except InterruptedRunError:
+                    raise
+                except Exception as raised:  # noqa: BLE001 - whatever it is, the other accounts are synced
+                    failures.append(as_ours(raised))
+                    on_failure(failures[-1])
+                if outcomes and isinstance(outcomes[-1].error, InterruptedRunError):
+                    break
+            worst = _worst(failures, outcomes)
+            if worst is not None:
+                raise worst  # so that whoever is notified hears of it
+    except EtlError as error:
+        if error not in failures:
+            raise
+    return _gravest(failures, outcomes)
+
+
+def _worst(failures: Sequence[EtlError], outcomes: Sequence[Outcome]) -> EtlError | None:
+    """The gravest failure of an account, where it is graver than what became of the OAs."""
+    code = _gravest(failures, outcomes)
+    return next((error for error in failures if error.exit_code == code), None)
+
+
+def _gravest(failures: Sequence[EtlError], outcomes: Sequence[Outcome]) -> int:
+    return gravest([*(each.exit_code for each in failures), *(each.exit_code for each in outcomes)])
+
+
 def _harmless(callback: Callable[P, None]) -> Callable[P, None]:
     """A callback that is not called again once it fails. A signal is none of its failures."""
     failed = False
@@ -135,17 +205,22 @@ def _outcomes(
             settings.timezone,
             on_page=on_page,
         )
-        yield from _each(run, oaids, esms, dry_run=order.dry_run)
+        for outcome in _each(run, oaids, settings, order):
+            yield outcome
+            if isinstance(outcome.error, InterruptedRunError):
+                esms.stop()
+                return
 
 
-def _each(run: Run, oaids: list[str], esms: EsmsClient, *, dry_run: bool) -> Iterator[Outcome]:
-    """One OA after the other."""
+def _each(run: Run, oaids: list[str], settings: Settings, order: Order) -> Iterator[Outcome]:
+    """One OA after the other, each by its own thresholds and with the name that it was given."""
     for oaid in oaids:
-        outcome = (preview_account if dry_run else sync_account)(run, oaid)
+        own = replace(run, limits=_limits(settings.of(oaid), order))
+        outcome = (preview_account if order.dry_run else sync_account)(own, oaid)
+        given = settings.oas.get(oaid)
+        if given and given.etl_name and run.engine is not None and not order.dry_run:
+            name_accounts(run.engine, [Account(oaid, given.etl_name)], add=False)
         yield outcome
-        if isinstance(outcome.error, InterruptedRunError):
-            esms.stop()
-            return
 
 
 def _close(log: Log, outcome: Outcome) -> None:

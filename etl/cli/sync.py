@@ -19,12 +19,13 @@ from etl.errors import (
     gravest,
 )
 from etl.observe.logs import configure_logging, failure_event, logger
-from etl.settings import check_oaid, sync_settings
+from etl.settings import ALL, check_oaid, sync_settings
+from etl.settings.accounts import EsmsAccount, esms_accounts
 
 if TYPE_CHECKING:
     from etl.errors import EtlError
     from etl.observe.logs import Log
-    from etl.settings import Settings
+    from etl.settings import ProcessSettings
     from etl.sync.account import Outcome
 
 app = typer.Typer(add_completion=False)
@@ -38,6 +39,15 @@ app = typer.Typer(add_completion=False)
 )
 def sync(
     oaid: Oaids = None,
+    account: Annotated[
+        str | None,
+        typer.Option(
+            "--account",
+            metavar="NAME",
+            help="Sync the eSMS account of this directory in ETL_ACCOUNTS_DIR, with its own keys and settings; "
+            "all: every account there.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -61,8 +71,17 @@ def sync(
             check_oaid(each)
         except ValueError as error:
             raise UsageError(f"--oaid: {error}") from None
+    if account == ALL and (oaid or allow_mass_unfollow):
+        raise UsageError("--oaid and --allow-mass-unfollow are for one account: name it")
+    shared: ProcessSettings
+    if account is None:
+        shared = settings = sync_settings(need_oaids=not oaid)
+        accounts = [EsmsAccount("", settings)]
+    else:
+        shared, accounts = esms_accounts(account)
     return run_sync(
-        sync_settings(need_oaids=not oaid),
+        shared,
+        accounts,
         oaid or [],
         dry_run=dry_run,
         allow_mass_unfollow=allow_mass_unfollow,
@@ -71,7 +90,8 @@ def sync(
 
 
 def run_sync(
-    settings: Settings,
+    shared: ProcessSettings,
+    accounts: list[EsmsAccount],
     chosen: list[str],
     *,
     dry_run: bool,
@@ -85,7 +105,7 @@ def run_sync(
     """
     from etl import runs  # noqa: PLC0415 - most of the start-up: what is wrong with the settings is said without it
 
-    people = configure_logging(settings.etl_log_format, settings.etl_log_level)
+    people = configure_logging(shared.etl_log_format, shared.etl_log_level)
     log = logger()
     lost: list[int] = []
 
@@ -103,6 +123,9 @@ def run_sync(
             except Exception as error:  # noqa: BLE001 - the other OAs are synced all the same
                 lost.append(_report(as_ours(error), log, people=people))
 
+    def fail(error: EtlError) -> None:
+        _report(_by_option(error), log, people=people)
+
     order = runs.Order(tuple(chosen), dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow)
     try:
         with progress() as draw:
@@ -111,10 +134,18 @@ def run_sync(
                 log.debug("page", oaid=oaid, look=look, end=end, total=total)
                 draw(f"OA {oaid}, look {look}", end, total)
 
-            outcomes = runs.sync_all(settings, order, log=log, on_page=on_page, on_outcome=show)
+            code = runs.sync_accounts(
+                shared,
+                accounts,
+                order,
+                log=log,
+                on_page=on_page,
+                on_outcome=show,
+                on_failure=fail,
+            )
     except Exception as raised:  # noqa: BLE001 - whatever it is goes where the log goes
-        return _report(_by_option(as_ours(raised)), log, people=people)
-    return gravest([*(outcome.exit_code for outcome in outcomes), *lost])
+        return _report(as_ours(raised), log, people=people)
+    return gravest([code, *lost])
 
 
 def _report(error: EtlError, log: Log, *, people: bool) -> int:

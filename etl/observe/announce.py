@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from etl.model import Snapshot
     from etl.observe.logs import Log
-    from etl.settings import Settings
+    from etl.settings import ProcessSettings
     from etl.sync.account import Outcome
 
 
 @contextmanager
 def announced(
-    settings: Settings,
+    settings: ProcessSettings,
     log: Log,
     outcomes: Sequence[Outcome],
     *,
@@ -60,7 +60,7 @@ def announced(
 
 
 def _finish(
-    settings: Settings,
+    settings: ProcessSettings,
     log: Log,
     pings: Pings,
     outcomes: Sequence[Outcome],
@@ -86,7 +86,7 @@ def _finish(
 
 def _write_metrics(
     path: Path,
-    settings: Settings,
+    settings: ProcessSettings,
     runs: list[tuple[Snapshot, float]],
     *,
     exit_code: int,

@@ -10,17 +10,14 @@ import json
 import re
 from contextlib import suppress
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from etl.errors import SettingsError
 from etl.settings import sources
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from etl.settings.problems import checked
 
 ALL = "all"
 """ESMS_OAIDS=all: every OA that GetListZOA names."""
@@ -45,6 +42,10 @@ _UNPRINTABLE = "holds a character that cannot be printed: is it pasted whole, in
 S = TypeVar("S", bound="_Settings")
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+MaxLooks = Annotated[int, Field(ge=1, le=100)]  # looks a sweep may take
+Tolerance = Annotated[float, Field(ge=0, lt=1)]  # share of Total, at least 5 users
+Share = Annotated[float, Field(ge=0, le=1)]  # of those who follow
+Floor = Annotated[int, Field(ge=0)]  # users
 
 
 class _Settings(BaseModel):
@@ -54,6 +55,11 @@ class _Settings(BaseModel):
         extra="ignore",
         hide_input_in_errors=True,  # an input may be a secret
     )
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """What is read of the places that settings come from, in lower case."""
+        return cls.model_fields.keys() - {"oas"}
 
 
 class DatabaseSettings(_Settings):
@@ -142,26 +148,56 @@ class EsmsSettings(_Settings):
         return SecretStr(stripped)
 
 
-class Settings(EsmsSettings, DatabaseSettings):
+class ProcessSettings(DatabaseSettings):
+    """What is one for the whole process, however many eSMS accounts it syncs."""
+
+    etl_accounts_dir: Path | None = None
+    """A directory for each eSMS account (accounts.py)."""
+
+    etl_log_format: Literal["auto", "console", "json"] = "auto"
+    etl_log_level: Literal["debug", "info", "warning", "error"] = "info"
+    etl_metrics_file: Path | None = None
+    etl_ping_url: SecretStr | None = None  # its path is what lets one in
+
+    @field_validator("etl_ping_url")
+    @classmethod
+    def _http(cls, url: SecretStr | None) -> SecretStr | None:
+        try:
+            known = url is None or urlsplit(url.get_secret_value()).scheme in {"https", "http"}
+        except ValueError:  # its words quote the URL, and a password with it
+            known = False
+        if not known:
+            raise ValueError("must be an http(s):// URL")
+        return url
+
+
+class OaSettings(_Settings):
+    """What may be set for one OA: ETL_UNFOLLOW_FLOOR_4097311281936189049=50. None: as for all."""
+
+    etl_name: Annotated[str, Field(max_length=200)] | None = None
+    etl_max_looks: MaxLooks | None = None
+    etl_total_tolerance: Tolerance | None = None
+    etl_max_unfollow_share: Share | None = None
+    etl_unfollow_floor: Floor | None = None
+
+
+class Settings(EsmsSettings, ProcessSettings):
     """Everything that `etl sync` needs."""
 
     esms_oaids: tuple[str, ...] = ()
     """The OAs to sync, each once, in order; `("all",)` for every OA of the account."""
 
-    etl_max_looks: Annotated[int, Field(ge=1, le=100)] = MAX_LOOKS  # looks a sweep may take
-    # Share of Total that may stay unseen, at least 5 users.
-    etl_total_tolerance: Annotated[float, Field(ge=0, lt=1)] = TOTAL_TOLERANCE
-    # Share of those who follow.
-    etl_max_unfollow_share: Annotated[float, Field(ge=0, le=1)] = MAX_UNFOLLOW_SHARE
-    etl_unfollow_floor: Annotated[int, Field(ge=0)] = UNFOLLOW_FLOOR  # users
+    etl_max_looks: MaxLooks = MAX_LOOKS
+    etl_total_tolerance: Tolerance = TOTAL_TOLERANCE
+    etl_max_unfollow_share: Share = MAX_UNFOLLOW_SHARE
+    etl_unfollow_floor: Floor = UNFOLLOW_FLOOR
+    oas: dict[str, OaSettings] = Field(default_factory=dict)
+    """What is set for one OA, by OAID."""
+
     etl_windows: Literal["auto", "off"] = "auto"
     """Whether followers beyond the ceiling of the listing are read by windows of dates."""
 
     etl_max_runtime: Annotated[float, Field(gt=0, le=24 * 60)] = 30  # minutes an OA
-    etl_log_format: Literal["auto", "console", "json"] = "auto"
-    etl_log_level: Literal["debug", "info", "warning", "error"] = "info"
-    etl_metrics_file: Path | None = None
-    etl_ping_url: SecretStr | None = None  # its path is what lets one in
 
     @field_validator("esms_oaids", mode="before")
     @classmethod
@@ -181,16 +217,10 @@ class Settings(EsmsSettings, DatabaseSettings):
             check_oaid(oaid)
         return oaids
 
-    @field_validator("etl_ping_url")
-    @classmethod
-    def _http(cls, url: SecretStr | None) -> SecretStr | None:
-        try:
-            known = url is None or urlsplit(url.get_secret_value()).scheme in {"https", "http"}
-        except ValueError:  # its words quote the URL, and a password with it
-            known = False
-        if not known:
-            raise ValueError("must be an http(s):// URL")
-        return url
+    def of(self, oaid: str) -> Self:
+        """These settings, with what is set for one OA."""
+        own = self.oas.get(oaid, OaSettings()).model_dump(exclude_none=True, exclude={"etl_name"})
+        return self.model_copy(update=own) if own else self
 
     @property
     def max_runtime_seconds(self) -> float:
@@ -198,7 +228,7 @@ class Settings(EsmsSettings, DatabaseSettings):
         return self.etl_max_runtime * 60
 
 
-class _SettingsWithOaids(Settings):
+class SyncedSettings(Settings):
     """For a run whose arguments name no OA."""
 
     esms_oaids: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -238,36 +268,22 @@ def sync_settings(*, need_oaids: bool = False) -> Settings:
     Raises:
         SettingsError: with every problem at once.
     """
-    return _read(_SettingsWithOaids if need_oaids else Settings)
+    return _read(SyncedSettings if need_oaids else Settings)
 
 
-def _read(kind: type[S]) -> S:
-    problems: list[str] = []
-    return checked(kind, sources.given(kind.model_fields, problems), problems)
-
-
-def checked(kind: type[S], values: Mapping[str, str], problems: list[str]) -> S:
-    """The settings of these values.
-
-    Args:
-        kind: which settings.
-        values: by their names in lower case.
-        problems: of reading the values, already known.
+def process_settings() -> ProcessSettings:
+    """What one process needs that syncs several eSMS accounts (accounts.py reads those).
 
     Raises:
         SettingsError: with every problem at once.
     """
-    try:
-        settings = kind.model_validate(values)
-    except ValidationError as error:
-        # `from None`: pydantic's own traceback would show inputs.
-        found = error.errors(include_url=False)
-        if problems:  # what is missing may stand where we could not read
-            found = [each for each in found if each["type"] not in _MISSING]
-        raise SettingsError([*problems, *map(_problem, found)]) from None
-    if problems:
-        raise SettingsError(problems)
-    return settings
+    return _read(ProcessSettings)
+
+
+def _read(kind: type[S]) -> S:
+    problems: list[str] = []
+    values = sources.given(kind.names(), problems)
+    return checked(kind, sources.by_oa(values, problems), problems)
 
 
 def _oaids_in(text: str) -> list[str]:
@@ -285,28 +301,3 @@ def _port_is_possible(url: str) -> bool:
         return urlsplit(url).port != 0
     except ValueError:
         return False
-
-
-_MISSING = {"missing", "too_short"}
-_PROBLEMS = {
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a number",
-    "greater_than_equal": "must be at least {ge:g}",
-    "greater_than": "must be above {gt:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "less_than": "must be below {lt:g}",
-    "literal_error": "must be {expected}",
-    "value_error": "{error}",
-}
-"""What is wrong, by pydantic's kinds of errors, in our words."""
-
-
-def _problem(error: Mapping[str, Any]) -> str:
-    """One sentence that names the setting, as an operator writes it, and never a secret's value."""
-    name = str(error["loc"][0]).upper()
-    if error["type"] in _MISSING:
-        return f"{name} is missing: set it in the environment, in .env or in $CREDENTIALS_DIRECTORY"
-    words = _PROBLEMS.get(error["type"], "cannot be read")
-    return f"{name} {words.format(**error.get('ctx', {}))}"

@@ -7,15 +7,31 @@ wherever it stands: a shell takes them off, docker's --env-file does not.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
+
+from etl.settings.problems import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ENV_FILE = Path(".env")
+
+OF_ONE_OA = frozenset(
+    {
+        "etl_name",
+        "etl_max_looks",
+        "etl_total_tolerance",
+        "etl_max_unfollow_share",
+        "etl_unfollow_floor",
+    }
+)
+"""What may be set for one OA: its name, then an underscore and the OAID."""
+
+_OF_ONE_OA = re.compile(r"((?:esms|etl)_[a-z]+(?:_[a-z]+)*)_([0-9]{1,64})")
 
 _BLANKS = " \t\r\n"
 _QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"))
@@ -24,7 +40,8 @@ _QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"))
 def given(names: Iterable[str], problems: list[str]) -> dict[str, str]:
     """The values of the settings `names` (lower case), each from the first place that has it.
 
-    A place that cannot be read is put on `problems`, and the others are read all the same.
+    What is set for one OA (NAME_OAID) comes with them. A place that cannot be read is put on
+    `problems`, and the others are read all the same.
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     sought = set(names)
@@ -44,9 +61,9 @@ def from_env_file(path: Path, names: set[str], problems: list[str]) -> dict[str,
             # interpolate: a key with `${` in it is that key.
             values = dotenv_values(stream=file, interpolate=False)
     except UnicodeDecodeError:
-        problems.append(f"{path} could not be read: it is no UTF-8 text")
+        problems.append(f"{path} {UNREADABLE}: it is no UTF-8 text")
     except OSError as error:
-        problems.append(f"{path} could not be read: {error.strerror}")
+        problems.append(f"{path} {UNREADABLE}: {error.strerror}")
     else:
         return _chosen({name: value for name, value in values.items() if value}, names)
     return {}
@@ -55,22 +72,51 @@ def from_env_file(path: Path, names: set[str], problems: list[str]) -> dict[str,
 def from_directory(directory: Path, names: set[str], problems: list[str]) -> dict[str, str]:
     """The settings in a directory with a file each, named as the setting in capitals or not."""
     found: dict[str, str] = {}
-    for name in sorted(names):
-        for file in (directory / name, directory / name.upper()):
-            try:
-                if file.is_file():
-                    found[name] = file.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                problems.append(f"{file} could not be read: it is no UTF-8 text")
-            except OSError as error:
-                problems.append(f"{file} could not be read: {error.strerror}")
+    for file in _files(directory):
+        if not is_sought(file.name, names):
+            continue
+        try:
+            found[file.name] = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            problems.append(f"{file} {UNREADABLE}: it is no UTF-8 text")
+        except OSError as error:
+            problems.append(f"{file} {UNREADABLE}: {error.strerror}")
     return _chosen(found, names)
+
+
+def by_oa(values: dict[str, str], problems: list[str]) -> dict[str, Any]:
+    """The values, those of one OA apart under `oas`, by OAID."""
+    general: dict[str, Any] = {}
+    oas: dict[str, dict[str, str]] = {}
+    for name, value in values.items():
+        if (found := _OF_ONE_OA.fullmatch(name)) is None:
+            general[name] = value
+        elif found[1] in OF_ONE_OA:
+            oas.setdefault(found[2], {})[found[1]] = value
+        else:
+            each = ", ".join(sorted(OF_ONE_OA)).upper()
+            problems.append(f"{name.upper()} cannot be set for one OA (these can: {each})")
+    return general | ({"oas": oas} if oas else {})
+
+
+def _files(directory: Path) -> list[Path]:
+    """Nothing where there is no directory: what is missing for want of it is named."""
+    try:
+        return sorted(each for each in directory.iterdir() if each.is_file())
+    except OSError:
+        return []
+
+
+def is_sought(name: str, names: set[str]) -> bool:
+    """Whether it is one of the settings `names`, in capitals or not, or what is set for one OA."""
+    of_one = _OF_ONE_OA.fullmatch(name.lower())
+    return name.lower() in names or (of_one is not None and "esms_oaids" in names)
 
 
 def _chosen(values: Mapping[str, str], names: set[str]) -> dict[str, str]:
     """Those of `names`, without quotes. An empty one is as good as none."""
     plain = {
-        name.lower(): unquoted(value) for name, value in values.items() if name.lower() in names
+        name.lower(): unquoted(value) for name, value in values.items() if is_sought(name, names)
     }
     return {name: value for name, value in plain.items() if value}
 

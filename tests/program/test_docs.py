@@ -30,7 +30,7 @@ _ELSEWHERE = re.compile(
     r"DESIGN(?:\.md)? ?§|shared/|\b(?:DESIGN|VERDICT|WINDOWS|HOUSE|STYLE|ESMS_API)\.md|\b[Ii]ssue \d+"
 )
 
-SETTINGS = {name.upper() for name in Settings.model_fields}
+SETTINGS = {name.upper() for name in Settings.names()}
 
 each_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
