@@ -497,7 +497,7 @@ def _distinct(fetch: Callable[[int], Page], head: Page, tolerance: float) -> int
         return sweep(
             fetch,
             spool,
-            add_known=lambda known: known.add_known([]),
+            add_known=lambda: spool.add_known([]),
             limits=limits,
         ).seen
 

@@ -89,6 +89,19 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A range of days, both included, in the zone of the OA's country."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> int:
+        """How many."""
+        return (self.last - self.first).days + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Gaps:
     """What is known of the gaps of one source.
 
@@ -113,6 +126,8 @@ class Sweep:
         closed_looks: how many of them closed.
         gap: the smallest own gap of the closed looks, never below 0; None where none closed.
         reason: None where the sweep is complete.
+        source: the call that it was read by.
+        reached: the end of the farthest page with users.
     """
 
     total: int
@@ -123,6 +138,7 @@ class Sweep:
     gap: int | None
     reason: Reason | None
     source: Source = Source.FOLLOWERS
+    reached: int = 0
 
     @property
     def complete(self) -> bool:

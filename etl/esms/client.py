@@ -36,13 +36,17 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from etl.model import Account, Page
+    from etl.model import Account, Page, Window
     from etl.settings import EsmsSettings
 
 T = TypeVar("T")
 
 FOLLOWERS_PATH = "ZNS/GetFollowers/"
 ACCOUNTS_PATH = "ZNS/GetListZOA/"
+WINDOWS_PATH = "QueryListUID/"
+
+LARGEST_WINDOW_PAGE = 50
+"""Users; what QueryListUID documents."""
 
 HEADERS = {
     "Content-Type": "application/json",
@@ -103,7 +107,7 @@ class EsmsClient:
             path: requests.Request(
                 "POST", f"{settings.esms_base_url}/{path}", headers=HEADERS
             ).prepare()
-            for path in (FOLLOWERS_PATH, ACCOUNTS_PATH)
+            for path in (FOLLOWERS_PATH, ACCOUNTS_PATH, WINDOWS_PATH)
         }
         self._stopped = False
 
@@ -168,6 +172,46 @@ class EsmsClient:
             oaid,
             offset,
             lambda answer: wire.page(answer, offset, secrets=self._secrets),
+        )
+
+    def users_between(
+        self,
+        oaid: str,
+        window: Window,
+        offset: int,
+        *,
+        count: int = LARGEST_WINDOW_PAGE,
+        follower: bool = True,
+    ) -> Page:
+        """The users of an OA whose day of interaction lies within a window, from an offset on.
+
+        Args:
+            oaid: the OA.
+            window: the days, both included.
+            offset: of the first user.
+            count: the most users to ask for; never more than ESMS_PAGE_SIZE and the documented 50.
+            follower: those who follow now, or those who do not.
+
+        Raises:
+            OffsetRefusedError: code 162.
+            FaultError: code 161: the dates are refused.
+            EtlError: as `page` does.
+        """
+        body = wire.window_request(
+            api_key=self._settings.esms_api_key,
+            secret_key=self._settings.esms_secret_key,
+            oaid=oaid,
+            window=window,
+            offset=offset,
+            count=min(count, LARGEST_WINDOW_PAGE, self._settings.esms_page_size),
+            follower=follower,
+        )
+        return self._call(
+            WINDOWS_PATH,
+            body,
+            oaid,
+            offset,
+            lambda answer: wire.window_page(answer, offset, secrets=self._secrets),
         )
 
     def accounts(self) -> list[Account]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from etl.model import Window
+
 SUCCESS = "100"
 LARGEST_TOTAL = 2**53
 LONGEST_IDENTIFIER = 128
@@ -71,6 +73,43 @@ def followers_request(
     return json.dumps(body).encode()
 
 
+def window_request(
+    *,
+    api_key: SecretStr,
+    secret_key: SecretStr,
+    oaid: str,
+    window: Window,
+    offset: int,
+    count: int,
+    follower: bool,
+) -> bytes:
+    """The body of QueryListUID: the users whose day of interaction lies within the window."""
+    body = _keys(api_key, secret_key) | {
+        "OAID": oaid,
+        "Offset": offset,
+        "Count": count,
+        "FromDate": f"{window.first:%d/%m/%Y}",
+        "ToDate": f"{window.last:%d/%m/%Y}",
+        "IsFollower": "1" if follower else "0",
+        "TagName": "",
+    }
+    return json.dumps(body).encode()
+
+
+def window_page(body: bytes, offset: int, *, secrets: Sequence[SecretStr] = ()) -> Page:
+    """The page that an answer of QueryListUID holds. Raises as `page` does."""
+    data = _answer(body, offset, secrets).get("Data")
+    if not isinstance(data, dict):
+        raise MalformedAnswerError("Data is missing or no object")
+    total = _total(data.get("Total", data.get("Tatal")))
+    users = data.get("Users")
+    if users is None and total == 0:
+        users = []
+    if not isinstance(users, list):
+        raise MalformedAnswerError("Users is missing or no list")
+    return Page(offset, tuple(_checked(users, "user")), total)
+
+
 def accounts_request(*, api_key: SecretStr, secret_key: SecretStr) -> bytes:
     """The body of GetListZOA."""
     return json.dumps(_keys(api_key, secret_key)).encode()
@@ -84,9 +123,7 @@ def page(body: bytes, offset: int, *, secrets: Sequence[SecretStr] = ()) -> Page
         RefusedError, FaultError, ThrottledError, OffsetRefusedError, EsmsUnavailableError: it holds a code other than 100.
     """
     answer = _answer(body, offset, secrets)
-    total = _whole_number(answer.get("Total"), "Total")
-    if total > LARGEST_TOTAL:
-        raise MalformedAnswerError("Total is absurdly large")
+    total = _total(answer.get("Total"))
     followers = answer.get("Followers")
     if followers is None and "Followers" in answer and total == 0:
         followers = []  # null is how some write a list of nobody
@@ -236,6 +273,13 @@ def _whole_number(value: object, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise MalformedAnswerError(f"{name} is missing or no whole number")
     return value
+
+
+def _total(value: object) -> int:
+    total = _whole_number(value, "Total")
+    if total > LARGEST_TOTAL:
+        raise MalformedAnswerError("Total is absurdly large")
+    return total
 
 
 def _clean(text: str, secrets: Sequence[SecretStr]) -> str:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ORDERS = ("oldest", "newest", "activity")
 """Oldest first (arrivals at the tail), newest first (at the head), or by last activity (whoever acts moves to the head)."""
+
+
+class Watcher(Protocol):
+    """Whoever keeps record of what the users do."""
+
+    def followed(self, user: str) -> None:
+        """A user has begun to follow."""
+
+    def left(self, user: str) -> None:
+        """A user has left."""
+
+    def interact(self, user: str) -> None:
+        """A user acts."""
 
 
 class Followers:
@@ -36,6 +49,7 @@ class Followers:
         self._present: set[str] = set()
         self._gone: list[str] = []
         self._throughout: set[str] = set()
+        self._watcher: Watcher | None = None
         for user in (self.new_id() for _ in range(users)) if isinstance(users, int) else users:
             if user not in self._present:
                 self._here.append(user)
@@ -81,6 +95,8 @@ class Followers:
         self._present.add(user)
         if user in self._gone:
             self._gone.remove(user)
+        if self._watcher:
+            self._watcher.followed(user)
         return user
 
     def unfollow(self, user: str | None = None) -> str:
@@ -90,6 +106,8 @@ class Followers:
         self._present.discard(user)
         self._throughout.discard(user)
         self._gone.append(user)
+        if self._watcher:
+            self._watcher.left(user)
         return user
 
     def refollow(self, user: str | None = None, *, at: int | None = None) -> str:
@@ -106,7 +124,13 @@ class Followers:
         if self.order == "activity":
             self._here.remove(user)
             self._here.insert(0, user)
+        if self._watcher:
+            self._watcher.interact(user)
         return user
+
+    def watch(self, watcher: Watcher) -> None:
+        """From now on somebody is told who follows, leaves and acts."""
+        self._watcher = watcher
 
     def mark(self) -> None:
         """Begin to watch who follows throughout."""

@@ -8,11 +8,13 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from etl.simulator.faults import Reply, drip, fault
 from etl.simulator.followers import Followers
+from etl.simulator.interactions import Interactions, WindowRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,6 +57,7 @@ class Simulator:
         count_field: which member of the request counts: Count, Limit or both.
         overcount: by how much Total is too large.
         total_as_text, integer_ids: the other documented forms.
+        windows: how QueryListUID answers.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Simulator:
         total_as_text: bool = False,
         integer_ids: bool = False,
         ignore_offset: bool = False,
+        windows: WindowRules | None = None,
     ) -> None:
         self.max_page, self.max_offset, self.refuse_by, self.clamp_total = (
             max_page,
@@ -94,6 +98,7 @@ class Simulator:
             integer_ids,
             ignore_offset,
         )
+        self.windows = windows or WindowRules()
         self.lock = threading.RLock()
         self.requests: list[Request] = []
         self.asked: Request | None = None
@@ -104,6 +109,7 @@ class Simulator:
         self._seed = seed
         self._port = port
         self._accounts: dict[str, Followers] = {}
+        self._interactions: dict[str, Interactions] = {}
         self._pages = 0
         self._before: dict[int, list[tuple[Callable[..., object], tuple[Any, ...]]]] = {}
         self._before_each: list[Callable[[], object]] = []
@@ -127,6 +133,16 @@ class Simulator:
     def followers(self, oaid: str | None = None) -> Followers:
         """The world of an OA itself; while it is served, push it inside `with sim.lock`."""
         return self._accounts[oaid or self.default]
+
+    def interactions(self, oaid: str | None = None) -> Interactions:
+        """When the users of an OA acted; made when it is first asked for."""
+        with self.lock:
+            oaid = oaid or self.default
+            if oaid not in self._interactions:
+                followers = self._accounts[oaid]
+                self._interactions[oaid] = Interactions(followers, self.windows)
+                followers.watch(self._interactions[oaid])
+            return self._interactions[oaid]
 
     def users(self, oaid: str | None = None) -> list[str]:
         """Who follows now, in the API's order."""
@@ -254,11 +270,54 @@ class Simulator:
                 return _ok({"ZOAList": listed})
             if path.rstrip("/") == f"{BASE_PATH}/ZNS/GetFollowers":
                 return self._get_followers(path, asked)
+            if path.rstrip("/") == f"{BASE_PATH}/QueryListUID":
+                return self._query_list_uid(path, asked)
         return Reply(b"<html>not here</html>", 404)
 
     def _get_followers(self, path: str, asked: dict[str, Any]) -> Reply:
-        self._pages += 1
         oaid, offset, count = asked.get("OAID"), _number(asked.get("Offset")), self._count(asked)
+        struck = self._happens(path, oaid, offset, count)
+        reply = self._page(oaid, offset, count)
+        return fault(struck)(reply) if struck else reply
+
+    def _query_list_uid(self, path: str, asked: dict[str, Any]) -> Reply:
+        oaid, offset, count = asked.get("OAID"), _number(asked.get("Offset")), self._count(asked)
+        struck = self._happens(path, oaid, offset, count)
+        reply = self._window(oaid, offset, count, asked)
+        return fault(struck)(reply) if struck else reply
+
+    def _window(
+        self, oaid: object, offset: int | None, count: int | None, asked: dict[str, Any]
+    ) -> Reply:
+        rules = self.windows
+        if rules.served is not None:
+            return Reply(b"", 404) if rules.served == "404" else _code(rules.served, "simulated")
+        if not isinstance(oaid, str) or oaid not in self._accounts:
+            return _code("204", "OAID does not exist")
+        acts = self.interactions(oaid)
+        first, last = _date(asked.get("FromDate")), _date(asked.get("ToDate"))
+        if first is None or last is None or first > last:
+            return _code("161", "FromDate or ToDate is malformed")
+        if last > acts.today and rules.future != "served":
+            return (
+                _code("161", "in the future")
+                if rules.future == "refused"
+                else _window_of([], 0, 0, 0)
+            )
+        if rules.oldest is not None and first < rules.oldest:
+            return _code("161", "too old")
+        size = min(count or 0, self.max_page)
+        if offset is None or offset < 0 or size < 1 or offset + self.max_page > rules.reach:
+            return _code("162", "Offset or Count is invalid")
+        users = acts.listed(first, last, str(asked.get("IsFollower", "")))
+        total = min(len(users), rules.reach) if rules.clamp else len(users)
+        return _window_of(users[offset : offset + size], offset, total, size, rules.total_name)
+
+    def _happens(
+        self, path: str, oaid: object, offset: int | None, count: int | None
+    ) -> str | None:
+        """Let the world move before an answer; gives the fault that strikes it."""
+        self._pages += 1
         struck = self._struck(self._pages)
         self.asked = Request(path, str(oaid), offset or 0, count or 0, time.monotonic(), struck)
         if self.remember:
@@ -267,8 +326,7 @@ class Simulator:
             verb(*args)
         for each in list(self._before_each):
             each()
-        reply = self._page(oaid, offset, count)
-        return fault(struck)(reply) if struck else reply
+        return struck
 
     def _page(self, oaid: object, offset: int | None, count: int | None) -> Reply:
         if oaid in self.inactive:
@@ -435,6 +493,19 @@ def _followers(users: list[str], total: int | str, *, integers: bool) -> Reply:
     return Reply(
         f'{{"CodeResult": "100", "ErrorMessage": "success", "Followers": [{listed}], "Total": {json.dumps(total)}}}'.encode()
     )
+
+
+def _window_of(
+    users: list[str], offset: int, total: int, count: int, total_name: str = "Total"
+) -> Reply:
+    return _ok({"Data": {"Count": count, "Offset": offset, total_name: total, "Users": users}})
+
+
+def _date(value: object) -> date | None:
+    try:
+        return datetime.strptime(str(value), "%d/%m/%Y").date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        return None
 
 
 def _number(value: object) -> int | None:

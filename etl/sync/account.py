@@ -27,11 +27,11 @@ from etl.errors import (
     UnknownAccountError,
     as_ours,
 )
-from etl.model import Page, Snapshot, Source, Status, day_of
+from etl.model import Page, Snapshot, Status, Sweep, Window, day_of
 from etl.sync.decide import Difference, Limits, decide
+from etl.sync.read import WINDOW_ZONE, read_list
 from etl.sync.reconcile import apply, count_returned
 from etl.sync.spool import Spool
-from etl.sync.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from etl.db.lease import Lease
-    from etl.model import Sweep
     from etl.sync.decide import Decision
 
 APPLY_WAITS = (0, 1, 5)
@@ -56,6 +55,9 @@ class Esms(Protocol):
 
     def page(self, oaid: str, offset: int) -> Page:
         """The page of an OA's followers at an offset."""
+
+    def users_between(self, oaid: str, window: Window, offset: int, *, count: int = 50) -> Page:
+        """The page of an OA's followers whose day lies within a window."""
 
     def fresh_connections(self) -> None:
         """Ask over new connections from here on."""
@@ -82,13 +84,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all OAs of one run share. `day_begins` is ETL_DAY_BEGINS, in `zone`."""
+    """What all OAs of one run share: ETL_TIMEZONE, ETL_DAY_BEGINS and ETL_WINDOWS among it."""
 
     esms: Esms
     engine: Engine | None
     limits: Limits
     zone: ZoneInfo
     day_begins: timedelta = timedelta(hours=4)
+    windows: bool = True
     on_page: Callable[[str, int, int, int], None] = lambda oaid, look, end, total: None  # noqa: ARG005 - a callback that ignores all
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -156,23 +159,26 @@ def _spool(before: Before) -> Spool:
 
 
 def _sweep(run: Run, engine: Engine | None, oaid: str, before: Before, spool: Spool) -> Sweep:
-    """Read the list, as often as it takes."""
+    """Read the list of one OA into the spool."""
 
-    def add_known(known: Spool) -> None:
+    def add_known() -> None:
         # Nobody else can change them: whoever writes holds the lease.
         if engine is None:
-            known.add_known([])
+            spool.add_known([])
             return
         with reading(engine) as connection:
-            known.add_known(stage.known(connection, oaid))
+            spool.add_known(stage.known(connection, oaid))
 
-    return sweep(
+    return read_list(
         partial(run.esms.page, oaid),
+        partial(run.esms.users_between, oaid) if run.windows else None,
         spool,
         add_known=add_known,
         limits=run.limits.sweep,
-        gaps=before.gaps_of(Source.FOLLOWERS),
+        gaps=before.gaps_of,
+        last_source=before.last_source,
         renew=run.esms.fresh_connections,
+        today=lambda: run.clock().astimezone(WINDOW_ZONE).date(),
         on_page=partial(run.on_page, oaid),
     )
 

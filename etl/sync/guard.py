@@ -41,6 +41,7 @@ class Look:
         distinct: the users it saw, each once.
         new: how many of them no look before had seen.
         same_as: the earlier looks (by index) that saw exactly the same users.
+        reached: the end of the farthest page with users.
     """
 
     total: int
@@ -52,6 +53,7 @@ class Look:
     distinct: int = 0
     new: int = 0
     same_as: tuple[int, ...] = ()
+    reached: int = 0
 
     @property
     def counts_up(self) -> bool:

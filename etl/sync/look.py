@@ -156,6 +156,7 @@ class LookReader:
         self._totals: set[int] = set()
         self._links: deque[Page] = deque(maxlen=LINKS_KEPT)
         self._last_total = 0
+        self._reached = 0
         self._pages = 0
 
     def read(self) -> Look:
@@ -347,6 +348,7 @@ class LookReader:
         if isinstance(answer, Page):
             self._totals.add(answer.total)
             self._last_total = answer.total
+            self._reached = max(self._reached, answer.end if answer.users else 0)
             longest = max(self._seen.longest, len(answer.users))
             self._seen = replace(self._seen, longest=longest)
             self._keep(answer)
@@ -367,4 +369,5 @@ class LookReader:
             closed=closed,
             ceiling=ceiling,
             offset_ignored=offset_ignored,
+            reached=self._reached,
         )

@@ -130,9 +130,20 @@ class Spool:
         """How many are known to follow."""
         return self._known.size if self._known else 0
 
+    @property
+    def looks(self) -> int:
+        """How many looks have ended."""
+        return len(self._looks)
+
     def seen(self) -> int:
         """The distinct users of all looks."""
         return sum(tally.new for tally in self._tallies)
+
+    def union_from(self, look: int) -> int:
+        """The distinct users of the looks from this one (by index) on."""
+        piles = self._look_piles[look:]
+        parts = range(self._partitions)
+        return sum(len(set().union(*(pile.part(part) for pile in piles))) for part in parts)
 
     def missing(self) -> int:
         """How many of those known to follow no look has seen."""

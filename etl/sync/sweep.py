@@ -34,7 +34,7 @@ def sweep(
     fetch: Callable[[int], Page],
     spool: Spool,
     *,
-    add_known: Callable[[Spool], None],
+    add_known: Callable[[], None],
     limits: SweepLimits,
     gaps: Gaps = NO_GAPS,
     renew: Callable[[], None] = lambda: None,
@@ -80,7 +80,7 @@ def sweep(
                 replace(verdict, distinct=tally.distinct, new=tally.new, same_as=tally.same_as)
             )
             if number == 1:
-                add_known(spool)
+                add_known()
             if number == 1 or tally.new:
                 missing = spool.missing()
             if judge.enough(looks, missing=missing):
@@ -92,5 +92,6 @@ def sweep(
         looks=len(looks),
         closed_looks=sum(look.closed for look in looks),
         gap=gap_of(looks),
+        reached=max(look.reached for look in looks),
         reason=judge.doubt(looks, missing=missing),
     )

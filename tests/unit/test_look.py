@@ -150,7 +150,7 @@ def sweep_of(
         swept = sweep(
             world.fetch,
             spool,
-            add_known=lambda told: told.add_known([known] if known else []),
+            add_known=lambda: spool.add_known([known] if known else []),
             limits=SweepLimits(concurrency=concurrency),
         )
         return swept, {user for chunk in spool.users() for user in chunk}
@@ -341,7 +341,7 @@ def test_a_server_that_ignores_the_offset_is_found_out() -> None:
         swept = sweep(
             ignore(InMemory(numbered(5_000))),
             spool,
-            add_known=lambda told: told.add_known([["gone"]]),
+            add_known=lambda: spool.add_known([["gone"]]),
             limits=SweepLimits(concurrency=1),
         )
     assert (swept.reason, swept.looks, swept.seen) == (Reason.OFFSET_IGNORED, 1, 50)
@@ -482,7 +482,7 @@ def test_whatever_a_server_answers_a_sweep_ends_within_a_bound_of_requests(
             swept = sweep(
                 fetch,
                 spool,
-                add_known=lambda told: told.add_known([users[::2]]),
+                add_known=lambda: spool.add_known([users[::2]]),
                 limits=SweepLimits(concurrency=concurrency, max_looks=max_looks),
             )
         except EtlError:

@@ -1,0 +1,173 @@
+"""Windows of days: how a listing that is too long is cut, and what its Totals prove. Values only.
+
+Why a reading by windows misses nobody: docs/design.md#beyond-the-ceiling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from etl.model import Reason, Window
+from etl.sync.guard import standing_gap, tolerated_gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from etl.model import Gaps
+
+DAY = timedelta(days=1)
+
+OLDEST = date(2012, 1, 1)
+"""Zalo itself is not older."""
+
+REACH = 10_000
+"""Users that one listing is documented to reach: Offset at most 9,950, 50 a page."""
+
+FULL = 0.95
+"""Share of the reach up to which a window is read in one piece: it may grow until it is read."""
+
+LEAST_PROVING = 20
+"""Users that a day must hold for its Totals to prove that both bounds of a window are included. Of
+fewer, a server whose last day ends before its night could pass."""
+
+
+def halve(window: Window) -> tuple[Window, Window]:
+    """The earlier and the later half of at least two days."""
+    middle = window.first + (window.days // 2 - 1) * DAY
+    return Window(window.first, middle), Window(middle + DAY, window.last)
+
+
+def widened(window: Window) -> Window:
+    """The window with a day more on either side."""
+    return Window(window.first - DAY, window.last + DAY)
+
+
+def old_part(today: date, oldest: date = OLDEST) -> Window:
+    """Everything up to the day before yesterday: hardly anybody's day moves into it any more."""
+    return Window(oldest, today - 2 * DAY)
+
+
+def recent_part(old: Window, today: date, *, future: bool) -> Window:
+    """From the day after the old part on; to the day after tomorrow, where the future is served."""
+    return Window(old.last + DAY, today + 2 * DAY if future else today)
+
+
+def days_fall_between(left: int, right: int, parent: int) -> bool:
+    """Whether the Totals of two halves are less than their parent's by more than may have moved."""
+    return parent - left - right > tolerated_gap(parent, 0.005)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Totals of two neighbouring days: of each, of both together, and of each asked again."""
+
+    first: int
+    second: int
+    both: int
+    first_again: int
+    second_again: int
+
+    @property
+    def proves_bounds(self) -> bool:
+        """Whether a window includes both of its bounds.
+
+        Both together hold more than either day alone, or a server that serves windows of one day
+        whole and leaves a bound of longer ones out would pass.
+        """
+        return (
+            min(self.first, self.second) >= LEAST_PROVING
+            and max(self.first, self.second) < self.both <= self.first + self.second
+            and (self.first, self.second) == (self.first_again, self.second_again)
+        )
+
+
+def pairs(window: Window) -> Iterator[tuple[date, date]]:
+    """The neighbouring days of a window."""
+    for day in range(window.days - 1):
+        yield window.first + day * DAY, window.first + (day + 1) * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """One look at a window: what decides whether the window is settled."""
+
+    closed: bool
+    steady: bool
+    first_total: int
+    total: int
+    users: frozenset[str]
+
+    @property
+    def counts_up(self) -> bool:
+        """Whether it saw exactly as many users as an unchanging Total says there are."""
+        return self.steady and len(self.users) == self.total
+
+
+def settled(looks: Sequence[Settling]) -> bool:
+    """Whether a window was read so that it can be believed.
+
+    One closed look that counts up; or twins; or two closed looks of which the second found nobody
+    new, and the union is not smaller than the first Total of that second one.
+    """
+    last = looks[-1]
+    if last.closed and last.counts_up:
+        return True
+    if last.counts_up and any(each.counts_up and each.users == last.users for each in looks[:-1]):
+        return True
+    earlier: frozenset[str] = frozenset().union(*(look.users for look in looks[:-1]))
+    return (
+        last.closed
+        and any(look.closed for look in looks[:-1])
+        and last.users <= earlier
+        and len(earlier) >= last.first_total
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the reading of all windows came to.
+
+    Attributes:
+        crowded: a single day holds more users than one listing reaches.
+        days_lost: halves did not add up, or the bounds are not proven and the future is refused.
+        torn: a window could not be settled.
+        dated: everybody who follows has a day (the days test).
+        total: the Total of all days, asked last.
+        clamped: that Total may be a limit of the server.
+        distinct: users whom the windows showed.
+        missing: users known to follow whom this run did not see.
+    """
+
+    crowded: bool
+    days_lost: bool
+    torn: bool
+    dated: bool
+    total: int
+    clamped: bool
+    distinct: int
+    missing: int
+
+    @property
+    def gap(self) -> int:
+        """Users that the Total of all days counts, less those whom the windows showed."""
+        return self.total - self.distinct
+
+
+def doubt(reading: Reading, *, tolerance: float, gaps: Gaps) -> Reason | None:
+    """Why a reading by windows cannot be believed whole; None where it can."""
+    if reading.crowded:
+        return Reason.CROWDED_DAY
+    if reading.days_lost:
+        return Reason.WINDOW_GAP
+    if reading.torn:
+        return Reason.TORN
+    if reading.clamped or (reading.missing and not reading.dated):
+        return Reason.UNDATED
+    tolerated = tolerated_gap(reading.total, tolerance)
+    allowed = tolerated
+    if reading.missing:
+        allowed = min(tolerated, standing_gap(gaps, max(0, reading.gap)))
+    # Who left while the windows were read was shown, and is not counted any more.
+    return None if -tolerated <= reading.gap <= allowed else Reason.TOTAL_GAP

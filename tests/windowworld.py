@@ -1,0 +1,148 @@
+"""An OA of any size in memory, by days of interaction: what moves, moves between any two answers."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from etl.errors import FaultError, OffsetRefusedError
+from etl.model import Gaps, Page, Source, Sweep
+from etl.sync.read import read_list
+from etl.sync.spool import Spool
+from etl.sync.sweep import SweepLimits
+
+if TYPE_CHECKING:
+    from etl.model import Window
+
+DAY = timedelta(days=1)
+
+
+@dataclass
+class WindowWorld:
+    """Users, their days, and a server that lists at most `reach` of them at once."""
+
+    count: int
+    seed: int
+    reach: int = 60
+    size: int = 10
+    semantics: str = "last"
+    bounds: str = "inclusive"
+    single_days_whole: bool = False
+    future: bool = True
+    undated: float = 0.0
+    spread: int = 60
+    rates: dict[str, float] = field(default_factory=dict)
+    today: date = date(2026, 11, 20)
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.here: list[str] = []
+        self.gone: list[str] = []
+        self.days: dict[str, list[date]] = {}
+        self.throughout: set[str] = set()
+        self.asked = 0
+        self.born = 0
+        for _ in range(self.count):
+            self.arrive(
+                dated=self.rng.random() >= self.undated, age=self.rng.randrange(self.spread)
+            )
+        self.quiet = False
+
+    def arrive(self, *, dated: bool = True, age: int = 0) -> None:
+        self.born += 1
+        user = f"u{self.born}"
+        self.here.insert(self.rng.randrange(len(self.here) + 1), user)
+        self.days[user] = [self.today - age * DAY] if dated else []
+
+    def leave(self) -> None:
+        if self.here:
+            user = self.here.pop(self.rng.randrange(len(self.here)))
+            self.gone.append(user)
+            self.throughout.discard(user)
+
+    def come_back(self) -> None:
+        if self.gone:
+            user = self.gone.pop(self.rng.randrange(len(self.gone)))
+            self.here.insert(self.rng.randrange(len(self.here) + 1), user)
+            self.days[user].append(self.today)
+
+    def interact(self) -> None:
+        if self.here:
+            self.days[self.rng.choice(self.here)].append(self.today)
+
+    def midnight(self) -> None:
+        self.today += DAY
+
+    def move(self) -> None:
+        self.asked += 1
+        if self.quiet:
+            return
+        for verb, rate in self.rates.items():
+            for _ in range(int(rate) + (self.rng.random() < rate % 1)):
+                getattr(self, verb)()
+
+    def page(self, offset: int) -> Page:
+        self.move()
+        if offset + self.size > self.reach:
+            raise OffsetRefusedError(offset)
+        return Page(offset, tuple(self.here[offset : offset + self.size]), len(self.here))
+
+    def users_between(self, window: Window, offset: int, *, count: int = 50) -> Page:
+        self.move()
+        first, last = window.first, window.last
+        if last > self.today and not self.future:
+            raise FaultError("eSMS answered code 161")
+        if offset + self.size > self.reach:
+            raise OffsetRefusedError(offset)
+        if not (self.single_days_whole and first == last):
+            first += DAY * (self.bounds in {"from_excluded", "both_excluded"})
+            last -= DAY * (self.bounds in {"to_excluded", "both_excluded"})
+        listed = [
+            user
+            for user in self.here
+            if any(
+                first <= day <= last
+                for day in (self.days[user][-1:] if self.semantics == "last" else self.days[user])
+            )
+        ]
+        taken = listed[offset : offset + min(count, self.size)]
+        return Page(offset, tuple(taken), len(listed))
+
+
+@dataclass
+class Nights:
+    """Several nights of one world, with what a database keeps between them."""
+
+    world: WindowWorld
+    known: set[str] = field(default_factory=set)
+    kept: int | None = None
+    gaps: tuple[int | None, ...] = ()
+    last: Source | None = None
+
+    def night(self) -> tuple[Sweep, set[str]]:
+        """Read the list once; gives the sweep, and who would be marked though they followed throughout."""
+        world = self.world
+        world.throughout = set(world.here)
+        with Spool(expected=len(self.known)) as spool:
+            swept = read_list(
+                world.page,
+                world.users_between,
+                spool,
+                add_known=lambda: spool.add_known([list(self.known)]),
+                limits=SweepLimits(concurrency=1),
+                gaps=lambda _: Gaps(self.kept, self.gaps),
+                last_source=self.last,
+                renew=lambda: None,
+                today=lambda: world.today,
+                on_page=lambda look, end, total: None,  # noqa: ARG005 - nobody watches
+            )
+            seen = {user for chunk in spool.users() for user in chunk}
+        marked = self.known - seen if swept.complete else set()
+        self.known = (self.known | seen) - marked
+        if swept.source is Source.WINDOWS:
+            self.kept = swept.gap if swept.complete else self.kept
+            self.gaps = (swept.gap, *self.gaps)[:6]
+        self.last = swept.source
+        return swept, marked & world.throughout
