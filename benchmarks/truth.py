@@ -102,7 +102,7 @@ def sync(world: World, memory: Memory, lies: Lies, *, believed: bool = False) ->
             swept = sweeping.sweep(
                 world.fetch,
                 spool,
-                add_known=lambda spool: spool.add_known([list(memory.following)]),
+                add_known=lambda: spool.add_known([list(memory.following)]),
                 limits=limits.sweep,
                 gaps=before.gaps_of(Source.FOLLOWERS),
                 renew=world.renew,

@@ -203,6 +203,7 @@ def _outcomes(
             engine,
             _limits(settings, order),
             settings.timezone,
+            windows=settings.etl_windows == "auto",
             on_page=on_page,
         )
         for outcome in _each(run, oaids, settings, order):

@@ -57,7 +57,7 @@ class Simulator:
         count_field: which member of the request counts: Count, Limit or both.
         overcount: by how much Total is too large.
         total_as_text, integer_ids: the other documented forms.
-        windows: how QueryListUID answers.
+        windows: how QueryListUID answers; None where it is not served (HTTP 404).
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Simulator:
             integer_ids,
             ignore_offset,
         )
-        self.windows = windows or WindowRules()
+        self.windows = windows or WindowRules(served="404")
         self.lock = threading.RLock()
         self.requests: list[Request] = []
         self.asked: Request | None = None
