@@ -161,7 +161,7 @@ def _snapshot(number: int, each: Reading, story: Story) -> dict[str, Any]:
     if not each.applied:
         # What a held or failed run leaves: none of these counts may enter a figure.
         return row | (
-            {"baseline": 0, "followed": 7, "refollowed": 7, "unfollowed": 70}
+            {"baseline": 0, "followed": 7, "refollowed": 7, "unfollowed": 70, "following": 0}
             if each.status == "held"
             else {}
         )

@@ -386,7 +386,7 @@ def test_headers_that_drip_meet_the_deadline_too() -> None:
 
 def test_a_slow_answer_within_the_deadline_is_taken_whole() -> None:
     def behave(raw: Raw, connection: socket.socket) -> None:
-        packed = gzip.compress(ANSWER)
+        packed = gzip.compress(ANSWER, mtime=0)
         lines = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
         while raw.read(connection):
             connection.sendall(lines.encode())
@@ -459,8 +459,8 @@ def test_the_largest_body_follows_from_the_page_size(page_size: int) -> None:
 @pytest.mark.parametrize(
     ("packed", "header"),
     [
-        (gzip.compress(ANSWER), "gzip"),
-        (gzip.compress(ANSWER), "X-GZIP"),
+        (gzip.compress(ANSWER, mtime=0), "gzip"),
+        (gzip.compress(ANSWER, mtime=0), "X-GZIP"),
         (zlib.compress(ANSWER), "deflate"),
         (ANSWER, "identity"),
     ],
@@ -475,7 +475,7 @@ def test_a_body_that_was_packed_unasked_is_read(packed: bytes, header: str) -> N
     ("packed", "header"),
     [
         (ANSWER, "gzip"),
-        (gzip.compress(ANSWER)[:-9], "gzip"),
+        (gzip.compress(ANSWER, mtime=0)[:-9], "gzip"),
         (ANSWER, "br"),
         (ANSWER, "zstd, gzip"),
     ],

@@ -150,7 +150,7 @@ def test_runs_that_were_not_complete_make_nothing_younger_and_are_counted(
 
 
 def test_an_oa_that_was_never_read_whole_is_too_old(lite: Operator) -> None:
-    lite.sim.inactive.add(OAID)
+    lite.sim.account_code = "143"
     lite.run("sync")
     line, code = lite.status("--max-age", "26h")
     assert (code, line["verdict"], line["age_s"], line["following"]) == (
