@@ -245,7 +245,7 @@ SNAPSHOT_COLUMNS = tuple(
 def day_of(moment: datetime, zone: ZoneInfo, begins: timedelta) -> date:
     """The day that a reading closes: the date of `moment` in `zone`, less when a day begins there.
 
-    A reading at 03:17 tells of the day before, where days begin at 04:00 (ETL_DAY_BEGINS).
+    Where days begin at 04:00, a reading at 03:17 tells of the day before.
     """
     return (moment.astimezone(zone).replace(tzinfo=None) - begins).date()
 

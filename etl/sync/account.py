@@ -84,13 +84,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all OAs of one run share: ETL_TIMEZONE, ETL_DAY_BEGINS and ETL_WINDOWS among it."""
+    """What all OAs of one run share: ETL_TIMEZONE and ETL_WINDOWS among it.
+
+    `day_begins` is how long after midnight a day begins.
+    """
 
     esms: Esms
     engine: Engine | None
     limits: Limits
     zone: ZoneInfo
-    day_begins: timedelta = timedelta(hours=4)
+    day_begins: timedelta = timedelta()
     windows: bool = True
     on_page: Callable[[str, int, int, int], None] = lambda oaid, look, end, total: None  # noqa: ARG005 - a callback that ignores all
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)

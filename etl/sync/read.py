@@ -54,11 +54,9 @@ def read_list(
     Raises:
         EtlError: whatever the calls raise, and SpoolError.
     """
-    followers = None
-    if users_between is not None and last_source is Source.WINDOWS:
-        followers = _at_ceiling_still(page, spool, add_known)
-    if followers is None:
-        followers = sweep(
+
+    def by_followers() -> Sweep:
+        return sweep(
             page,
             spool,
             add_known=add_known,
@@ -67,9 +65,15 @@ def read_list(
             renew=renew,
             on_page=on_page,
         )
+
+    shortcut = None
+    if users_between is not None and last_source is Source.WINDOWS:
+        shortcut = _at_ceiling_still(page, spool, add_known)
+    followers = shortcut or by_followers()
     if users_between is None or not needs_windows(followers):
         return followers
-    return sweep_by_windows(
+    ended_early = followers.reached and followers.reached < followers.total
+    swept = sweep_by_windows(
         page,
         users_between,
         spool,
@@ -77,9 +81,11 @@ def read_list(
         limits=limits,
         gaps=gaps(Source.WINDOWS),
         today=today,
-        reach=min(REACH, followers.reached or REACH),
+        reach=min(REACH, followers.reached) if ended_early else REACH,
         on_page=on_page,
     )
+    # Not served any more: then at least those in reach are kept up to date.
+    return by_followers() if shortcut and swept.source is Source.FOLLOWERS else swept
 
 
 def _at_ceiling_still(

@@ -57,6 +57,7 @@ def sweep(
         EtlError: whatever `fetch` raises, and SpoolError.
     """
     judge = Judge(limits.tolerance, gaps)
+    before = spool.looks  # of another source, in the same run
     budget = Budget()
     looks: list[Look] = []
     missing = 0
@@ -76,9 +77,8 @@ def sweep(
             )
             verdict = reader.read()
             tally = spool.end_look()
-            looks.append(
-                replace(verdict, distinct=tally.distinct, new=tally.new, same_as=tally.same_as)
-            )
+            same_as = tuple(look - before for look in tally.same_as if look >= before)
+            looks.append(replace(verdict, distinct=tally.distinct, new=tally.new, same_as=same_as))
             if number == 1:
                 add_known()
             if number == 1 or tally.new:

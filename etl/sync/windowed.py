@@ -110,16 +110,21 @@ class WindowReader:
         """
         refusal: EtlError | None = None
         years = range(OLDEST.year, self.today().year + 1, 2)
-        for year, self.future in product(years, (True, False)):
-            self.oldest = OLDEST.replace(year=year)
+        for year, future in product(years, (True, False)):
+            self.oldest, self.future = OLDEST.replace(year=year), future
             try:
-                self._total(self.everything())
+                total = self._total(self.everything())
             except FaultError as error:
                 refusal = error
-            else:
-                return
+                continue
+            # Some answer a day to come with nobody: then they are asked up to today.
+            self.future = future and total >= self._total_up_to_today()
+            return
         assert refusal is not None  # noqa: S101 - the loops ran
         raise refusal
+
+    def _total_up_to_today(self) -> int:
+        return self._total(self._asked(Window(self.oldest, self.today())))
 
     def prove_bounds(self, old: Window) -> None:
         """Ask once for Totals that show that a window includes its first and its last day."""
@@ -311,7 +316,7 @@ def sweep_by_windows(
         torn=reader.torn,
         dated=dated,
         total=total,
-        clamped=total == reader.reach,
+        clamped=total in {reader.reach, REACH},
         distinct=spool.union_from(first_look),
         missing=missing,
     )

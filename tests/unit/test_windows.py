@@ -161,7 +161,7 @@ def test_each_case_has_its_reason_and_the_gravest_speaks(
     assert doubt(reading, tolerance=0.005, gaps=Gaps()) is reason
 
 
-# -- law 1 ------------------------------------------------------------------------------------
+# -- nobody who followed is marked -----------------------------------------------------------
 
 
 @hypothesis_settings(max_examples=60, deadline=None)
