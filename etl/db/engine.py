@@ -68,7 +68,7 @@ def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    if "@" in (url.host or ""):
+    if "@" in (url.host or "") or "@" in (url.database or ""):
         # Half a password, which the driver's "cannot resolve host" would tell.
         raise SettingsError(["DATABASE_URL holds an @ too many: write one in a password as %40"])
     # prepare_threshold: server-side prepared statements do not survive a transaction-pooling
