@@ -277,7 +277,7 @@ def test_a_broken_env_file_is_not_quoted(told: Callable[..., Finished], tmp_path
 
 FAULTS = {
     "in a worker": "etl.esms.wire.page",
-    "in the sweep": "etl.sync.account.sweep",
+    "in the sweep": "etl.sync.read.sweep",
     "in the transaction": "etl.sync.account.apply",
     "before the OA": "etl.db.schema.create_or_require_current",
     "in the metrics": "etl.observe.metrics.measured",
