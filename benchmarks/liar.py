@@ -87,6 +87,7 @@ class World:
         users: who follows now, in the order of the list.
         throughout: who has followed since the run began.
         connection: changes with each look after the first.
+        run: how many runs have begun.
         requests: of this run.
     """
 
@@ -99,6 +100,7 @@ class World:
     departed: list[str] = field(default_factory=list)
     lies: Lies = HONEST
     connection: int = 0
+    run: int = 0
     requests: int = 0
     _named: int = 0
 
@@ -108,7 +110,7 @@ class World:
 
     def begin_run(self, lies: Lies) -> None:
         """From here on whoever leaves has not followed throughout."""
-        self.lies, self.requests = lies, 0
+        self.lies, self.requests, self.run = lies, 0, self.run + 1
         self.throughout = set(self.users)
 
     def renew(self) -> None:

@@ -308,9 +308,12 @@ def _refused(world: World, page: Page) -> Page:  # noqa: ARG001
 
 
 def _cached() -> Callable[[World, Page], Page]:
-    """The answer that was given before to the same question of this run."""
-    answers: dict[int, Page] = {}
-    return lambda world, page: answers.setdefault(page.offset, page)  # noqa: ARG005
+    """The answer that was given before to the same question of this run.
+
+    An older one is another subject: a page is assumed to be no older than the run.
+    """
+    answers: dict[tuple[int, int], Page] = {}
+    return lambda world, page: answers.setdefault((world.run, page.offset), page)
 
 
 FAULTS = (_short, _empty, _nobody, _doubled, _other, _refused)
