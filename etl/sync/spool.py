@@ -1,7 +1,7 @@
 """Where a sweep waits: on disk, so that memory stays flat however many follow.
 
 Pages are kept once each, by digest: in a quiet list the second look brings the very pages of the
-first and costs nothing here. When a look ends, its users are dealt by hash into partitions small
+first and costs nothing here. When a look ends, its users go by hash into partitions small
 enough for Python's own sets, and every question (how many distinct, who was missed before, who
 came, who is gone) is set algebra, one partition at a time. Measured beside a temporary SQLite
 database with a bit per look: a third of its CPU at 1,000,000 users (docs/decisions/0002).
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from etl.model import Page
 
 PARTITION_USERS = 16_384
-"""About how many users a partition holds: some 1.5 MB as a Python set, and a few of these are at work at once."""
+"""About how many users a partition holds: some 1.5 MB as a Python set, and a few of these are at
+work at once."""
 
 MAX_PARTITIONS = 512
 
-HAND_USERS = 65_536
-"""Users dealt before their hands are put down."""
+BUFFERED_USERS = 65_536
+"""Users held in memory before they are written to their partitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ class LookTally:
 
 
 class Spool:
-    """The users of one sweep and those known to follow, in a nameless temporary file. A context manager.
+    """The users of one sweep and those known to follow, in a nameless temporary file.
 
-    Not thread-safe: one thread reads pages and asks. Raises SpoolError where the temporary disk is
-    full or gone.
+    A context manager. Not thread-safe: one thread reads pages and asks. Raises SpoolError where the
+    temporary disk is full or gone.
     """
 
     def __init__(
@@ -57,27 +58,32 @@ class Spool:
         expected: int = 0,
         recognise: Callable[[str], str | None] | None = None,
     ) -> None:
-        """`directory` is where the file is made (default: TMPDIR); `expected`: about how many are known to follow.
+        """Make the file.
 
-        `recognise` gives the pseudonym by which our tables know a user who was seen, where it
-        stands for one (docs/decisions/0004). It is asked about users seen who are not known.
+        Args:
+            directory: where (default: TMPDIR).
+            expected: about how many are known to follow.
+            recognise: gives the pseudonym by which our tables know a user who was seen, where it
+                stands for one (docs/decisions/0004). It is asked about users seen who are not
+                known.
         """
         with _disk():
             # It has no name in the directory: nobody else can open it, and a killed run leaves no
             # User_Ids behind.
-            self._file = _File(tempfile.TemporaryFile(dir=directory))  # noqa: SIM115 - closed by __exit__
+            file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed by __exit__
+            self._file = _File(file)
         self._expected = expected
         self._recognise = recognise
         self._blobs: dict[bytes, _Span] = {}
         self._look: dict[bytes, None] = {}
         self._looks: list[frozenset[bytes]] = []
         self._tallies: list[LookTally] = []
-        self._look_piles: list[_Pile] = []
-        self._found_piles: list[_Pile] = []
+        self._look_sets: list[PartitionedSet] = []
+        self._found_sets: list[PartitionedSet] = []
         self._largest_total = 0
         self._partitions = 0
-        self._known: _Pile | None = None
-        self._left: _Pile | None = None
+        self._known: PartitionedSet | None = None
+        self._left: PartitionedSet | None = None
         self._comparison: _Comparison | None = None
 
     def __enter__(self) -> Self:
@@ -119,12 +125,15 @@ class Spool:
         return tally
 
     def add_known(self, users: Iterable[Sequence[str]], *, following: bool = True) -> None:
-        """Tell who is known to follow now, or (`following=False`) followed once and left; in chunks, after the first look."""
+        """Add who is known to follow now, or (`following=False`) followed once and left.
+
+        In chunks, after the first look.
+        """
         if following:
-            self._known = self._dealt(users)
+            self._known = self._partitioned(users)
             self._comparison = None
         else:
-            self._left = self._dealt(users)
+            self._left = self._partitioned(users)
 
     def following(self) -> int:
         """How many are known to follow."""
@@ -141,9 +150,9 @@ class Spool:
 
     def union_from(self, look: int) -> int:
         """The distinct users of the looks from this one (by index) on."""
-        piles = self._look_piles[look:]
+        looks = self._look_sets[look:]
         parts = range(self._partitions)
-        return sum(len(set().union(*(pile.part(part) for pile in piles))) for part in parts)
+        return sum(len(set().union(*(users.part(part) for users in looks))) for part in parts)
 
     def missing(self) -> int:
         """How many of those known to follow no look has seen."""
@@ -153,13 +162,13 @@ class Spool:
         """How many of those known to follow this look (by index) has not seen."""
         if self._tallies[look].distinct == self.seen():
             return self.missing()
-        pile = self._look_piles[look]
+        seen = self._look_sets[look]
         unseen = sum(
-            len(_part(self._known, part) - pile.part(part)) for part in range(self._partitions)
+            len(_part(self._known, part) - seen.part(part)) for part in range(self._partitions)
         )
         names = self._compared().names
         return unseen - sum(
-            user in pile.part(self._part_of(user))
+            user in seen.part(self._part_of(user))
             for user, name in names.items()
             if self._knows(name)
         )
@@ -169,7 +178,7 @@ class Spool:
         return self._compared().arrived.size
 
     def returned(self) -> int:
-        """How many of the arrivals followed once and left, by what was told of those who left."""
+        """How many of the arrivals followed once and left, by those who are known to have left."""
         arrived = self._compared().arrived
         return sum(
             len(arrived.part(part) & _part(self._left, part)) for part in range(self._partitions)
@@ -190,13 +199,13 @@ class Spool:
                 yield list(users)
 
     def _compared(self) -> _Comparison:
-        """The users seen beside those known; made once, and again after a look has found somebody new."""
+        """The users seen beside those known; made again after a look has found somebody new."""
         if self._comparison is None:
             self._comparison = self._compare()
         return self._comparison
 
     def _compare(self) -> _Comparison:
-        both = _Comparison(arrived=self._pile(), gone=self._pile())
+        both = _Comparison(arrived=self._new_set(), gone=self._new_set())
         for part in range(self._partitions):
             seen, known = self._seen(part), _part(self._known, part)
             both.arrived.put(part, seen - known)
@@ -217,15 +226,16 @@ class Spool:
         twins = [index for index, earlier in enumerate(self._looks) if earlier == digests]
         if not twins:
             return None
-        self._look_piles.append(self._look_piles[twins[0]])
+        self._look_sets.append(self._look_sets[twins[0]])
         same_as = {*twins, *(index for twin in twins for index in self._tallies[twin].same_as)}
         return LookTally(
             distinct=self._tallies[twins[0]].distinct, new=0, same_as=tuple(sorted(same_as))
         )
 
     def _count(self, digests: frozenset[bytes]) -> LookTally:
-        look = self._dealt(self._file.read(self._blobs[digest]).split("\n") for digest in digests)
-        found = self._pile()
+        pages = (self._file.read(self._blobs[digest]).split("\n") for digest in digests)
+        look = self._partitioned(pages)
+        found = self._new_set()
         distinct = new = 0
         same = set(range(len(self._looks)))
         for part in range(self._partitions):
@@ -236,37 +246,38 @@ class Spool:
             missed = users - self._seen(part)
             new += len(missed)
             found.put(part, missed)
-            same -= {earlier for earlier in same if self._look_piles[earlier].part(part) != users}
-        self._found_piles.append(found if self._looks else look)
-        self._look_piles.append(look)
+            same -= {earlier for earlier in same if self._look_sets[earlier].part(part) != users}
+        self._found_sets.append(found if self._looks else look)
+        self._look_sets.append(look)
         return LookTally(distinct, new if self._looks else distinct, tuple(sorted(same)))
 
     def _seen(self, part: int) -> set[str]:
-        return set().union(*(pile.part(part) for pile in self._found_piles))
+        return set().union(*(found.part(part) for found in self._found_sets))
 
     def _knows(self, name: str) -> bool:
         return name in _part(self._known, self._part_of(name))
 
-    def _pile(self) -> _Pile:
-        return _Pile(self._file, [[] for _ in range(self._partitions)])
+    def _new_set(self) -> PartitionedSet:
+        return PartitionedSet(self._file, [[] for _ in range(self._partitions)])
 
     def _part_of(self, user: str) -> int:
         # Python's own hash is the same throughout a process, and no longer.
         return hash(user) % self._partitions
 
-    def _dealt(self, chunks: Iterable[Sequence[str]]) -> _Pile:
-        """Deal users into partitions, as many at once as memory may hold."""
-        pile, count = self._pile(), self._partitions
-        hands: list[list[str]] = [[] for _ in range(count)]
-        held = 0
+    def _partitioned(self, chunks: Iterable[Sequence[str]]) -> PartitionedSet:
+        """The same in partitions; in memory are BUFFERED_USERS and a chunk at most."""
+        partitioned, count = self._new_set(), self._partitions
+        buffers: list[list[str]] = [[] for _ in range(count)]
+        buffered = 0
         for chunk in chunks:
             for user in chunk:
-                hands[hash(user) % count].append(user)
-            held += len(chunk)
-            if held >= HAND_USERS:
-                held = pile.put_down(hands)
-        pile.put_down(hands)
-        return pile
+                buffers[hash(user) % count].append(user)
+            buffered += len(chunk)
+            if buffered >= BUFFERED_USERS:
+                partitioned.flush(buffers)
+                buffered = 0
+        partitioned.flush(buffers)
+        return partitioned
 
 
 _Span = tuple[int, int]
@@ -299,8 +310,11 @@ class _File:
 
 
 @dataclass(slots=True)
-class _Pile:
-    """Users dealt into partitions, on disk. `size` counts what was put, so it is exact where everybody was put once."""
+class PartitionedSet:
+    """Users in partitions, on disk.
+
+    `size` counts what was put, so it is exact where everybody was put once.
+    """
 
     file: _File
     spans: list[list[_Span]]
@@ -320,17 +334,19 @@ class _Pile:
                 yield list(self.part(part))
 
     def put(self, part: int, users: set[str] | list[str]) -> None:
-        """Add users to a partition. Identifiers hold no control character (the wire refuses them): a line each is unambiguous."""
+        """Add users to a partition.
+
+        Identifiers hold no control character (the wire refuses them): a line each is unambiguous.
+        """
         if users:
             self.spans[part].append(self.file.append("\n".join(users).encode()))
             self.size += len(users)
 
-    def put_down(self, hands: list[list[str]]) -> int:
-        """Add a hand to each partition, and empty the hands; gives how many are left in them: none."""
-        for part, hand in enumerate(hands):
-            self.put(part, hand)
-            hand.clear()
-        return 0
+    def flush(self, buffers: list[list[str]]) -> None:
+        """Add each buffer to its partition, and empty the buffers."""
+        for part, buffer in enumerate(buffers):
+            self.put(part, buffer)
+            buffer.clear()
 
     def take(self, part: int, user: str) -> bool:
         """Take one user back out; False where they are not there."""
@@ -346,15 +362,21 @@ class _Pile:
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """Who was seen and is not known to follow, who is known to and was not seen; `names`: the recognised (user: pseudonym)."""
+    """The users seen beside those known to follow.
 
-    arrived: _Pile
-    gone: _Pile
+    Attributes:
+        arrived: seen, and not known to follow.
+        gone: known to follow, and not seen.
+        names: the recognised (user: pseudonym).
+    """
+
+    arrived: PartitionedSet
+    gone: PartitionedSet
     names: dict[str, str] = field(default_factory=dict)
 
 
-def _part(pile: _Pile | None, part: int) -> set[str]:
-    return pile.part(part) if pile else set()
+def _part(users: PartitionedSet | None, part: int) -> set[str]:
+    return users.part(part) if users else set()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def _many_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists of a few users are dealt as lists of millions are."""
     monkeypatch.setattr(spool_module, "PARTITION_USERS", 3)
     monkeypatch.setattr(spool_module, "MAX_PARTITIONS", 7)
-    monkeypatch.setattr(spool_module, "HAND_USERS", 4)
+    monkeypatch.setattr(spool_module, "BUFFERED_USERS", 4)
 
 
 def page(*users: str, total: int = 30, offset: int = 0) -> Page:
