@@ -1,4 +1,4 @@
-"""What an answer means for the chain of a look: a function of values, without threads and without HTTP.
+"""What an answer means for the chain of a look: a function of values, without threads and HTTP.
 
 Why a whole chain misses nobody who follows throughout, in a list whose members keep their order:
 neighbours share followers; page k contains those it shares with its left and those it shares with
@@ -29,7 +29,7 @@ an order of its own: a page of one may begin with the very user with whom one of
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server does not serve an offset: code 162, or a refusal that nobody documents (`error`)."""
+    """An offset is not served: code 162, or a refusal that nobody documents (`error`)."""
 
     offset: int
     error: EtlError | None = None
@@ -46,17 +46,17 @@ class Move(Enum):
     TAIL = auto()
     """It shows that the last link is the end of the list."""
     PASS_BY = auto()
-    """It was read before a bridge that reaches further: its users count, the chain needs it no more."""
+    """Read before a bridge that reaches further: its users count, but it is no link."""
     HEAD_AGAIN = auto()
     """The very head, at another offset: the offset may be ignored."""
     OFFSET_IGNORED = auto()
     """The very head a second time."""
     ASK_AGAIN = auto()
-    """A refusal, or nobody where more must be: one bad answer is no ceiling, so it is asked again."""
+    """A refusal, or nobody where more must be: one bad answer is no ceiling, so ask again."""
     CEILING = auto()
     """The same once more: the server serves no more than this."""
     ASK_BEHIND = auto()
-    """Nobody new, and yet Total says that there is more: what stands right behind the link decides."""
+    """Nobody new, but Total says that there is more: what stands right behind the link decides."""
     MEND = auto()
     """It does not hang on: the list moved there. A bridge is needed."""
 
@@ -86,7 +86,7 @@ class Seen:
 
 
 def seam_holds(left: Page, right: Page, *, overlap: int = 1) -> bool:
-    """Whether a suffix of the left page, of at least so many users, is a prefix of the right one."""
+    """Whether a suffix of the left page, of at least `overlap` users, is a prefix of the right."""
     if not left.users or not right.users:
         return False
     try:
@@ -113,7 +113,7 @@ def brings_nobody(page: Page, link: Page) -> bool:
 
 
 def ends_the_list(link: Page, seen: Seen) -> bool:
-    """Whether a page is the tail by itself: shorter than another one, and ending at its own Total."""
+    """Whether a page is the tail by itself: shorter than another, and ending at its own Total."""
     return len(link.users) < seen.longest and link.end == link.total
 
 

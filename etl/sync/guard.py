@@ -120,28 +120,29 @@ class Judge:
         """How many users of the largest Total told in the sweep may stay unseen."""
         return tolerated_gap(_largest(looks), self.tolerance)
 
-    def witnesses(self, looks: Sequence[Look]) -> list[Look]:
-        """The looks that prove something.
+    def credible(self, looks: Sequence[Look]) -> list[Look]:
+        """The looks that may prove something.
 
         A look that was told of far fewer users than another one proves nothing, however well it
-        closed.
+        closed; neither does one that showed nobody, where another one showed somebody.
         """
         least = _largest(looks) - self.tolerated(looks)
-        return [
-            look for look in looks if look.closed and not look.ceiling and look.largest >= least
-        ]
+        somebody = any(look.distinct for look in looks)
+        return [look for look in looks if look.largest >= least and (look.distinct or not somebody)]
+
+    def witnesses(self, looks: Sequence[Look]) -> list[Look]:
+        """The credible looks that closed, and met no ceiling."""
+        return [look for look in self.credible(looks) if look.closed and not look.ceiling]
 
     def twins(self, looks: Sequence[Look]) -> bool:
         """Whether two looks saw the identical set, of the size of a Total that changed in neither.
 
         Such a set is whole, seams or not, unless another look was told of more users.
         """
-        least = _largest(looks) - self.tolerated(looks)
         return any(
             look.counts_up
-            and look.total >= least
             and any(looks[i].counts_up and looks[i].total == look.total for i in look.same_as)
-            for look in looks
+            for look in self.credible(looks)
         )
 
     def whole(self, looks: Sequence[Look], *, missing: int) -> bool:

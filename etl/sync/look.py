@@ -124,7 +124,7 @@ class _Plan:
 
 
 class LookReader:
-    """Reads the list once. `read()` gives the verdict; every page is handed to `keep`, link or not."""
+    """Reads the list once. `read()` gives the verdict; `keep` takes every page, link or not."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class LookReader:
         budget: Budget,
         tolerance: float,
         ask_behind: bool = False,
-        on_page: Callable[[int, int], None] = lambda end, total: None,  # noqa: ARG005 - a callback that ignores all
+        on_page: Callable[[int, int], None] = lambda end, total: None,  # noqa: ARG005 - ignores all
     ) -> None:
         """Prepare the look.
 
@@ -167,7 +167,7 @@ class LookReader:
             EtlError: whatever the fetch function raises.
         """
         head = self._first()
-        if not head.users and head.total:
+        if not head.users:
             # One bad answer, here as anywhere, is asked for once more before it is believed.
             head = self._first()
         self._seen = replace(self._seen, head=head)
@@ -279,7 +279,7 @@ class LookReader:
             self._links.pop()
         return False
 
-    def _at_ceiling(self, last: Answer) -> Look:
+    def _at_ceiling(self, last: Answer) -> Look | None:
         """Plan nothing beyond an offset that is not served.
 
         The look closes only if a page that is served reaches the end of the list.
@@ -288,8 +288,7 @@ class LookReader:
             EtlError: the refusal was no documented one, and offset 0 is refused, too: no ceiling.
         """
         self._plan.drop()
-        if isinstance(last, Refused) and last.error is not None:
-            self._ask(0)
+        self._check_head(last)
         link, refused = self._links[-1], last.offset
         total = max(link.total, self._last_total)
         if total - refused <= tolerated_gap(total, self._seen.tolerance):
@@ -301,7 +300,8 @@ class LookReader:
                 and hangs_on(link, nearer, self._seen)
                 and ends_the_list(nearer, self._seen)
             ):
-                return self._verdict(closed=True)
+                self._links.append(nearer)
+                return self._at_tail(nearer)
         if link.offset < LARGEST_DOCUMENTED_OFFSET < refused:
             page = self._ask(LARGEST_DOCUMENTED_OFFSET)
             if isinstance(page, Page) and seam_holds(link, page, overlap=self._seen.overlap):
@@ -311,13 +311,22 @@ class LookReader:
     def _read_out(self) -> Look:
         """Read the rest for the union alone, up to the ceiling: the chain is torn for good."""
         head = self._seen.head
-        ceilings = 0
         while (answer := self._planned(head)) is not None:
-            found = move(head, answer, replace(self._seen, asked_again=True))
-            ceilings += found is Move.CEILING
-            if ceilings > 1:
+            if move(head, answer, self._seen) is not Move.ASK_AGAIN:
+                continue
+            # Where no extra request is left, the next page that was planned is the second answer.
+            again = self._ask(answer.offset) or self._planned(head)
+            if again is None:
+                break
+            if move(head, again, replace(self._seen, asked_again=True)) is Move.CEILING:
+                self._check_head(again)
                 return self._verdict(closed=False, ceiling=True)
         return self._verdict(closed=False)
+
+    def _check_head(self, last: Answer) -> None:
+        """A refusal that nobody documents is a ceiling only while offset 0 is served."""
+        if isinstance(last, Refused) and last.error is not None:
+            self._ask(0)
 
     def _planned(self, link: Page) -> Answer | None:
         self._plan.fill(self._stride(link))

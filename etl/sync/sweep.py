@@ -38,7 +38,7 @@ def sweep(
     limits: SweepLimits,
     gaps: Gaps = NO_GAPS,
     renew: Callable[[], None] = lambda: None,
-    on_page: Callable[[int, int, int], None] = lambda look, end, total: None,  # noqa: ARG005 - a callback that ignores all
+    on_page: Callable[[int, int, int], None] = lambda look, end, total: None,  # noqa: ARG005 - ignores all
 ) -> Sweep:
     """Read the list as often as it takes to believe it, at most `limits.max_looks` times.
 

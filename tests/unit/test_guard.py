@@ -207,6 +207,15 @@ def test_a_look_that_was_told_of_nobody_proves_nothing_however_well_it_closed() 
     assert doubted(nobody, torn) == Reason.TOTAL_GAP
 
 
+def test_a_look_that_showed_nobody_proves_nothing_where_another_one_showed_somebody() -> None:
+    """Total is always 0, so that no gap speaks; two looks of nobody are no twins either."""
+    nobody = look(total=0, distinct=0)
+    seen, torn = look(total=0, distinct=193), look(total=0, distinct=193, closed=False)
+    assert doubted(nobody, seen, missing=7) == Reason.TOTAL_GAP
+    assert doubted(nobody, torn, replace(nobody, same_as=(0,)), missing=7) == Reason.TOTAL_GAP
+    assert doubted(nobody, seen, replace(seen, same_as=(1,)), missing=7) is None
+
+
 def test_a_look_is_judged_by_the_largest_total_told_during_it() -> None:
     told_less_in_the_end = look(total=980, largest=997, distinct=980, steady=False)
     assert doubted(told_less_in_the_end, told_less_in_the_end, missing=17) == Reason.TOTAL_GAP

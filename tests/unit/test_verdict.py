@@ -1,0 +1,315 @@
+"""Whole sweeps of a list in memory whose server is wrong: nobody who follows may be taken for gone.
+
+What one answer means is tested in test_chain, what the looks together mean in test_guard.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etl.errors import BadRequestError, EtlError, OffsetRefusedError, UndocumentedCodeError
+from etl.model import Page, Reason
+from etl.sync.chain import LARGEST_DOCUMENTED_OFFSET
+from etl.sync.look import Budget, LookReader, Workers
+from etl.sync.spool import Spool
+from etl.sync.sweep import SweepLimits, sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from etl.model import Sweep
+    from etl.sync.guard import Look
+
+
+@dataclass
+class Server:
+    """A list, and how it is answered.
+
+    Attributes:
+        users: who follows.
+        size: users a page.
+        answer: what goes out instead of the good page; may raise, and may change the list.
+        look: from 1; it counts the connections.
+        asked: the offsets, in order.
+    """
+
+    users: list[str]
+    size: int = 20
+    answer: Callable[[Server, Page], Page] = lambda _, page: page
+    look: int = 1
+    asked: list[int] = field(default_factory=list)
+
+    def fetch(self, offset: int) -> Page:
+        self.asked.append(offset)
+        served = tuple(self.users[offset : offset + self.size])
+        return self.answer(self, Page(offset, served, len(self.users)))
+
+    def renew(self) -> None:
+        self.look += 1
+
+
+def numbered(count: int, name: str = "u") -> list[str]:
+    return [f"{name}{number}" for number in range(count)]
+
+
+def swept(server: Server, known: Sequence[str] = (), *, looks: int = 8) -> Sweep:
+    with Spool() as spool:
+        return sweep(
+            server.fetch,
+            spool,
+            add_known=lambda: spool.add_known([list(known)]),
+            limits=SweepLimits(concurrency=1, max_looks=looks),
+            renew=server.renew,
+        )
+
+
+def look_at(server: Server, *, ask_behind: bool = False) -> Look:
+    with Workers(server.fetch, 1) as workers:
+        return LookReader(
+            workers, set[Page]().add, budget=Budget(), tolerance=0.005, ask_behind=ask_behind
+        ).read()
+
+
+# -- Total and what is listed ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [1_000, 2_000, 10_000])
+def test_a_window_of_a_round_size_to_which_total_is_clamped_marks_nobody(most: int) -> None:
+    """Newest first: thirty arrive, and thirty who follow are pushed out of sight."""
+
+    def window(server: Server, page: Page) -> Page:
+        seen = server.users[page.offset : min(page.offset + server.size, most)]
+        return Page(page.offset, tuple(seen), most)
+
+    server = Server(numbered(30, "new") + numbered(most), 50, window)
+    sweep_of_it = swept(server, numbered(most))
+    assert (sweep_of_it.missing, sweep_of_it.reason) == (30, Reason.CEILING)
+
+
+@pytest.mark.parametrize("hidden", [1, 5, 10])
+def test_users_who_are_not_served_while_total_counts_them_are_not_gone(hidden: int) -> None:
+    def without(server: Server, page: Page) -> Page:
+        shown = server.users[hidden:]
+        return Page(page.offset, tuple(shown[page.offset : page.offset + 50]), len(server.users))
+
+    result = swept(Server(numbered(2_003), 50, without), numbered(2_003))
+    assert (result.missing, result.gap, result.reason) == (hidden, hidden, Reason.TOTAL_GAP)
+
+
+def test_a_look_remembers_the_largest_total_that_it_was_told() -> None:
+    def once_more(server: Server, page: Page) -> Page:
+        total = 103 if len(server.asked) == 2 else 100
+        return Page(page.offset, page.users, total)
+
+    look = look_at(Server(numbered(100), answer=once_more))
+    assert (look.largest, look.total, look.steady) == (103, 100, False)
+
+
+# -- a backend that answers nobody ----------------------------------------------------------------
+
+
+def test_a_look_at_an_empty_backend_proves_nothing() -> None:
+    """Look 1 finds nobody, look 2 is torn and lacks ten, look 3 finds nobody: once complete."""
+
+    def backends(server: Server, page: Page) -> Page:
+        if server.look % 2:
+            return Page(page.offset, (), 0)
+        alone = server.users[page.offset : min(page.offset + 18, 50)]  # shares one user: torn
+        return Page(page.offset, tuple(reversed(alone)), len(server.users))
+
+    for looks in range(1, 9):
+        result = swept(Server(numbered(60), answer=backends), numbered(60), looks=looks)
+        assert result.reason is not None, looks
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_nobody_proves_nothing_where_total_is_always_0_either(*, torn: bool) -> None:
+    """Somebody is left out of a page, in the only look that shows anybody."""
+
+    def total_of_0(server: Server, page: Page) -> Page:
+        if server.look != 2:
+            return Page(page.offset, (), 0)
+        users = [user for user in page.users if user != "u95"]
+        return Page(page.offset, tuple(reversed(users) if torn else users), 0)
+
+    for looks in range(1, 5):
+        result = swept(Server(numbered(192), answer=total_of_0), numbered(192), looks=looks)
+        # Nobody at all is complete here, and held by the guard whatever follows.
+        assert result.reason is not None or not result.seen, looks
+
+
+def test_a_first_page_of_nobody_is_asked_for_once_more() -> None:
+    def once(server: Server, page: Page) -> Page:
+        return Page(0, (), 0) if len(server.asked) == 1 else page
+
+    result = swept(Server(numbered(100), answer=once), numbered(100))
+    assert (result.looks, result.seen, result.reason) == (1, 100, None)
+
+
+def test_an_empty_list_costs_two_requests() -> None:
+    empty = Server([])
+    assert swept(empty).reason is None
+    assert empty.asked == [0, 0]
+
+
+def test_an_empty_answer_after_a_page_that_is_one_short_is_not_the_end_of_the_list() -> None:
+    """The server answers `[]`, Total 0 behind it, whenever it is asked: 16 of 60 were marked."""
+
+    def breaks_off(server: Server, page: Page) -> Page:
+        if page.offset > 18:
+            return Page(page.offset, (), 0)
+        short = page.users[:-1] if page.offset == 18 else page.users
+        return Page(page.offset, short, len(server.users))
+
+    result = swept(Server(numbered(60), answer=breaks_off), numbered(60))
+    assert result.missing == 23
+    assert result.reason == Reason.CEILING
+
+
+# -- the tail -------------------------------------------------------------------------------------
+
+
+def cut_in_the_middle(_: Server, page: Page) -> Page:
+    """A page ends early, just where a Total that counts too few ends.
+
+    The page with the overlap answers the two shared users only.
+    """
+    users = page.users[: 63 - page.offset] if page.offset in {54, 61} else page.users
+    return Page(page.offset, users, 63)
+
+
+def test_in_a_look_that_may_mark_somebody_the_tail_is_asked_behind_at_exactly_its_end() -> None:
+    """Or 37 of 100 would be taken for gone, by two closed looks whose gap is 0."""
+    first = look_at(Server(numbered(100), answer=cut_in_the_middle))
+    assert first.closed
+    server = Server(numbered(100), answer=cut_in_the_middle)
+    assert look_at(server, ask_behind=True).closed
+    assert max(server.asked) == 100, "the chain went on to the real end"
+    result = swept(Server(numbered(100), answer=cut_in_the_middle), numbered(100))
+    assert (result.seen, result.missing, result.closed_looks, result.looks) == (100, 0, 2, 2)
+    assert result.reason is None
+
+
+def test_a_look_that_can_mark_nobody_saves_the_request_behind_its_end() -> None:
+    server = Server(numbered(100))
+    swept(server, numbered(100))
+    assert 100 not in server.asked
+    swept(server, [*numbered(100), "gone"])
+    assert server.asked.count(100) == 1
+
+
+def test_an_end_that_came_nearer_while_it_was_read_is_asked_behind_as_well() -> None:
+    def shrinking(server: Server, page: Page) -> Page:
+        if len(server.asked) == 3:
+            del server.users[:4]
+        if page.offset >= len(server.users):
+            raise OffsetRefusedError(page.offset)
+        return page
+
+    server = Server(numbered(100), 50, shrinking)
+    look = look_at(server, ask_behind=True)
+    assert (look.closed, look.ceiling) == (True, False)
+    assert server.asked[-1] == 96
+
+
+# -- the ceiling ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [UndocumentedCodeError("code 900"), BadRequestError("HTTP 400")])
+def test_an_undocumented_refusal_that_lasts_while_the_head_is_served_is_a_ceiling(
+    error: EtlError,
+) -> None:
+    def refuses(_: Server, page: Page) -> Page:
+        if page.offset >= 54:
+            raise error
+        return page
+
+    server = Server(numbered(100), answer=refuses)
+    result = swept(server, [*numbered(100), "gone"])
+    assert (result.reason, result.looks, result.seen) == (Reason.CEILING, 1, 56)
+    refused = Counter(offset for offset in server.asked if offset >= 54)
+    assert refused.most_common(1)[0][1] == 2, "asked once more"
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_refusal_of_everything_is_a_failure_and_no_ceiling(*, torn: bool) -> None:
+    def goes_down(server: Server, page: Page) -> Page:
+        if len(server.asked) > 20:
+            raise BadRequestError("HTTP 400")
+        users = page.users[::-1] if torn else page.users
+        return Page(page.offset, users, len(server.users))
+
+    with pytest.raises(BadRequestError):
+        swept(Server(numbered(1_003), answer=goes_down))
+
+
+def test_in_a_torn_look_too_one_stray_refusal_is_asked_again_and_is_no_ceiling() -> None:
+    def torn(server: Server, page: Page) -> Page:
+        if page.offset >= 300 and server.asked.count(page.offset) == 1:
+            raise OffsetRefusedError(page.offset)
+        return Page(page.offset, page.users[::-1], len(server.users))
+
+    server = Server(numbered(600), 50, torn)
+    look = look_at(server)
+    assert (look.closed, look.ceiling) == (False, False)
+    assert max(server.asked) > 500
+
+
+def test_a_page_at_the_largest_documented_offset_that_does_not_hang_on_closes_nothing() -> None:
+    def reversed_at_the_end(_: Server, page: Page) -> Page:
+        if page.offset > LARGEST_DOCUMENTED_OFFSET:
+            raise OffsetRefusedError(page.offset)
+        turned = page.offset == LARGEST_DOCUMENTED_OFFSET
+        return Page(page.offset, page.users[::-1] if turned else page.users, 9_995)
+
+    server = Server(numbered(9_995), 50, reversed_at_the_end)
+    look = look_at(server)
+    assert LARGEST_DOCUMENTED_OFFSET in server.asked
+    assert (look.closed, look.ceiling) == (False, True)
+
+
+# -- looking again --------------------------------------------------------------------------------
+
+
+def test_every_look_but_the_first_is_read_over_new_connections() -> None:
+    looks: list[int] = []
+
+    def counted(server: Server, page: Page) -> Page:
+        looks.append(server.look)
+        return page
+
+    result = swept(Server(numbered(60), answer=counted), [*numbered(60), "gone"])
+    assert result.looks == 2
+    assert looks == sorted(looks)
+    assert set(looks) == {1, 2}
+
+
+def always_moving(server: Server, page: Page) -> Page:
+    """One leaves and one arrives before every answer, and Total jumps."""
+    del server.users[:1]
+    server.users += numbered(1, f"new{len(server.asked)}-")
+    served = tuple(server.users[page.offset : page.offset + server.size])
+    return Page(page.offset, served, len(server.users) + len(server.asked) % 20)
+
+
+def test_the_extra_requests_are_bounded_once_for_the_sweep() -> None:
+    server = Server(numbered(100), answer=always_moving)
+    result = swept(server, ["gone"])
+    planned = 100 // 18 + 4
+    assert result.looks == 8
+    assert len(server.asked) <= 8 * planned + 64 + 3 * planned
+
+
+def test_a_list_that_grows_as_fast_as_it_is_read_ends_all_the_same() -> None:
+    def growing(server: Server, page: Page) -> Page:
+        server.users += numbered(20, f"new{len(server.asked)}-")
+        return page
+
+    server = Server(numbered(100), answer=growing)
+    look = look_at(server)
+    assert not look.closed
+    assert len(server.asked) <= 1 + 6 + 64 + 3 * 6
