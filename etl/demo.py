@@ -51,7 +51,7 @@ OUTAGE, CUT_SHORT, SILENCE, CAMPAIGN = 24, 33, 40, range(15, 19)
 TOLD = {
     CAMPAIGN.start: "a campaign begins: many arrive, and some will not stay",
     OUTAGE: "eSMS lists nobody. A tool that believes it retires everybody; this one holds",
-    CUT_SHORT: "eSMS lists fewer than it counts: arrivals are taken, nobody is marked as unfollowed",
+    CUT_SHORT: "eSMS lists fewer than it counts: who is new is baseline, nobody is marked as unfollowed",
     SILENCE: "eSMS does not answer at all",
 }
 

@@ -31,6 +31,7 @@ class WindowWorld:
     bounds: str = "inclusive"
     single_days_whole: bool = False
     future: bool = True
+    future_is_empty: bool = False
     undated: float = 0.0
     spread: int = 60
     rates: dict[str, float] = field(default_factory=dict)
@@ -94,6 +95,8 @@ class WindowWorld:
         first, last = window.first, window.last
         if last > self.today and not self.future:
             raise FaultError("eSMS answered code 161")
+        if last > self.today and self.future_is_empty:
+            return Page(offset, (), 0)
         if offset + self.size > self.reach:
             raise OffsetRefusedError(offset)
         if not (self.single_days_whole and first == last):

@@ -273,7 +273,7 @@ def _record_failure(lease: Lease, failed: Snapshot, failure: EtlError) -> None:
                 snapshots.withdraw(connection, failed)
     except InterruptedRunError:
         raise
-    except Exception:  # noqa: BLE001, S110 - as above
+    except Exception:  # noqa: BLE001, S110 - whatever it is must not hide the failure itself
         # The next run finds it `running` and calls it abandoned; what failed first is what must be
         # told.
         pass

@@ -124,7 +124,8 @@ class WindowReader:
         raise refusal
 
     def _total_up_to_today(self) -> int:
-        return self._total(self._asked(Window(self.oldest, self.today())))
+        # As it is: a day more on either side would be the future again.
+        return self._total(Window(self.oldest, self.today()))
 
     def prove_bounds(self, old: Window) -> None:
         """Ask once for Totals that show that a window includes its first and its last day."""
@@ -157,7 +158,7 @@ class WindowReader:
     def _plan(self, window: Window) -> Iterator[Window]:
         """The windows that one listing reaches, oldest first; asks for Totals as it goes.
 
-        A window is planned just before those before it were read, so its Total is as fresh.
+        The halves of a window are asked when its turn comes, after those before it were read.
         """
         total = self._known_total(self._asked(window))
         if total <= FULL * self.reach or window.days == 1:

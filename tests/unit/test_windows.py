@@ -207,6 +207,16 @@ def test_a_quiet_oa_beyond_the_ceiling_is_read_whole_and_who_left_is_found() -> 
     assert nights.known == set(world.here)
 
 
+def test_a_server_that_answers_the_future_with_nobody_is_asked_up_to_today() -> None:
+    world = WindowWorld(603, 1, spread=4, reach=400, size=20, future_is_empty=True)
+    nights = Nights(world)
+    assert (nights.night()[0].reason, nights.known) == (None, set(world.here))
+    for _ in range(5):
+        world.leave()
+    swept, false = nights.night()
+    assert (swept.reason, swept.missing, false) == (None, 5, set())
+
+
 def test_reading_the_newest_window_first_would_mark_those_who_moved(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
