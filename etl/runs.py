@@ -13,8 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, ParamSpec
 
 from etl.db.accounts import name_accounts
-from etl.db.engine import connect_engine
+from etl.db.engine import connect_engine, reading
 from etl.db.schema import EMPTY, create_or_require_current, current_revision, require_current
+from etl.db.snapshots import latest
 from etl.errors import (
     EtlError,
     InterruptedRunError,
@@ -25,7 +26,7 @@ from etl.errors import (
     gravest,
 )
 from etl.esms.client import EsmsClient
-from etl.model import Account
+from etl.model import Account, Status
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
 from etl.settings import ALL
@@ -35,6 +36,7 @@ from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Engine
 
@@ -55,11 +57,18 @@ class Order:
         oaids: only these OAs; empty for all that are set up.
         dry_run: read everything, write nothing.
         allow_mass_unfollow: accept the mass unfollow for which the last run was held.
+        unless_since: leave out OAs that were read whole by a run that began then or later.
     """
 
     oaids: tuple[str, ...] = ()
     dry_run: bool = False
     allow_mass_unfollow: bool = False
+    unless_since: datetime | None = None
+
+    @property
+    def of_some(self) -> bool:
+        """Whether it says nothing of the other OAs."""
+        return bool(self.oaids) or self.unless_since is not None
 
 
 def sync_all(
@@ -88,9 +97,7 @@ def sync_all(
     outcomes: list[Outcome] = []
     # Nobody is notified of a dry run: a ping for it would hide that the real one is missing.
     around = (
-        nullcontext()
-        if order.dry_run
-        else announced(settings, log, outcomes, chosen=bool(order.oaids))
+        nullcontext() if order.dry_run else announced(settings, log, outcomes, chosen=order.of_some)
     )
     with around:
         close = partial(_harmless(_close), log)
@@ -198,6 +205,7 @@ def _outcomes(
         oaids = _chosen(settings, order, esms, engine)
         if order.allow_mass_unfollow and not order.oaids and len(oaids) > 1:
             raise SeveralAccountsError(len(oaids))
+        oaids = [oaid for oaid in oaids if not _is_read(engine, oaid, order.unless_since)]
         run = Run(
             esms,
             engine,
@@ -211,6 +219,15 @@ def _outcomes(
             if isinstance(outcome.error, InterruptedRunError):
                 esms.stop()
                 return
+
+
+def _is_read(engine: Engine | None, oaid: str, since: datetime | None) -> bool:
+    """Whether a run that began at `since` or later read the OA whole."""
+    if engine is None or since is None:
+        return False
+    with reading(engine) as connection:
+        newest = latest(connection, oaid, (Status.COMPLETE,))
+    return bool(newest) and newest[0].taken_at >= since
 
 
 def _each(run: Run, oaids: list[str], settings: Settings, order: Order) -> Iterator[Outcome]:

@@ -35,6 +35,7 @@ COMMANDS = {
     "undo": "Take a snapshot back out of the followers and the log of changes.",
     "forget": "Erase a person: replace their User_Id by a random pseudonym in every table.",
     "db": "Create, upgrade, check or copy the database.",
+    "fleet": "Sync several eSMS accounts on several hosts, with jobs in one PostgreSQL database.",
     "demo": "Show everything without keys and without network: a simulated OA, synced for weeks.",
     "simulate": "Serve a simulated eSMS on this machine, to try everything without keys.",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,6 +64,15 @@ def sync(
             "Needs --oaid where there are several OAs.",
         ),
     ] = False,
+    unless_since: Annotated[
+        datetime | None,
+        typer.Option(
+            "--unless-since",
+            metavar="TIME",
+            formats=["%Y-%m-%dT%H:%M:%S%z"],
+            help="Leave out OAs that a run read whole which began at this time or later: 2026-10-15T23:40:00+07:00.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Read the followers of every OA from eSMS and bring the database up to date."""
@@ -85,6 +95,7 @@ def sync(
         oaid or [],
         dry_run=dry_run,
         allow_mass_unfollow=allow_mass_unfollow,
+        unless_since=unless_since,
         as_json=as_json,
     )
 
@@ -96,6 +107,7 @@ def run_sync(
     *,
     dry_run: bool,
     allow_mass_unfollow: bool,
+    unless_since: datetime | None = None,
     as_json: bool,
 ) -> int:
     """Sync the chosen OAs, or all that are set up; show what becomes of each, and give the gravest exit code.
@@ -126,7 +138,12 @@ def run_sync(
     def fail(error: EtlError) -> None:
         _report(_by_option(error), log, people=people)
 
-    order = runs.Order(tuple(chosen), dry_run=dry_run, allow_mass_unfollow=allow_mass_unfollow)
+    order = runs.Order(
+        tuple(chosen),
+        dry_run=dry_run,
+        allow_mass_unfollow=allow_mass_unfollow,
+        unless_since=unless_since,
+    )
     try:
         with progress() as draw:
 

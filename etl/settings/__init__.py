@@ -154,10 +154,20 @@ class ProcessSettings(DatabaseSettings):
     etl_accounts_dir: Path | None = None
     """A directory for each eSMS account (accounts.py)."""
 
+    etl_fleet_schedule: str = "23:40"
+    """The time of day (ETL_TIMEZONE) at which `etl fleet work` syncs all accounts."""
+
     etl_log_format: Literal["auto", "console", "json"] = "auto"
     etl_log_level: Literal["debug", "info", "warning", "error"] = "info"
     etl_metrics_file: Path | None = None
     etl_ping_url: SecretStr | None = None  # its path is what lets one in
+
+    @field_validator("etl_fleet_schedule")
+    @classmethod
+    def _time_of_day(cls, text: str) -> str:
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text, re.ASCII):
+            raise ValueError("must be a time of day such as 23:40")
+        return text
 
     @field_validator("etl_ping_url")
     @classmethod

@@ -24,6 +24,7 @@ DEPLOY = ROOT / "deploy"
 PROGRAM = Path(sysconfig.get_path("scripts")) / "etl"
 INSTALLED = "/opt/follower-etl/bin/etl"
 SERVICES = ("etl-sync.service", "etl-sync@.service")
+WORKER = "etl-fleet.service"
 TIMERS = ("etl-sync.timer", "etl-sync@.timer")
 MAY_PASS = {69, 75}
 """Exit codes that another try may cure."""
@@ -59,7 +60,7 @@ def units(tmp_path: Path) -> Path:
         if os.environ.get("CI"):
             pytest.fail("systemd-analyze is missing: CI installs Debian's package systemd")
         pytest.skip("systemd-analyze is not installed (Debian: apt install systemd)")
-    for unit in SERVICES + TIMERS:
+    for unit in (*SERVICES, *TIMERS, WORKER):
         text = (DEPLOY / unit).read_text(encoding="utf-8")
         (tmp_path / unit).write_text(text.replace(INSTALLED, str(PROGRAM)))
     return tmp_path
@@ -74,7 +75,8 @@ def analyze(*arguments: str, units: Path) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "unit", ["etl-sync.service", "etl-sync@shop.service", "etl-sync.timer", "etl-sync@shop.timer"]
+    "unit",
+    ["etl-sync.service", "etl-sync@shop.service", "etl-sync.timer", "etl-sync@shop.timer", WORKER],
 )
 def test_systemd_accepts_the_unit_without_a_word(unit: str, units: Path) -> None:
     assert analyze("verify", f"./{unit}", units=units) == (0, "")
@@ -91,7 +93,7 @@ def test_systemd_would_object_to_a_unit_that_is_wrong(units: Path) -> None:
     assert "DynamicUsers" in told
 
 
-@pytest.mark.parametrize("unit", SERVICES)
+@pytest.mark.parametrize("unit", [*SERVICES, WORKER])
 def test_systemd_calls_the_service_hardened(unit: str, units: Path) -> None:
     # Exposure in tenths: below 5.0 is "OK"; ours is at 1.0, and should stay there.
     code, told = analyze(
@@ -126,6 +128,13 @@ def test_the_service_hands_the_keys_over_as_credentials_that_the_program_reads(u
     assert "Environment" not in service
     [start] = service["ExecStart"]
     assert start == f"{INSTALLED} sync"
+
+
+def test_a_worker_of_the_fleet_goes_on_unless_a_person_must_act() -> None:
+    worker = directives(WORKER)
+    assert (worker["Restart"], worker["RestartPreventExitStatus"]) == (["always"], ["2 78"])
+    assert worker["SuccessExitStatus"] == ["143"]
+    assert worker["ExecStart"] == [f"{INSTALLED} fleet work --concurrency 4"]
 
 
 def test_the_template_differs_from_the_service_only_by_its_instance() -> None:

@@ -220,3 +220,19 @@ def test_a_metrics_file_of_all_accounts_has_all_their_oas(firm: Firm, tmp_path: 
     shared.unlink()
     firm.sync("hotel", ETL_METRICS_FILE=str(shared))
     assert not shared.exists()
+
+
+def test_what_was_read_whole_since_a_time_is_left_out(firm: Firm) -> None:
+    firm.sims["hotel"].inactive.add("12")
+    assert firm.sync("hotel") == (77, {"11": "complete", "12": "failed"})
+    firm.sims["hotel"].inactive.clear()
+    assert firm.sync("hotel", "--unless-since", "2020-01-01T00:00:00+07:00") == (
+        0,
+        {"12": "complete"},
+    )
+    assert firm.sync("hotel", "--unless-since", "2020-01-01T00:00:00Z") == (0, {})
+    assert firm.sync("hotel", "--unless-since", "2999-01-01T00:00:00+00:00") == (
+        0,
+        {"11": "complete", "12": "complete"},
+    )
+    assert firm.run("sync", "--account", "hotel", "--unless-since", "2020-01-01").returncode == 2

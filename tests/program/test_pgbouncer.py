@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
-import shutil
-import socket
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from commandline import etl
+from firms import firm_of, wait_until
+from poolers import need, pgbouncer
 from sqlalchemy import text
 from world import changed, contradictions, following, sync
 
@@ -28,16 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from commandline import Finished
-
-
-def need(program: str) -> str:
-    """Where a Debian program is. Without it the test does not run and says why, but in CI that is a failure."""
-    if found := shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin"):
-        return found
-    why = f"no {program} is installed (Debian and Ubuntu: apt-get install {program})"
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{why}; CI needs it")
-    pytest.skip(why)
 
 
 @dataclass(frozen=True)
@@ -79,54 +65,9 @@ def pooler(
     postgresql_url: str, certificates: Path, request: pytest.FixtureRequest
 ) -> Iterator[Pooler]:
     """A pgbouncer in transaction mode with one server connection, or as many as the test names."""
-    pgbouncer = need("pgbouncer")
-    parts = urlsplit(postgresql_url)
-    server = Path(parse_qs(parts.query)["host"][0])
-    database = parts.path.strip("/")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with TemporaryDirectory(prefix="etl-pgb-") as name:
-        directory = Path(name)
-        (directory / "users").write_text('"postgres" ""\n')
-        shutil.copy(certificates / "server.crt", directory)
-        shutil.copy(certificates / "server.key", directory)
-        (directory / "pgbouncer.ini").write_text(
-            f"[databases]\n{database} = host={server} dbname={database}\n"
-            f"[pgbouncer]\npool_mode = transaction\ndefault_pool_size = {getattr(request, 'param', 1)}\n"
-            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-            f"auth_type = trust\nauth_file = {directory}/users\n"
-            "client_tls_sslmode = allow\n"
-            f"client_tls_cert_file = {directory}/server.crt\nclient_tls_key_file = {directory}/server.key\n"
-        )
-        command = [pgbouncer, "-q", str(directory / "pgbouncer.ini")]
-        if (
-            os.geteuid() == 0
-        ):  # it refuses to be root; the server's user may enter the server's directory
-            owner = pwd.getpwuid(server.stat().st_uid)
-            for path in (directory, *directory.iterdir()):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
-            command[1:1] = ["-u", owner.pw_name]
-        with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        ) as process:
-            try:
-                _wait_for(port, process)
-                url = f"postgresql://postgres@localhost:{port}/{database}"
-                yield Pooler(url, postgresql_url, certificates)
-            finally:
-                process.terminate()
-                process.wait(10)
-
-
-def _wait_for(port: int, process: subprocess.Popen[str]) -> None:
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        time.sleep(0.05)
-    raise AssertionError("pgbouncer did not start to listen")
+    given = getattr(request, "param", 1)
+    with pgbouncer(postgresql_url, connections=given, certificates=certificates) as url:
+        yield Pooler(url, postgresql_url, certificates)
 
 
 @pytest.fixture
@@ -236,3 +177,14 @@ def test_tls_with_a_certificate_that_does_not_fit_ends_it_before_anything_is_sen
             ).scalar_one()
             == 0
         )
+
+
+def test_a_fleet_works_through_it(pooler: Pooler, tmp_path: Path) -> None:
+    """Nobody is notified and nothing is prepared: workers, jobs and their locks need no session."""
+    with firm_of(tmp_path / "accounts", pooler.url, 3, 1) as firm:
+        assert firm.etl("fleet", "init").returncode == 0
+        workers = [firm.worker(), firm.worker(concurrency=2)]
+        wait_until(firm.are_complete)
+        assert firm.complete_oas() == firm.every_oa()
+        assert firm.read_by_two_at_once() == []
+        assert [worker.end() for worker in workers] == [143, 143]

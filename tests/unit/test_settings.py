@@ -48,6 +48,7 @@ WRONG = {
     "DATABASE_URL": ["mysql://root:pass@db/x", "followers.db", "   ", "file:///x", "postgresql:/x", "sqlite:///:memory:"],
     "ETL_LANG": ["fr", "VI"],
     "ETL_WINDOWS": ["on", "OFF"],
+    "ETL_FLEET_SCHEDULE": ["24:00", "23:60", "2340", "daily", "23:40:00", "9:00", "１2:00"],
     "ETL_TIMEZONE": ["Mars/Olympus", "+07:00", "../../etc/passwd", "Asia", "/etc/localtime", "x" * 300, "\x01"],
     "ETL_MAX_LOOKS": ["0", "101", "x"],
     "ETL_TOTAL_TOLERANCE": ["-0.1", "1", "1.5", "nan", "0.5%"],
