@@ -11,7 +11,7 @@ import random
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -42,8 +42,8 @@ NAME = "Simulated OA"
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 FOLLOWERS = 1_000
 WEEKS = 8
-HOUR = 2
-"""Of the night, in ETL_TIMEZONE, when the demo's cron line runs."""
+AT = time(23, 40)
+"""When the demo's cron line runs, in ETL_TIMEZONE."""
 
 OUTAGE, CUT_SHORT, SILENCE, CAMPAIGN = 24, 33, 40, range(15, 19)
 """The days on which something happens, counted from 0."""
@@ -92,7 +92,7 @@ class Demo:
 
     def _days(self) -> Iterator[datetime]:
         """Every night up to the last one."""
-        last = self.now.astimezone(ZONE).replace(hour=HOUR, minute=0, second=0, microsecond=0)
+        last = datetime.combine(self.now.astimezone(ZONE), AT, ZONE)
         last -= timedelta(days=1 if last > self.now else 0)
         for back in range(7 * self.weeks - 1, -1, -1):
             yield (last - timedelta(days=back)).astimezone(UTC)

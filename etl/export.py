@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Column, Connection, Select
 
     from etl.model import Snapshot
 
@@ -41,29 +41,30 @@ Row = tuple[Any, ...]
 # ------------------------------------------------------------------------------------------------------------
 
 
-def moment_of(text: str, *, zone: ZoneInfo, now: datetime) -> datetime:
-    """The moment that a text means, in UTC: the end of a date in `zone`, or a date-time that names its own zone.
+def point_in_time(text: str, *, zone: ZoneInfo, now: datetime) -> date:
+    """The day that a text names, or the moment (a datetime in UTC) where it names its own zone.
+
+    Args:
+        text: `2026-11-01`, or `2026-11-01T09:00:00+07:00`.
+        zone: ETL_TIMEZONE.
+        now: the reader's clock (UTC).
 
     Raises:
-        UsageError: it is neither, or lies in the future.
+        UsageError: it is neither, or lies after the present day in `zone`.
     """
     try:
-        moment = (
-            _end_of_day(date.fromisoformat(text), zone)
-            if len(text) == len("2026-11-01")
-            else _zoned(text)
-        )
+        asked = _day_or_moment(text)
+        day = asked.astimezone(zone).date() if isinstance(asked, datetime) else asked
     except (ValueError, OverflowError):
         example = "a date such as 2026-11-01, nor a date-time with its zone such as 2026-11-01T09:00:00+07:00"
         raise UsageError(f"{text!r} is neither {example}") from None
-    if moment > _end_of_day(now.astimezone(zone).date(), zone):
+    if day > now.astimezone(zone).date():
         raise UsageError(f"{text} is in the future; leave the moment out for who follows now")
-    return moment
+    return asked
 
 
-def _end_of_day(day: date, zone: ZoneInfo) -> datetime:
-    next_midnight = datetime.combine(day + timedelta(days=1), time(), zone)
-    return next_midnight.astimezone(UTC) - timedelta(microseconds=1)
+def _day_or_moment(text: str) -> date:
+    return date.fromisoformat(text) if len(text) == len("2026-11-01") else _zoned(text)
 
 
 def _zoned(text: str) -> datetime:
@@ -79,10 +80,14 @@ def _zoned(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One OA at one moment: the last snapshot that had been applied by then. None for `moment`: now."""
+    """One OA at one time: the last snapshot that had been applied by then.
+
+    `at` is a moment, or a day: its last snapshot by `taken_on`, whatever the settings are now.
+    None: now.
+    """
 
     oaid: str
-    moment: datetime | None
+    at: date | None
     snapshot: Snapshot
 
     def __str__(self) -> str:
@@ -91,28 +96,34 @@ class Point:
 
 
 def points(
-    connection: Connection, oaids: Sequence[str], moment: datetime | None
+    connection: Connection, oaids: Sequence[str], at: date | None
 ) -> dict[str, Point | UsageError]:
-    """Where each OA stood at a moment (None: now), or why nothing is known of it."""
+    """Where each OA stood at a moment or the end of a day (None: now), or why nobody knows."""
     found: dict[str, Point | UsageError] = {}
     for oaid in oaids:
         statement = select(snapshots.c.id).where(
             snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED)
         )
-        if moment is not None:
-            statement = statement.where(snapshots.c.taken_at <= moment)
+        if at is not None:
+            statement = statement.where(_time(at) <= at)
         last = connection.execute(
             statement.order_by(snapshots.c.id.desc()).limit(1)
         ).scalar_one_or_none()
         snapshot = get(connection, last) if last is not None else None
         found[oaid] = (
-            _unknown(connection, oaid) if snapshot is None else Point(oaid, moment, snapshot)
+            _unknown(connection, oaid, at) if snapshot is None else Point(oaid, at, snapshot)
         )
     return found
 
 
-def _unknown(connection: Connection, oaid: str) -> UsageError:
-    statement = select(func.min(snapshots.c.taken_at)).where(
+def _time(at: date | None) -> Column[Any]:
+    """What a point in time is compared with."""
+    moment = at is None or isinstance(at, datetime)
+    return snapshots.c.taken_at if moment else snapshots.c.taken_on
+
+
+def _unknown(connection: Connection, oaid: str, at: date | None) -> UsageError:
+    statement = select(func.min(_time(at))).where(
         snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED)
     )
     first = connection.execute(statement).scalar_one()
@@ -120,14 +131,17 @@ def _unknown(connection: Connection, oaid: str) -> UsageError:
         return UsageError(
             f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`"
         )
-    return UsageError(
-        f"that moment lies before the first snapshot of OA {oaid}, taken at {first.isoformat(timespec='seconds')}"
+    asked, taken = (
+        ("that moment", f"at {first.isoformat(timespec='seconds')}")
+        if isinstance(first, datetime)
+        else ("that day", f"on {first}")
     )
+    return UsageError(f"{asked} lies before the first snapshot of OA {oaid}, taken {taken}")
 
 
 def followers_at(connection: Connection, point: Point) -> Iterator[list[Row]]:
     """FOLLOWER_COLUMNS of those who followed at the point, by user_id, in chunks."""
-    if point.moment is None:
+    if point.at is None:
         yield from _streamed(connection, following_now(point.oaid))
         return
     taken_at = _taken_at(connection, point)

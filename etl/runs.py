@@ -211,6 +211,7 @@ def _outcomes(
             engine,
             _limits(settings, order),
             settings.timezone,
+            settings.day_begins,
             windows=settings.etl_windows == "auto",
             on_page=on_page,
         )

@@ -12,7 +12,7 @@ import typer
 
 from etl.cli.app import Command
 from etl.cli.output import open_output, show
-from etl.demo import FOLLOWERS, HOUR, NAME, OAID, ZONE, Demo
+from etl.demo import AT, FOLLOWERS, NAME, OAID, ZONE, Demo
 from etl.errors import ExitCode, SettingsError
 from etl.model import Account
 from etl.reports.churn import Question, churn_report
@@ -64,7 +64,7 @@ def demo(
     """Show everything without keys and without network: a simulated OA, synced for weeks, and its churn."""
     show(
         f"The data of this demo is SIMULATED: an OA of {FOLLOWERS:,} made-up followers on a simulated eSMS. The syncs are real:\n"
-        f"one every night at {HOUR}:00 for {weeks} weeks, by a scripted clock, while people come and go between the pages.\n"
+        f"one every night at {AT:%H:%M} for {weeks} weeks, by a scripted clock, while people come and go between the pages.\n"
     )
     world = Demo(file, weeks, datetime.now(UTC))
     engine = world.run(show)

@@ -43,8 +43,8 @@ def export(
         typer.Option(
             "--as-of",
             metavar="DATE",
-            help="Take this moment: a date (its end in ETL_TIMEZONE), or a date-time with its zone such as "
-            "2026-11-01T09:00:00+07:00. Default: now.",
+            help="Take this day (what its last reading found, as reports count days), or the moment "
+            "of a date-time with its zone such as 2026-11-01T09:00:00+07:00. Default: now.",
         ),
     ] = None,
     changes: Annotated[
@@ -64,15 +64,15 @@ def export(
 ) -> int:
     """Write the User_Ids who followed at a moment, or the log of changes, for other programs.
 
-    Who followed at a moment is what the last snapshot before it found.
+    Who followed then is what the last snapshot until then found.
     """
     if output is ExportFormat.PARQUET:
         if file is None:
             raise UsageError("--format parquet needs -o FILE")
         exports.require_pyarrow()
     settings, engine = open_database()
-    moment = (
-        exports.moment_of(as_of, zone=settings.timezone, now=datetime.now(UTC))
+    at = (
+        exports.point_in_time(as_of, zone=settings.timezone, now=datetime.now(UTC))
         if as_of is not None
         else None
     )
@@ -81,7 +81,7 @@ def export(
         raise UsageError("no OA is in the database yet: run `etl sync` first")
     columns = exports.CHANGE_COLUMNS if changes else exports.FOLLOWER_COLUMNS
     with reading(engine) as connection:
-        found = exports.points(connection, [account.oaid for account in accounts], moment)
+        found = exports.points(connection, [account.oaid for account in accounts], at)
         points = _told_apart(found, strict=bool(oaid))
         with (
             open_output(file, binary=output is ExportFormat.PARQUET) as target,

@@ -83,7 +83,13 @@ def report(
     settings, engine = open_database()
     accounts = accounts_in(engine, oaid)
     told = churn_report(
-        engine, accounts, question, now=datetime.now(UTC), zone=settings.timezone, strict=bool(oaid)
+        engine,
+        accounts,
+        question,
+        now=datetime.now(UTC),
+        zone=settings.timezone,
+        day_begins=settings.day_begins,
+        strict=bool(oaid),
     )
     for why in told.left_out:
         say(f"etl: left out: {why}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from etl.db.analysis import analysing
 from etl.errors import UsageError
-from etl.model import APPLIED, Status
+from etl.model import APPLIED, Status, day_of
 from etl.reports import queries
 from etl.reports.figures import AccountReport, ChurnReport, account_report
 from etl.reports.periods import By, chosen_span
@@ -45,6 +46,7 @@ def churn_report(
     *,
     now: datetime,
     zone: ZoneInfo,
+    day_begins: timedelta = timedelta(),
     strict: bool = False,
 ) -> ChurnReport:
     """The figures of some OAs.
@@ -55,6 +57,7 @@ def churn_report(
         question: what is asked.
         now: when (UTC); tells how long nothing was read.
         zone: ETL_TIMEZONE.
+        day_begins: ETL_DAY_BEGINS, as what passes between midnight and then.
         strict: whether an OA without anything to report is an error even where others have something.
 
     Raises:
@@ -63,7 +66,7 @@ def churn_report(
     """
     if not accounts:
         raise UsageError("no OA is in the database yet: run `etl sync` first")
-    today = now.astimezone(zone).date()
+    today = day_of(now, zone, day_begins)
     reports, left_out = [], []
     for account in accounts:
         try:

@@ -9,12 +9,20 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
 
 from etl.settings import sources
 from etl.settings.problems import checked
@@ -41,10 +49,18 @@ _UNPRINTABLE = "holds a character that cannot be printed: is it pasted whole, in
 
 S = TypeVar("S", bound="_Settings")
 
+
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text, re.ASCII):
+        raise ValueError("must be a time of day such as 23:40")
+    return text
+
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 MaxLooks = Annotated[int, Field(ge=1, le=100)]  # looks a sweep may take
 Tolerance = Annotated[float, Field(ge=0, lt=1)]  # share of Total, at least 5 users
 Share = Annotated[float, Field(ge=0, le=1)]  # of those who follow
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]  # HH:MM
 Floor = Annotated[int, Field(ge=0)]  # users
 
 
@@ -69,7 +85,10 @@ class DatabaseSettings(_Settings):
     """SQLAlchemy URL; `postgresql://…` is taken as psycopg 3. It may hold a password."""
 
     etl_timezone: str = "Asia/Ho_Chi_Minh"
-    """IANA name; decides to which day a snapshot belongs."""
+    """IANA name; decides with `etl_day_begins` to which day a snapshot belongs."""
+
+    etl_day_begins: TimeOfDay = "04:00"
+    """When a day begins in that zone: a reading at 03:17 tells of the day before."""
 
     etl_lang: Literal["auto", "en", "vi"] = "auto"
     """Language of what people read; `auto`: that of the locale."""
@@ -105,6 +124,12 @@ class DatabaseSettings(_Settings):
     def timezone(self) -> ZoneInfo:
         """The zone itself."""
         return ZoneInfo(self.etl_timezone)
+
+    @property
+    def day_begins(self) -> timedelta:
+        """ETL_DAY_BEGINS, as what passes between midnight and then."""
+        hours, minutes = self.etl_day_begins.split(":")
+        return timedelta(hours=int(hours), minutes=int(minutes))
 
 
 class EsmsSettings(_Settings):
@@ -154,20 +179,13 @@ class ProcessSettings(DatabaseSettings):
     etl_accounts_dir: Path | None = None
     """A directory for each eSMS account (accounts.py)."""
 
-    etl_fleet_schedule: str = "23:40"
+    etl_fleet_schedule: TimeOfDay = "23:40"
     """The time of day (ETL_TIMEZONE) at which `etl fleet work` syncs all accounts."""
 
     etl_log_format: Literal["auto", "console", "json"] = "auto"
     etl_log_level: Literal["debug", "info", "warning", "error"] = "info"
     etl_metrics_file: Path | None = None
     etl_ping_url: SecretStr | None = None  # its path is what lets one in
-
-    @field_validator("etl_fleet_schedule")
-    @classmethod
-    def _time_of_day(cls, text: str) -> str:
-        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text, re.ASCII):
-            raise ValueError("must be a time of day such as 23:40")
-        return text
 
     @field_validator("etl_ping_url")
     @classmethod

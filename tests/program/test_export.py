@@ -158,7 +158,7 @@ def test_an_oa_that_was_not_read_by_then_is_left_out_and_said_so(
     done = etl("export", "--as-of", day)
     assert done.users == followers(end_of(day))
     assert (
-        f"etl: left out: that moment lies before the first snapshot of OA {B}, taken at 2026-10-04T20:00:00+00:00"
+        f"etl: left out: that day lies before the first snapshot of OA {B}, taken on 2026-10-05"
         in done.err
     )
 
@@ -182,14 +182,15 @@ def test_a_date_time_is_that_moment(etl: Callable[..., Done]) -> None:
         assert etl("export", "--as-of", moment).users == followers(datetime.fromisoformat(moment))
 
 
+@pytest.mark.parametrize("setting", ["ETL_TIMEZONE=UTC", "ETL_DAY_BEGINS=20:00"])
 @pytest.mark.usefixtures("told")
-def test_a_date_is_one_of_the_time_zone_that_is_set(
-    etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+def test_a_date_is_the_day_on_record_whatever_is_set_now(
+    setting: str, etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In UTC, 5 October ends after B's second reading (06:30 on the 6th in Viet Nam), in Viet Nam before it."""
+    """The second reading of B is the 6th's on record; in UTC it was begun on the 5th."""
+    monkeypatch.setenv(*setting.split("="))
     assert (B, "an") in etl("export", "--as-of", "2026-10-05").users
-    monkeypatch.setenv("ETL_TIMEZONE", "UTC")
-    assert (B, "an") not in etl("export", "--as-of", "2026-10-05").users
+    assert (B, "an") not in etl("export", "--as-of", "2026-10-06").users
 
 
 @pytest.mark.usefixtures("told")
@@ -293,15 +294,19 @@ def test_an_oa_that_nobody_follows_is_a_header_alone(
         (["--as-of", "2026-10-05T14:00:00"], "nor a date-time with its zone"),
         (["--as-of", "2026-10-11"], "is in the future"),
         (["--as-of", "2026-10-11T00:00:00+07:00"], "is in the future"),
-        (["--as-of", "9999-12-31"], "is neither a date"),
+        (["--as-of", "9999-12-31"], "is in the future"),
         (["--as-of", "0001-01-01T00:00:00+07:00"], "is neither a date"),
         (
             ["--as-of", "2026-09-30"],
+            f"that day lies before the first snapshot of OA {A}, taken on 2026-10-01",
+        ),
+        (
+            ["--as-of", "2026-09-30T12:00:00Z"],
             f"that moment lies before the first snapshot of OA {A}, taken at 2026-09-30T19:00:00+00:00",
         ),
         (
             ["--as-of", "2026-10-02", "--oaid", A, "--oaid", B],
-            f"that moment lies before the first snapshot of OA {B}",
+            f"that day lies before the first snapshot of OA {B}",
         ),
         (["--oaid", "123"], f"OA '123' is not in the database (there: {A}, {B})"),
         (["--format", "parquet"], "--format parquet needs -o FILE"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,6 +97,17 @@ def test_the_json_line_has_the_columns_of_the_snapshot_and_how_long_it_took(
         "snapshot_id", "oaid", "status", "taken_at", "taken_on", "finished_at", "total", "seen", "baseline", "followed",
         "refollowed", "unfollowed", "following", "looks", "requests", "retries", "reason", "source", "gap", "duration_s",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("begins", "hours"), [("00:00", 0), ("04:00", 4), (None, 4), ("23:59", 23 + 59 / 60)]
+)
+def test_the_day_of_a_reading_is_its_date_less_when_a_day_begins(
+    begins: str | None, hours: float, operator: Operator
+) -> None:
+    line, _ = operator.sync(**({"ETL_DAY_BEGINS": begins} if begins else {}))
+    local = datetime.fromisoformat(line["taken_at"]) + timedelta(hours=7)  # in Viet Nam
+    assert line["taken_on"] == (local - timedelta(hours=hours)).date().isoformat()
 
 
 def test_one_empty_first_page_is_asked_for_once_more(operator: Operator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +51,7 @@ WRONG = {
     "ETL_WINDOWS": ["on", "OFF"],
     "ETL_FLEET_SCHEDULE": ["24:00", "23:60", "2340", "daily", "23:40:00", "9:00", "１2:00"],
     "ETL_TIMEZONE": ["Mars/Olympus", "+07:00", "../../etc/passwd", "Asia", "/etc/localtime", "x" * 300, "\x01"],
+    "ETL_DAY_BEGINS": ["24:00", "04:60", "0400", "4:00", "04:00:00", "4", "morning", "０4:00"],
     "ETL_MAX_LOOKS": ["0", "101", "x"],
     "ETL_TOTAL_TOLERANCE": ["-0.1", "1", "1.5", "nan", "0.5%"],
     "ETL_MAX_UNFOLLOW_SHARE": ["-0.1", "1.1", "nan", "20%"],
@@ -136,6 +138,7 @@ def test_unset_settings_have_their_documented_values_and_units(
     )
     assert settings.database_url.get_secret_value() == "sqlite:///followers.db"
     assert str(settings.timezone) == settings.etl_timezone == "Asia/Ho_Chi_Minh"
+    assert settings.day_begins == timedelta(hours=4)
     assert (settings.etl_max_looks, settings.etl_total_tolerance) == (8, 0.005)
     assert (settings.etl_max_unfollow_share, settings.etl_unfollow_floor) == (0.2, 20)
     assert (settings.etl_max_runtime, settings.max_runtime_seconds) == (30, 1800)
