@@ -14,6 +14,8 @@ from etl.sync.spool import Spool
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from etl.model import Window
 
 DAY = timedelta(days=1)
@@ -21,7 +23,11 @@ DAY = timedelta(days=1)
 
 @dataclass
 class WindowWorld:
-    """Users, their days, and a server that lists at most `reach` of them at once."""
+    """Users, their days, and a server that lists at most `reach` of them at once.
+
+    `ahead` is by how many days the server's date, `today`, is ahead of ours. `before` happens just
+    before the n-th answer, counted from 1. A shuffled list has another order in every answer.
+    """
 
     count: int
     seed: int
@@ -36,6 +42,10 @@ class WindowWorld:
     spread: int = 60
     rates: dict[str, float] = field(default_factory=dict)
     today: date = date(2026, 11, 20)
+    ahead: int = 0
+    ignores_offset: bool = False
+    shuffled: bool = False
+    before: dict[int, Callable[[], object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -43,13 +53,18 @@ class WindowWorld:
         self.gone: list[str] = []
         self.days: dict[str, list[date]] = {}
         self.throughout: set[str] = set()
-        self.asked = 0
+        self.asked = self.asked_by_days = 0
         self.born = 0
         for _ in range(self.count):
             self.arrive(
                 dated=self.rng.random() >= self.undated, age=self.rng.randrange(self.spread)
             )
         self.quiet = False
+
+    @property
+    def our_today(self) -> date:
+        """The date by our clock."""
+        return self.today - self.ahead * DAY
 
     def arrive(self, *, dated: bool = True, age: int = 0) -> None:
         self.born += 1
@@ -78,6 +93,7 @@ class WindowWorld:
 
     def move(self) -> None:
         self.asked += 1
+        self.before.pop(self.asked, lambda: None)()
         if self.quiet:
             return
         for verb, rate in self.rates.items():
@@ -92,26 +108,35 @@ class WindowWorld:
 
     def users_between(self, window: Window, offset: int, *, count: int = 50) -> Page:
         self.move()
-        first, last = window.first, window.last
-        if last > self.today and not self.future:
+        self.asked_by_days += 1
+        if window.last > self.today and not self.future:
             raise FaultError("eSMS answered code 161")
-        if last > self.today and self.future_is_empty:
+        if window.last > self.today and self.future_is_empty:
             return Page(offset, (), 0)
         if offset + self.size > self.reach:
             raise OffsetRefusedError(offset)
+        listed = self._listed(window)
+        if self.shuffled:
+            self.rng.shuffle(listed)
+        offset_served = 0 if self.ignores_offset else offset
+        taken = listed[offset_served : offset_served + min(count, self.size)]
+        return Page(offset, tuple(taken), len(listed))
+
+    def _listed(self, window: Window) -> list[str]:
+        """Who has a day within a window, by the server's rules."""
+        first, last = window.first, window.last
         if not (self.single_days_whole and first == last):
             first += DAY * (self.bounds in {"from_excluded", "both_excluded"})
             last -= DAY * (self.bounds in {"to_excluded", "both_excluded"})
-        listed = [
+        latest = self.semantics == "last"
+        return [
             user
             for user in self.here
             if any(
                 first <= day <= last
-                for day in (self.days[user][-1:] if self.semantics == "last" else self.days[user])
+                for day in (self.days[user][-1:] if latest else self.days[user])
             )
         ]
-        taken = listed[offset : offset + min(count, self.size)]
-        return Page(offset, tuple(taken), len(listed))
 
 
 @dataclass
@@ -138,7 +163,7 @@ class Nights:
                 gaps=lambda _: Gaps(self.kept, self.gaps),
                 last_source=self.last,
                 renew=lambda: None,
-                today=lambda: world.today,
+                today=lambda: world.our_today,
                 on_page=lambda look, end, total: None,  # noqa: ARG005 - nobody watches
             )
             seen = {user for chunk in spool.users() for user in chunk}

@@ -84,16 +84,23 @@ class Budget:
     """Bounds the requests of a sweep that no plan foresaw: mends, and what goes on past a plan.
 
     Generous for a list that moves, an end for a server that lies. It follows the pages that brought
-    somebody, not what Total says: `pages` are those of the look that had most.
+    somebody, not what Total says: `pages` are those of the look that had most. A sweep by windows
+    reads many lists, one after the other: `earlier` are the pages of those before this one.
     """
 
     spent: int = 0
     pages: int = 0
+    earlier: int = 0
 
     def take(self) -> bool:
         """Whether one more may be asked."""
         self.spent += 1
-        return self.spent <= 64 + 3 * self.pages
+        return self.spent <= 64 + 3 * (self.earlier + self.pages)
+
+    def next_list(self) -> None:
+        """Another list is read from here on; its first page is asked for in any case."""
+        self.earlier += self.pages + 1
+        self.pages = 0
 
 
 @dataclass

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from etl.model import Gaps, Page
     from etl.sync.spool import Spool
     from etl.sync.sweep import SweepLimits
-    from etl.sync.windowed import UsersBetween
+    from etl.sync.window_reader import UsersBetween
 
 WINDOW_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 """Whose days the windows are of."""

@@ -49,9 +49,13 @@ def old_part(today: date, oldest: date = OLDEST) -> Window:
     return Window(oldest, today - 2 * DAY)
 
 
-def recent_part(old: Window, today: date, *, future: bool) -> Window:
-    """From the day after the old part on; to the day after tomorrow, where the future is served."""
-    return Window(old.last + DAY, today + 2 * DAY if future else today)
+def last_days(today: date) -> tuple[date, ...]:
+    """The days up to which windows are asked, the first that is served counts.
+
+    The day after tomorrow; less where the future is refused; yesterday where even today is the
+    future to a server whose clock is behind.
+    """
+    return tuple(today + ahead * DAY for ahead in (2, 1, 0, -1))
 
 
 def days_fall_between(left: int, right: int, parent: int) -> bool:
@@ -130,33 +134,51 @@ class Reading:
     """What the reading of all windows came to.
 
     Attributes:
+        offset_ignored: a window answered its head whatever the offset.
         crowded: a single day holds more users than one listing reaches.
         days_lost: halves did not add up, or the bounds are not proven and the future is refused.
         torn: a window could not be settled.
         dated: everybody who follows has a day (the days test).
-        total: the Total of all days, asked last.
-        clamped: that Total may be a limit of the server.
+        totals: the Totals of all days: when the reading began, before the recent part, last.
+        clamped: the last of them may be a limit of the server.
         distinct: users whom the windows showed.
         missing: users known to follow whom this run did not see.
     """
 
+    offset_ignored: bool
     crowded: bool
     days_lost: bool
     torn: bool
     dated: bool
-    total: int
+    totals: tuple[int, int, int]
     clamped: bool
     distinct: int
     missing: int
 
     @property
     def gap(self) -> int:
-        """Users that the Total of all days counts, less those whom the windows showed."""
-        return self.total - self.distinct
+        """Users whom the Total of all days counts, and the windows did not show.
+
+        The larger of the Totals before and after the recent part: one that is told too low after
+        it must not hide somebody.
+        """
+        return max(self.totals[1:]) - self.distinct
+
+    @property
+    def surplus(self) -> int:
+        """Users whom the windows showed, and the last Total does not count."""
+        return self.distinct - self.totals[-1]
+
+    @property
+    def left_meanwhile(self) -> int:
+        """By how many fewer the last Total counts than the largest one: so many left, at least."""
+        return max(self.totals) - self.totals[-1]
 
 
 def doubt(reading: Reading, *, tolerance: float, gaps: Gaps) -> Reason | None:
     """Why a reading by windows cannot be believed whole; None where it can."""
+    if reading.offset_ignored:
+        return Reason.OFFSET_IGNORED
     if reading.crowded:
         return Reason.CROWDED_DAY
     if reading.days_lost:
@@ -165,9 +187,12 @@ def doubt(reading: Reading, *, tolerance: float, gaps: Gaps) -> Reason | None:
         return Reason.TORN
     if reading.clamped or (reading.missing and not reading.dated):
         return Reason.UNDATED
-    tolerated = tolerated_gap(reading.total, tolerance)
-    allowed = tolerated
+    most_gap = most_surplus = tolerated_gap(reading.totals[-1], tolerance)
     if reading.missing:
-        allowed = min(tolerated, standing_gap(gaps, max(0, reading.gap)))
-    # Who left while the windows were read was shown, and is not counted any more.
-    return None if -tolerated <= reading.gap <= allowed else Reason.TOTAL_GAP
+        standing = standing_gap(gaps, max(0, reading.gap))
+        most_gap = min(most_gap, standing)
+        # Who left while the windows were read was shown, and is not counted any more. More than the
+        # Totals fell by is not granted: it would hide as many who are counted and not shown.
+        most_surplus = min(most_surplus, standing + reading.left_meanwhile)
+    agrees = reading.gap <= most_gap and reading.surplus <= most_surplus
+    return None if agrees else Reason.TOTAL_GAP

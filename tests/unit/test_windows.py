@@ -10,8 +10,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from windowworld import Nights, WindowWorld
 
-from etl.model import Gaps, Reason, Source, Window
-from etl.sync import windowed
+from etl.errors import EsmsUnavailableError
+from etl.model import Gaps, Page, Reason, Source, Window
+from etl.sync import window_reader, windowed
+from etl.sync.look import Budget
 from etl.sync.windows import (
     Pair,
     Reading,
@@ -19,9 +21,9 @@ from etl.sync.windows import (
     days_fall_between,
     doubt,
     halve,
+    last_days,
     old_part,
     pairs,
-    recent_part,
     settled,
     widened,
 )
@@ -41,15 +43,10 @@ def test_halves_share_no_day_and_leave_none_out(first: date, days: int) -> None:
     assert abs(left.days - right.days) <= 1
 
 
-def test_the_old_and_the_recent_part_share_no_day_and_leave_none_out() -> None:
-    old = old_part(TODAY)
-    recent = recent_part(old, TODAY, future=True)
-    assert (old.last, recent.first, recent.last) == (
-        date(2026, 11, 18),
-        date(2026, 11, 19),
-        date(2026, 11, 22),
-    )
-    assert recent_part(old, TODAY, future=False).last == TODAY
+def test_the_old_part_ends_the_day_before_yesterday_and_the_last_day_is_after_tomorrow() -> None:
+    assert old_part(TODAY) == Window(date(2012, 1, 1), date(2026, 11, 18))
+    assert [day.day for day in last_days(TODAY)] == [22, 21, 20, 19]
+    recent = Window(date(2026, 11, 19), date(2026, 11, 22))
     assert widened(recent) == Window(date(2026, 11, 18), date(2026, 11, 23))
     assert list(pairs(Window(date(2026, 1, 1), date(2026, 1, 3)))) == [
         (date(2026, 1, 1), date(2026, 1, 2)),
@@ -130,10 +127,10 @@ def test_a_window_is_settled_by_a_look_that_counts_up_by_twins_or_by_two_that_ag
     assert settled(looks) is is_settled
 
 
-def read(**changed: int | bool) -> Reading:
+def read(*, total: int = 997, **changed: int | bool | tuple[int, int, int]) -> Reading:
     values = {
-        "crowded": False, "days_lost": False, "torn": False, "dated": True, "total": 997, "clamped": False, "distinct": 997,
-        "missing": 0,
+        "offset_ignored": False, "crowded": False, "days_lost": False, "torn": False, "dated": True,
+        "totals": (total, total, total), "clamped": False, "distinct": 997, "missing": 0,
     } | changed  # fmt: skip
     return Reading(**values)  # type: ignore[arg-type]  # a table of its fields
 
@@ -143,6 +140,7 @@ def read(**changed: int | bool) -> Reading:
     [
         (read(), None),
         (read(missing=3), None),
+        (read(offset_ignored=True, crowded=True), Reason.OFFSET_IGNORED),
         (read(crowded=True, days_lost=True, torn=True), Reason.CROWDED_DAY),
         (read(days_lost=True, torn=True, dated=False), Reason.WINDOW_GAP),
         (read(torn=True, dated=False, missing=1), Reason.TORN),
@@ -152,13 +150,31 @@ def read(**changed: int | bool) -> Reading:
         (read(distinct=992), None),
         (read(distinct=991), Reason.TOTAL_GAP),
         (read(distinct=996, missing=1), Reason.TOTAL_GAP),
+        (read(distinct=1_002), None),
         (read(distinct=1_003), Reason.TOTAL_GAP),
+        # Nobody left meanwhile, as far as the Totals say: whom the windows showed must be counted.
+        (read(distinct=998, missing=1), Reason.TOTAL_GAP),
+        (read(totals=(999, 997, 997), distinct=999, missing=1), None),
+        (read(totals=(999, 997, 997), distinct=1_000, missing=1), Reason.TOTAL_GAP),
+        # The last Total may be told too low: the one before the recent part speaks, too.
+        (read(totals=(999, 999, 997), distinct=997, missing=1), Reason.TOTAL_GAP),
+        (read(totals=(999, 997, 997), distinct=997, missing=1), None),
     ],
 )
 def test_each_case_has_its_reason_and_the_gravest_speaks(
     reading: Reading, reason: Reason | None
 ) -> None:
     assert doubt(reading, tolerance=0.005, gaps=Gaps()) is reason
+
+
+@pytest.mark.parametrize(
+    ("distinct", "believed"), [(993, False), (994, True), (1_000, True), (1_001, False)]
+)
+def test_a_standing_gap_of_the_windows_is_granted_on_both_sides(
+    distinct: int, *, believed: bool
+) -> None:
+    reading = read(distinct=distinct, missing=1)
+    assert (doubt(reading, tolerance=0.005, gaps=Gaps(kept=3)) is None) is believed
 
 
 # -- nobody who followed is marked -----------------------------------------------------------
@@ -172,6 +188,7 @@ def test_each_case_has_its_reason_and_the_gravest_speaks(
     single=st.booleans(),
     future=st.booleans(),
     undated=st.sampled_from([0, 0, 0.1]),
+    ahead=st.sampled_from([0, 0, -1, 1]),
     rates=st.fixed_dictionaries(
         {
             "interact": st.sampled_from([0, 0.02, 0.3, 2]),
@@ -183,11 +200,12 @@ def test_each_case_has_its_reason_and_the_gravest_speaks(
     ),
 )
 def test_nobody_who_followed_throughout_is_marked_whatever_the_server_means_by_a_day(
-    *, seed: int, semantics: str, bounds: str, single: bool, future: bool, undated: float, rates: dict[str, float]
+    *, seed: int, semantics: str, bounds: str, single: bool, future: bool, undated: float,
+    ahead: int, rates: dict[str, float],
 ) -> None:  # fmt: skip
     world = WindowWorld(
         300, seed, semantics=semantics, bounds=bounds, single_days_whole=single, future=future,
-        undated=undated, rates=rates, spread=25,
+        undated=undated, ahead=ahead, rates=rates, spread=25,
     )  # fmt: skip
     nights = Nights(world)
     for _ in range(3):
@@ -205,6 +223,167 @@ def test_a_quiet_oa_beyond_the_ceiling_is_read_whole_and_who_left_is_found() -> 
     swept, false = nights.night()
     assert (swept.reason, swept.missing, false) == (None, 5, set())
     assert nights.known == set(world.here)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_busy_oa_loses_no_day_though_its_halves_are_counted_while_users_act(seed: int) -> None:
+    """Totals of different moments say nothing about days that fall between windows."""
+    world = WindowWorld(2_003, seed, reach=200, spread=60, rates={"interact": 0.1, "leave": 0.02})
+    nights = Nights(world)
+    for _ in range(3):
+        assert nights.night()[0].reason is not Reason.WINDOW_GAP
+        world.midnight()
+
+
+def test_days_that_do_fall_between_windows_are_found_however_often_they_are_counted() -> None:
+    world = WindowWorld(603, 1, spread=25)
+    honest = world.users_between
+
+    def without_the_tenth(window: Window, offset: int, *, count: int = 50) -> Page:
+        """A day that is counted in ten days and more, and in no shorter window."""
+        lost = [user for user, days in world.days.items() if days[-1] == date(2026, 11, 10)]
+        here = world.here
+        world.here = here if window.days >= 10 else [user for user in here if user not in lost]
+        try:
+            return honest(window, offset, count=count)
+        finally:
+            world.here = here
+
+    world.users_between = without_the_tenth  # type: ignore[method-assign]
+    swept, _ = Nights(world).night()
+    assert swept.reason is Reason.WINDOW_GAP
+
+
+def test_a_failure_of_getfollowers_in_the_days_test_fails_the_run() -> None:
+    """It says nothing about QueryListUID."""
+    world = WindowWorld(603, 1, spread=25)
+    honest, asked_by_days = world.page, []
+
+    def page(offset: int) -> Page:
+        if world.asked_by_days:
+            asked_by_days.append(offset)
+            raise EsmsUnavailableError("timed out")
+        return honest(offset)
+
+    world.page = page  # type: ignore[method-assign]
+    with pytest.raises(EsmsUnavailableError):
+        Nights(world).night()
+    assert asked_by_days == [0]
+
+
+def test_a_window_whose_offset_is_ignored_is_no_crowded_day() -> None:
+    world = WindowWorld(603, 1, spread=25, ignores_offset=True)
+    nights = Nights(world)
+    swept, _ = nights.night()
+    assert (swept.source, swept.reason) == (Source.WINDOWS, Reason.OFFSET_IGNORED)
+    assert nights.known <= set(world.here)
+
+
+def test_a_list_that_cannot_be_read_costs_little_more_than_one_that_can() -> None:
+    """Another order in every answer: extra requests are bounded once for all windows, and once a
+    window is torn no other one is read again and again."""
+    calm = WindowWorld(603, 1, spread=120)
+    Nights(calm).night()
+    world = WindowWorld(603, 1, spread=120, shuffled=True)
+    swept, _ = Nights(world).night()
+    assert swept.reason is Reason.TORN
+    assert world.asked < 4 * calm.asked
+
+
+def test_no_window_has_extra_requests_of_its_own() -> None:
+    budget = Budget()
+    for _ in range(2):
+        budget.next_list()
+        budget.pages = 10
+    granted = 0
+    while budget.take():
+        granted += 1
+    assert granted == 64 + 3 * (10 + 10 + 2)
+
+
+@pytest.mark.parametrize("ahead", [-1, 0, 1], ids=["behind", "alike", "ahead"])
+@pytest.mark.parametrize("future", [True, False], ids=["served", "refused"])
+def test_a_server_whose_date_is_not_ours_is_read_whole(*, ahead: int, future: bool) -> None:
+    world = WindowWorld(603, 1, spread=10, reach=300, size=20, ahead=ahead, future=future)
+    nights = Nights(world)
+    for _ in range(40):
+        world.interact()
+    assert (nights.night()[0].reason, nights.known) == (None, set(world.here))
+    world.leave()
+    swept, _ = nights.night()
+    assert (swept.reason, swept.missing) == (None, 1)
+
+
+@pytest.mark.parametrize("before_the_end", [4, 12, 30, 60])
+def test_a_day_that_begins_during_the_reading_is_read_where_the_future_is_refused(
+    before_the_end: int,
+) -> None:
+    """Everybody who acts after midnight moves into a day that was the future when it began."""
+    world = WindowWorld(603, 1, spread=10, reach=300, size=20, future=False)
+    nights = Nights(world)
+    nights.night()
+    world.leave()
+    asked = world.asked
+    calm = WindowWorld(603, 1, spread=10, reach=300, size=20, future=False)
+    Nights(calm).night()
+
+    def midnight() -> None:
+        world.midnight()
+        for user in world.here[:100]:
+            world.days[user].append(world.today)
+
+    world.before[asked + calm.asked - before_the_end] = midnight
+    swept, false = nights.night()
+    assert (swept.reason, swept.missing, false) == (None, 1, set())
+
+
+def large(count: int) -> WindowWorld:
+    """An OA near the documented ceiling."""
+    return WindowWorld(count, 1, reach=10_000, size=50, spread=400)
+
+
+def test_an_oa_that_shrinks_below_the_ceiling_is_read_by_getfollowers_again() -> None:
+    world = large(10_003)
+    nights = Nights(world)
+    assert nights.night()[0].source is Source.WINDOWS
+    for _ in range(100):
+        world.leave()
+    world.asked_by_days = 0
+    swept, false = nights.night()
+    assert (swept.source, swept.reason, swept.missing, false) == (
+        Source.FOLLOWERS, None, 100, set()
+    )  # fmt: skip
+    assert not world.asked_by_days
+
+
+def test_an_oa_that_grows_past_the_ceiling_is_read_by_windows_from_that_night_on() -> None:
+    world = large(9_960)
+    nights = Nights(world)
+    assert nights.night()[0].source is Source.FOLLOWERS
+    for _ in range(100):
+        world.arrive()
+    for _ in range(10):
+        world.leave()
+    swept, false = nights.night()
+    assert (swept.source, swept.reason, swept.missing, false) == (
+        Source.WINDOWS, None, 10, set()
+    )  # fmt: skip
+    assert nights.known == set(world.here)
+
+
+@pytest.mark.parametrize("rate", ["arrive", "leave"])
+def test_an_oa_that_crosses_the_ceiling_within_a_run_marks_nobody_who_stayed(rate: str) -> None:
+    world = large(10_001 if rate == "leave" else 9_999)
+    nights = Nights(world)
+    nights.night()
+    for _ in range(3):
+        world.leave()
+    world.rates = {rate: 0.2}
+    _, false = nights.night()
+    assert not false
+    world.rates = {}
+    swept, false = nights.night()
+    assert (swept.reason, false, nights.known) == (None, set(), set(world.here))
 
 
 def test_a_server_that_answers_the_future_with_nobody_is_asked_up_to_today() -> None:
@@ -233,9 +412,11 @@ def test_reading_the_newest_window_first_would_mark_those_who_moved(
         return found
 
     assert sum(map(wrong, range(6))) == 0
-    honest = windowed.WindowReader._plan
+    honest = window_reader.WindowReader._plan
     monkeypatch.setattr(
-        windowed.WindowReader, "_plan", lambda self, window: reversed(list(honest(self, window)))
+        window_reader.WindowReader,
+        "_plan",
+        lambda self, window: reversed(list(honest(self, window))),
     )
     monkeypatch.setattr(windowed, "doubt", lambda *_, **__: None)
     assert sum(map(wrong, range(6))) > 0
