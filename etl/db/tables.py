@@ -124,7 +124,12 @@ snapshots = Table(
     Column("oaid", Opaque, nullable=False),
     Column("status", Text, nullable=False),
     Column("taken_at", Utc, nullable=False, comment="when the run began"),
-    Column("taken_on", Date, nullable=False, comment="the date of taken_at in ETL_TIMEZONE"),
+    Column(
+        "taken_on",
+        Date,
+        nullable=False,
+        comment="the day that it closes: the date in ETL_TIMEZONE of taken_at less ETL_DAY_BEGINS",
+    ),
     Column("finished_at", Utc),
     Column("total", BigInteger, comment="the API's last Total"),
     Column("seen", BigInteger, comment="distinct users of all looks"),

@@ -1,4 +1,4 @@
-"""The views of `migrations/versions/0002_create_views.py`, with their columns' types, for statements that read them.
+"""The views of `migrations/versions/` (0002, 0005), with their columns' types, for statements that read them.
 
 They stand outside `metadata`: no migration may take them for tables. What each column means is told
 in the migration (and, on PostgreSQL, by the comments of the views themselves).
@@ -6,7 +6,7 @@ in the migration (and, on PostgreSQL, by the comments of the views themselves).
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Date, Float, column, table
+from sqlalchemy import BigInteger, Boolean, Date, Float, Text, column, table
 
 from etl.db.tables import Opaque, Utc
 
@@ -42,5 +42,21 @@ daily_follower_churn = table(
     column("following_end", BigInteger),
     column("churn_rate", Float),
     column("observed_since", Utc),
+    column("observed_at", Utc),
 )
-"""One row per OA and day with an applied snapshot; `unfollowed`, `net` and `churn_rate` are NULL unless one was complete."""
+"""One row per OA and day with an applied snapshot.
+
+`unfollowed`, `net` and `churn_rate` are NULL unless one was complete; `net` covers all days since
+the last one of which it is known.
+"""
+
+dated_changes = table(
+    "dated_changes",
+    column("oaid", Opaque),
+    column("user_id", Opaque),
+    column("snapshot_id", BigInteger),
+    column("change", Text),
+    column("changed_at", Utc),
+    column("day", Date),
+)
+"""`follower_changes` with the day of each change."""

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,16 @@ class Day:
         self.since = whole[-1] if whole else None
 
 
-DAYS = [
-    Day(story, day)
-    for story in STORIES.values()
-    for day in sorted({each.day for each in story.applied})
-]
+def days_of(story: Story) -> list[Day]:
+    """An OA's days; a net that nobody can know yet is that of the next day with a whole reading."""
+    found = [Day(story, day) for day in sorted({each.day for each in story.applied})]
+    for day, following in pairwise(found):
+        if not day.known:
+            following.net += day.net
+    return found
+
+
+DAYS = [day for story in STORIES.values() for day in days_of(story)]
 
 
 def months(oaid: str) -> list[str]:

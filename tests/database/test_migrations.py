@@ -25,7 +25,7 @@ from etl.db.schema import (
     upgrade,
 )
 from etl.db.tables import NUMBERS, STORED, followers, metadata, snapshots
-from etl.db.views import current_followers, daily_follower_churn, follow_periods
+from etl.db.views import current_followers, daily_follower_churn, dated_changes, follow_periods
 from etl.errors import DatabaseBehindError, DatabaseUnreachableError
 from etl.model import Change, Status
 from etl.simulator import Simulator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 WHEN = datetime(2026, 11, 23, 2, tzinfo=UTC)
 
-REVISIONS = ["0001", "0002", "0003", "0004"]
+REVISIONS = ["0001", "0002", "0003", "0004", "0005"]
 
 CATALOG = {
     # Whatever PostgreSQL knows of our tables: types, NULL or not, defaults, collations,
@@ -97,7 +97,7 @@ def test_the_migrations_build_exactly_what_the_tables_declare(db: Engine) -> Non
 
 @pytest.mark.parametrize(
     "view",
-    [current_followers, follow_periods, daily_follower_churn],
+    [current_followers, follow_periods, daily_follower_churn, dated_changes],
     ids=lambda view: str(view.name),
 )
 def test_the_views_have_the_columns_that_statements_expect(view: Any, db: Engine) -> None:
@@ -142,6 +142,35 @@ def test_what_is_stored_stays_while_it_goes_down_to_the_tables_and_up_again(db: 
         assert contradictions(db, sim.default) == []
         sim.follow()
         assert counted(sync(sim, db).snapshot).followed == 1
+
+
+def test_an_older_database_keeps_its_rows_and_its_readers_when_the_daily_view_is_replaced(
+    db: Engine,
+) -> None:
+    """Whoever may read the view still may, and what is built on it stays."""
+    with Simulator(80) as sim:
+        sync(sim, db)
+        sim.unfollow()
+        sync(sim, db)
+        downgrade(db, "0004")
+        with writing(db) as connection:
+            old = connection.execute(text("SELECT * FROM daily_follower_churn")).mappings().all()
+            connection.execute(
+                text("CREATE VIEW mine AS SELECT day, net FROM daily_follower_churn")
+            )
+        upgrade(db)
+        with reading(db) as connection:
+            new = connection.execute(text("SELECT * FROM daily_follower_churn")).mappings().all()
+            nets = connection.execute(text("SELECT net FROM mine")).scalars().all()
+            days = connection.execute(text("SELECT day FROM dated_changes")).scalars().all()
+        told = [{name: value for name, value in row.items() if name in old[0]} for row in new]
+        same = [{**row} | {"churn_rate": None} for row in old]
+        assert [row | {"churn_rate": None} for row in told] == same
+        assert nets == [row["net"] for row in new] == [-1]
+        assert set(days) == {row["day"] for row in new}
+        assert len(days) == 81
+        with writing(db) as connection:
+            connection.execute(text("DROP VIEW mine"))
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])

@@ -12,7 +12,7 @@ from told import Reading, Story, tell
 
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import downgrade, upgrade
-from etl.db.views import current_followers, daily_follower_churn, follow_periods
+from etl.db.views import current_followers, daily_follower_churn, dated_changes, follow_periods
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +119,7 @@ def test_a_days_counts_are_the_changes_of_its_readings(told: Engine) -> None:
     expected = []
     for oaid in NAMES:
         story = Story(HISTORY, oaid)
+        pending = 0  # won and lost since the last day with a whole reading
         for day, group in groupby(
             range(len(story.applied)), key=lambda index: story.applied[index].day
         ):
@@ -130,17 +131,23 @@ def test_a_days_counts_are_the_changes_of_its_readings(told: Engine) -> None:
 
             start, end = len(story.before(indexes[0])), len(story.after[indexes[-1]])
             gone = counted(story.gone)
+            arrived = counted(story.followed) + counted(story.refollowed)
+            pending += arrived - gone
             whole = [each.at for each in story.applied[: indexes[0]] if each.status == "complete"]
+            here = [story.applied[index].status for index in indexes].count("complete")
+            base = start + counted(story.baseline)
             row = {
                 "oaid": oaid, "day": day, "following_start": start, "baseline": counted(story.baseline),
                 "followed": counted(story.followed), "refollowed": counted(story.refollowed),
                 "unfollowed": gone if known else None,
-                "net": counted(story.followed) + counted(story.refollowed) - gone if known else None,
+                "net": pending if known else None,
                 "following_end": end,
-                "churn_rate": gone / start if known and start else None,
+                "churn_rate": gone / base if known and base and (whole or here > 1) else None,
                 "observed_since": whole[-1] if whole else None,
+                "observed_at": story.applied[indexes[0]].at,
             }  # fmt: skip
             expected.append(row)
+            pending = 0 if known else pending
     assert rows(told, daily_follower_churn, "oaid", "day") == expected
 
 
@@ -165,6 +172,57 @@ def test_a_day_that_was_only_partly_seen_knows_arrivals_but_no_unfollows(told: E
     assert after["observed_since"] == day["observed_since"] == datetime(2026, 10, 1, 19, tzinfo=UTC)
 
 
+def test_the_sum_of_net_is_what_was_won_and_lost_whatever_days_were_not_read_whole(
+    db: Engine,
+) -> None:
+    """Ten days alike: one comes, one leaves; of most days only the arrivals are known."""
+    readings, following = [], [f"user-{number}" for number in range(20)]
+    for day in range(1, 11):
+        following = [*following[1:], f"new-{day}"] if day > 1 else following
+        status = "complete" if day in {1, 2, 6, 9} else "partial"
+        reason = None if status == "complete" else "torn"
+        readings.append(Reading(A, f"2026-10-{day:02} 02:00", status, frozenset(following), reason))
+    tell(db, readings, {A: ""})
+    churn = rows(db, daily_follower_churn, "day")
+    assert [row["net"] for row in churn] == [0, 0, None, None, None, 0, None, None, 0, None]
+    assert [row["unfollowed"] for row in churn if row["net"] is not None] == [0, 1, 4, 3]
+    for row in churn:
+        change = row["following_end"] - row["following_start"]
+        assert change == row["baseline"] + row["followed"] - (row["unfollowed"] or 0)
+
+
+def test_the_first_whole_reading_has_no_churn_rate_for_it_has_nothing_to_compare_with(
+    db: Engine,
+) -> None:
+    known, left = users("ann bob cat"), users("bob cat dan eve")
+    first = [
+        Reading(A, "2026-10-01 02:00", "partial", known, "torn"),
+        Reading(A, "2026-10-02 02:00", "complete", left),
+        Reading(A, "2026-10-03 02:00", "complete", left - users("bob")),
+        Reading(B, "2026-10-01 02:00", "complete", known),
+        Reading(B, "2026-10-01 14:00", "complete", known - users("bob")),
+    ]
+    tell(db, first, NAMES)
+    rates = [row["churn_rate"] for row in rows(db, daily_follower_churn, "oaid", "day")]
+    assert rates == [None, None, 1 / 4, 1 / 3]
+
+
+def test_each_change_bears_the_day_of_its_snapshot(told: Engine) -> None:
+    expected = {
+        (oaid, user, HISTORY.index(each) + 1, change, each.at, each.day)
+        for oaid in NAMES
+        for story in [Story(HISTORY, oaid)]
+        for index, each in enumerate(story.applied)
+        for change, of in {
+            "baseline": story.baseline, "followed": story.followed, "refollowed": story.refollowed, "unfollowed": story.gone,
+        }.items()
+        for user in of(index)
+    }  # fmt: skip
+    found = [tuple(row.values()) for row in rows(told, dated_changes, "oaid", "user_id")]
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
 def test_each_day_begins_where_the_one_before_ended(told: Engine) -> None:
     for left, right in pairwise(rows(told, daily_follower_churn, "oaid", "day")):
         if left["oaid"] == right["oaid"]:
@@ -174,7 +232,7 @@ def test_each_day_begins_where_the_one_before_ended(told: Engine) -> None:
 def test_the_views_come_with_the_migration_and_go_with_it(db_url: str) -> None:
     engine = connect_engine(db_url)
     upgrade(engine)
-    names = {"current_followers", "follow_periods", "daily_follower_churn"}
+    names = {"current_followers", "follow_periods", "daily_follower_churn", "dated_changes"}
     assert set(inspect(engine).get_view_names()) == names
     downgrade(engine, "0001")
     assert not inspect(engine).get_view_names()
@@ -185,7 +243,7 @@ def test_the_views_come_with_the_migration_and_go_with_it(db_url: str) -> None:
 
 
 def test_what_the_program_declares_of_a_view_is_what_the_database_has(db: Engine) -> None:
-    for view in (current_followers, follow_periods, daily_follower_churn):
+    for view in (current_followers, follow_periods, daily_follower_churn, dated_changes):
         with reading(db) as connection:
             assert list(connection.execute(text(f"SELECT * FROM {view.name}")).keys()) == list(
                 view.c.keys()
@@ -197,7 +255,7 @@ def test_the_columns_explain_themselves_on_postgresql(postgresql_url: str) -> No
     upgrade(engine)
     comment = text("SELECT obj_description(CAST(:name AS regclass))")
     with reading(engine) as connection:
-        for view in (current_followers, follow_periods, daily_follower_churn):
+        for view in (current_followers, follow_periods, daily_follower_churn, dated_changes):
             assert connection.execute(comment, {"name": view.name}).scalar_one()
 
 
