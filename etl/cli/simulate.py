@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import fields
+from datetime import date
+from typing import Annotated, Any
 
 import typer
 
 from etl.cli.app import Command
 from etl.cli.output import say, show
 from etl.errors import ExitCode, InterruptedRunError, UsageError
-from etl.simulator import Simulator
+from etl.simulator import Simulator, WindowRules
 
 app = typer.Typer(add_completion=False)
 
@@ -30,7 +32,7 @@ def simulate(
         str, typer.Option("--oaid", metavar="OAID", help="Serve an OA of this OAID.")
     ] = "4097311281936189049",
     order: Annotated[
-        str, typer.Option("--order", help="Order the list by oldest, newest or activity.")
+        str, typer.Option("--order", help="Order the list by oldest, newest, activity or bounce.")
     ] = "oldest",
     seed: Annotated[
         int, typer.Option("--seed", help="Repeat the same random events with the same number.")
@@ -71,6 +73,19 @@ def simulate(
             "--returns", min=0, help="Let this many users return before each page, on average."
         ),
     ] = 0,
+    acts: Annotated[
+        float,
+        typer.Option("--acts", min=0, help="Let this many users act before each page, on average."),
+    ] = 0,
+    windows: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--windows",
+            metavar="RULE=VALUE",
+            help="Serve QueryListUID, too: `on`, or with rules such as semantics=any, "
+            "bounds=to_excluded, future=refused, undated=0.1, reach=500.",
+        ),
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,9 +102,9 @@ def simulate(
     try:
         simulator = Simulator(
             followers, oaid=oaid, order=order, seed=seed, port=port, max_page=max_page, max_offset=max_offset, rate=rate,
-            latency=latency,
+            latency=latency, windows=window_rules(windows) if windows else None,
         )  # fmt: skip
-        simulator.churn(leaves=leaves, arrivals=arrivals, returns=returns, seed=seed)
+        simulator.churn(leaves=leaves, arrivals=arrivals, returns=returns, touches=acts, seed=seed)
         for each in fault or []:
             name, _, probability = each.partition("=")
             simulator.fault_rate(name, float(probability or 1), seed=seed)
@@ -110,3 +125,30 @@ def simulate(
     except InterruptedRunError:
         return ExitCode.OK
     return ExitCode.OK
+
+
+def window_rules(given: list[str]) -> WindowRules:
+    """The rules of `--windows`.
+
+    Raises:
+        ValueError: there is no such rule, or its value does not fit.
+    """
+    known = {field.name: field.default for field in fields(WindowRules)}
+    rules: dict[str, Any] = {}
+    for each in given:
+        name, _, value = each.partition("=")
+        if each == "on":
+            continue
+        if name not in known:
+            raise ValueError(f"--windows {name}: the rules are on, {', '.join(known)}")
+        rules[name] = _typed(known[name], value)
+    return WindowRules(**rules)
+
+
+def _typed(default: object, value: str) -> object:
+    """A rule's value, of the type of its default; where that is None: a date, or an hour."""
+    if default is None:
+        return date.fromisoformat(value) if "-" in value else int(value)
+    if isinstance(default, bool):
+        return value.lower() in {"", "1", "true", "yes"}
+    return type(default)(value)  # type: ignore[call-arg]  # str, int or float of a text

@@ -31,26 +31,35 @@ def _json(**members: object) -> Callable[[Reply], Reply]:
 
     def change(reply: Reply) -> Reply:
         answer: dict[str, Any] = json.loads(reply.body)
+        listing, users = _listing(answer)
         for name, value in members.items():
+            member = users if name == "Followers" else name
             if value is None:
-                answer.pop(name, None)
+                listing.pop(member, None)
             else:
-                answer[name] = value
+                listing[member] = value
         reply.body = json.dumps(answer).encode()
         return reply
 
     return change
 
 
+def _listing(answer: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The part of an answer that lists users, and the name of the list (GetFollowers, QueryListUID)."""
+    data = answer.get("Data")
+    return (data, "Users") if isinstance(data, dict) else (answer, "Followers")
+
+
 def _users(value: object) -> Callable[[Reply], Reply]:
-    """Give one follower of the page another User_Id."""
+    """Give one user of the page another User_Id."""
 
     def change(reply: Reply) -> Reply:
         answer = json.loads(reply.body)
-        if answer.get("Followers"):
-            answer["Followers"][len(answer["Followers"]) // 2]["User_Id"] = value
-        else:
-            answer["Followers"] = [{"User_Id": value}]
+        listing, name = _listing(answer)
+        user = value if name == "Users" else {"User_Id": value}
+        users = listing.get(name) or [user]
+        users[len(users) // 2] = user
+        listing[name] = users
         reply.body = json.dumps(answer).encode()
         return reply
 
@@ -90,16 +99,18 @@ def _truncated(reply: Reply) -> Reply:
 
 def _short(reply: Reply) -> Reply:
     answer = json.loads(reply.body)
-    answer["Followers"] = answer.get("Followers", [])[
-        : max(1, len(answer.get("Followers", [])) // 2)
-    ]
+    listing, name = _listing(answer)
+    users = listing.get(name, [])
+    listing[name] = users[: max(1, len(users) // 2)]
     reply.body = json.dumps(answer).encode()
     return reply
 
 
 def _duplicated(reply: Reply) -> Reply:
     answer = json.loads(reply.body)
-    answer["Followers"] = answer.get("Followers", [])[:1] + answer.get("Followers", [])
+    listing, name = _listing(answer)
+    users = listing.get(name, [])
+    listing[name] = users[:1] + users
     reply.body = json.dumps(answer).encode()
     return reply
 

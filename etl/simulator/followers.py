@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ORDERS = ("oldest", "newest", "activity")
-"""Oldest first (arrivals at the tail), newest first (at the head), or by last activity (whoever acts moves to the head)."""
+ORDERS = ("oldest", "newest", "activity", "bounce")
+"""Oldest first (arrivals at the tail), newest first (at the head), or by last activity (whoever acts
+moves to the head). bounce: two replicas answer in turn, one oldest first, one in an order of its
+own, which each user keeps."""
 
 
 class Watcher(Protocol):
-    """Whoever keeps record of what the users do."""
+    """Whoever keeps record of what users do."""
 
     def followed(self, user: str) -> None:
         """A user has begun to follow."""
@@ -21,8 +23,8 @@ class Watcher(Protocol):
     def left(self, user: str) -> None:
         """A user has left."""
 
-    def interact(self, user: str) -> None:
-        """A user acts."""
+    def interacted(self, user: str) -> None:
+        """A user has acted."""
 
 
 class Followers:
@@ -49,11 +51,15 @@ class Followers:
         self._present: set[str] = set()
         self._gone: list[str] = []
         self._throughout: set[str] = set()
+        self._other: list[str] = []
+        self._answers = 0
         self._watcher: Watcher | None = None
         for user in (self.new_id() for _ in range(users)) if isinstance(users, int) else users:
             if user not in self._present:
                 self._here.append(user)
                 self._present.add(user)
+        if order == "bounce":
+            self._other = self.rng.sample(self._here, len(self._here))
         self.mark()
 
     def __len__(self) -> int:
@@ -74,7 +80,9 @@ class Followers:
 
     def part(self, offset: int, count: int) -> list[str]:
         """A slice of the list as it is now, without the hidden."""
-        users = self._here[offset : offset + count]
+        self._answers += 1
+        replica = self._other if self._other and self._answers % 2 == 0 else self._here
+        users = replica[offset : offset + count]
         return [user for user in users if user not in self.hidden] if self.hidden else users
 
     def new_id(self) -> str:
@@ -90,12 +98,14 @@ class Followers:
         if user in self._present:
             raise ValueError("who follows already cannot arrive")
         if at is None:
-            at = len(self._here) if self.order == "oldest" else 0
+            at = len(self._here) if self.order in {"oldest", "bounce"} else 0
         self._here.insert(at, user)
+        if self.order == "bounce":
+            self._other.insert(self.rng.randrange(len(self._other) + 1), user)
         self._present.add(user)
         if user in self._gone:
             self._gone.remove(user)
-        if self._watcher:
+        if self._watcher is not None:
             self._watcher.followed(user)
         return user
 
@@ -103,10 +113,12 @@ class Followers:
         """Somebody leaves: this one, or anybody."""
         user = user or self.rng.choice(self._here)
         self._here.remove(user)
+        if self.order == "bounce":
+            self._other.remove(user)
         self._present.discard(user)
         self._throughout.discard(user)
         self._gone.append(user)
-        if self._watcher:
+        if self._watcher is not None:
             self._watcher.left(user)
         return user
 
@@ -119,17 +131,20 @@ class Followers:
         return self.follow(self.unfollow(user), at=at)
 
     def touch(self, user: str | None = None) -> str:
-        """Somebody acts; it moves them only where the list is ordered by activity. They never stopped following."""
+        """Somebody acts: it moves their day, and their place where the list is ordered by activity.
+
+        They never stopped following.
+        """
         user = user or self.rng.choice(self._here)
         if self.order == "activity":
             self._here.remove(user)
             self._here.insert(0, user)
-        if self._watcher:
-            self._watcher.interact(user)
+        if self._watcher is not None:
+            self._watcher.interacted(user)
         return user
 
     def watch(self, watcher: Watcher) -> None:
-        """From now on somebody is told who follows, leaves and acts."""
+        """Let somebody know of everything that users do from now on."""
         self._watcher = watcher
 
     def mark(self) -> None:

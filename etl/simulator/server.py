@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-import socket
 import threading
 import time
-from dataclasses import dataclass
-from datetime import date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self, cast
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
 
-from etl.simulator.faults import Reply, drip, fault
+from etl.simulator.answers import day, followers_page, number, ok, refusal, window_page
+from etl.simulator.faults import Reply, fault
 from etl.simulator.followers import Followers
-from etl.simulator.interactions import Interactions, WindowRules
+from etl.simulator.interactions import Interactions, Question, WindowRules
+from etl.simulator.serve import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +48,7 @@ class Simulator:
 
     Args:
         followers: how many follow the default OA, or who.
-        order: oldest, newest or activity (see ORDERS).
+        order: oldest, newest, activity or bounce (see ORDERS).
         max_page: the most users an answer holds, whatever was asked.
         max_offset: a larger Offset is answered with 162 (or, with `refuse_by="empty"`, with an empty page).
         clamp_total: whether Total never exceeds what can be reached under these two.
@@ -99,6 +99,7 @@ class Simulator:
             ignore_offset,
         )
         self.windows = windows or WindowRules(served="404")
+        self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.lock = threading.RLock()
         self.requests: list[Request] = []
         self.asked: Request | None = None
@@ -135,14 +136,19 @@ class Simulator:
         return self._accounts[oaid or self.default]
 
     def interactions(self, oaid: str | None = None) -> Interactions:
-        """When the users of an OA acted; made when it is first asked for."""
+        """When the users of an OA acted; known from the first time that anybody asks."""
+        oaid = oaid or self.default
         with self.lock:
-            oaid = oaid or self.default
             if oaid not in self._interactions:
-                followers = self._accounts[oaid]
-                self._interactions[oaid] = Interactions(followers, self.windows)
-                followers.watch(self._interactions[oaid])
+                world = self._accounts[oaid]
+                self._interactions[oaid] = Interactions(
+                    world, self.windows, clock=self._now, seed=self._seed
+                )
+                world.watch(self._interactions[oaid])
             return self._interactions[oaid]
+
+    def _now(self) -> datetime:
+        return self.clock()  # it may be set at any time
 
     def users(self, oaid: str | None = None) -> list[str]:
         """Who follows now, in the API's order."""
@@ -173,6 +179,16 @@ class Simulator:
         """Somebody acts."""
         with self.lock:
             return self.followers().touch(user)
+
+    def interact(self, user: str | None = None) -> str:
+        """Somebody acts: today is the day of their last interaction."""
+        with self.lock:
+            self.interactions()
+            return self.followers().touch(user)
+
+    def midnight(self) -> None:
+        """The next day begins, at eSMS."""
+        self.interactions().midnight()
 
     def mark(self) -> None:
         """Begin to watch who follows throughout."""
@@ -253,21 +269,21 @@ class Simulator:
         try:
             asked = json.loads(body)
         except ValueError:
-            return _code("110", "bad request")
+            return refusal("110", "bad request")
         if not isinstance(asked, dict):
-            return _code("110", "bad request")
+            return refusal("110", "bad request")
         with self.lock:
             if not self._within_rate():
-                return _code("160", "over the limit of transactions a second")
+                return refusal("160", "over the limit of transactions a second")
             if (asked.get("ApiKey"), asked.get("SecretKey")) != (API_KEY, SECRET_KEY):
-                return _code("101", "Authorize Failed")
+                return refusal("101", "Authorize Failed")
             if self.account_code:
-                return _code(self.account_code, "simulated")
+                return refusal(self.account_code, "simulated")
             if path.rstrip("/") == f"{BASE_PATH}/ZNS/GetListZOA":
                 listed = [
                     {"OAID": oaid, "OAName": each.name} for oaid, each in self._accounts.items()
                 ]
-                return _ok({"ZOAList": listed})
+                return ok({"ZOAList": listed})
             if path.rstrip("/") == f"{BASE_PATH}/ZNS/GetFollowers":
                 return self._get_followers(path, asked)
             if path.rstrip("/") == f"{BASE_PATH}/QueryListUID":
@@ -275,51 +291,25 @@ class Simulator:
         return Reply(b"<html>not here</html>", 404)
 
     def _get_followers(self, path: str, asked: dict[str, Any]) -> Reply:
-        oaid, offset, count = asked.get("OAID"), _number(asked.get("Offset")), self._count(asked)
+        oaid, offset, count = asked.get("OAID"), number(asked.get("Offset")), self._count(asked)
         struck = self._happens(path, oaid, offset, count)
         reply = self._page(oaid, offset, count)
         return fault(struck)(reply) if struck else reply
 
     def _query_list_uid(self, path: str, asked: dict[str, Any]) -> Reply:
-        oaid, offset, count = asked.get("OAID"), _number(asked.get("Offset")), self._count(asked)
+        oaid, offset, count = asked.get("OAID"), number(asked.get("Offset")), self._count(asked)
         struck = self._happens(path, oaid, offset, count)
-        reply = self._window(oaid, offset, count, asked)
+        reply = self._window(asked, offset, count)
         return fault(struck)(reply) if struck else reply
-
-    def _window(
-        self, oaid: object, offset: int | None, count: int | None, asked: dict[str, Any]
-    ) -> Reply:
-        rules = self.windows
-        if rules.served is not None:
-            return Reply(b"", 404) if rules.served == "404" else _code(rules.served, "simulated")
-        if not isinstance(oaid, str) or oaid not in self._accounts:
-            return _code("204", "OAID does not exist")
-        acts = self.interactions(oaid)
-        first, last = _date(asked.get("FromDate")), _date(asked.get("ToDate"))
-        if first is None or last is None or first > last:
-            return _code("161", "FromDate or ToDate is malformed")
-        if last > acts.today and rules.future != "served":
-            return (
-                _code("161", "in the future")
-                if rules.future == "refused"
-                else _window_of([], 0, 0, 0)
-            )
-        if rules.oldest is not None and first < rules.oldest:
-            return _code("161", "too old")
-        size = min(count or 0, self.max_page)
-        if offset is None or offset < 0 or size < 1 or offset + self.max_page > rules.reach:
-            return _code("162", "Offset or Count is invalid")
-        users = acts.listed(first, last, str(asked.get("IsFollower", "")))
-        total = min(len(users), rules.reach) if rules.clamp else len(users)
-        return _window_of(users[offset : offset + size], offset, total, size, rules.total_name)
 
     def _happens(
         self, path: str, oaid: object, offset: int | None, count: int | None
     ) -> str | None:
         """Let the world move before an answer; gives the fault that strikes it."""
         self._pages += 1
-        struck = self._struck(self._pages)
-        self.asked = Request(path, str(oaid), offset or 0, count or 0, time.monotonic(), struck)
+        self.asked = Request(path, str(oaid), offset or 0, count or 0, time.monotonic())
+        struck = self._struck(self._pages)  # who chooses may look at what is asked
+        self.asked = replace(self.asked, fault=struck)
         if self.remember:
             self.requests.append(self.asked)
         for verb, args in self._before.pop(self._pages, []):
@@ -328,30 +318,63 @@ class Simulator:
             each()
         return struck
 
+    def _window(self, asked: dict[str, Any], offset: int | None, count: int | None) -> Reply:
+        rules, oaid = self.windows, asked.get("OAID")
+        if rules.served == "404":
+            return Reply(b"<html>not here</html>", 404)
+        if rules.served != "100":
+            return refusal(rules.served, "simulated")
+        if not isinstance(oaid, str) or oaid not in self._accounts:
+            return refusal("204", "OAID does not exist")
+        acts = self.interactions(oaid)
+        first, last = day(asked.get("FromDate")), day(asked.get("ToDate"))
+        if first is None or last is None or first > last:
+            return refusal("161", "FromDate or ToDate is malformed")
+        if rules.oldest is not None and first < rules.oldest:
+            return refusal("161", "FromDate is too old")
+        future = last > acts.today
+        if future and rules.future == "refused":
+            return refusal("161", "ToDate is in the future")
+        size = min(count or 0, self.max_page)
+        beyond = (offset or 0) + self.max_page > rules.reach
+        if offset is None or offset < 0 or size < 1 or (beyond and rules.refuse_by == "162"):
+            return refusal("162", "Offset or Count is invalid")
+        users: list[str] = []
+        total = 0
+        if not (future and rules.future == "empty"):
+            question = Question(first, last, str(asked.get("IsFollower", "")))
+            users, total = acts.part(question, offset, size)
+        return window_page(
+            users,
+            str(total) if self.total_as_text else total,
+            offset=offset,
+            total_name=rules.total_name,
+        )
+
     def _page(self, oaid: object, offset: int | None, count: int | None) -> Reply:
         if oaid in self.inactive:
-            return _code("799", "OAID is inactive")
+            return refusal("799", "OAID is inactive")
         followers = self._accounts.get(oaid) if isinstance(oaid, str) else None
         if followers is None:
-            return _code("204", "OAID does not exist")
+            return refusal("204", "OAID does not exist")
         if offset is None or count is None or offset < 0 or count < 1:
-            return _code("162", "Offset or Count is invalid")
+            return refusal("162", "Offset or Count is invalid")
         size = min(count, self.max_page)
         beyond = self.max_offset is not None and offset > self.max_offset
         if beyond and self.refuse_by == "162":
-            return _code("162", "Offset or Count is invalid")
+            return refusal("162", "Offset or Count is invalid")
         users = [] if beyond else followers.part(0 if self.ignore_offset else offset, size)
         total = len(followers) + self.overcount
         if self.clamp_total and self.max_offset is not None:
             total = min(total, self.max_offset + self.max_page)
-        return _followers(
+        return followers_page(
             users, str(total) if self.total_as_text else total, integers=self.integer_ids
         )
 
     def _count(self, asked: dict[str, Any]) -> int | None:
         names = ("Count", "Limit") if self.count_field == "both" else (self.count_field,)
         given = [asked[name] for name in names if name in asked]
-        return _number(given[0]) if given else self.max_page
+        return number(given[0]) if given else self.max_page
 
     def _struck(self, page: int) -> str | None:
         for chosen, name, left in self._faults:
@@ -391,7 +414,7 @@ class Simulator:
         return self._stopped
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", self._port), self)
+        self._server = Server(("127.0.0.1", self._port), self)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -408,108 +431,3 @@ class Simulator:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], simulator: Simulator) -> None:
-        self.simulator = simulator
-        super().__init__(address, _Handler)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no news."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # headers and body leave in one piece: no pause for a delayed acknowledgement
-
-    def setup(self) -> None:
-        super().setup()
-        self.simulator.connections += 1
-
-    @property
-    def simulator(self) -> Simulator:
-        return cast("_Server", self.server).simulator
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.simulator.latency and self.simulator.stopped.wait(self.simulator.latency):
-            return
-        self._send(self.simulator.answer(self.path, body))
-
-    def do_GET(self) -> None:
-        self._send(Reply(b"<html>POST only</html>", 405))
-
-    def _send(self, reply: Reply) -> None:
-        if reply.act == "hang":
-            self.simulator.stopped.wait()
-        if reply.act in {"hang", "reset"}:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
-            return
-        length = reply.declared if reply.declared is not None else len(reply.body)
-        lines = [f"HTTP/1.1 {reply.status} simulated", f"Content-Length: {length}"]
-        lines += [f"{name}: {value}" for name, value in reply.headers.items()]
-        self.wfile.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        if reply.act == "drip":
-            self.wfile.flush()
-            self.close_connection = True
-            drip(reply.body, self.connection.sendall, self.simulator.stopped.is_set)
-            return
-        self.wfile.write(reply.body)
-        self.wfile.flush()
-        if reply.declared is not None:
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name http.server gives
-        """Silence: the simulator remembers by itself."""
-
-
-def _ok(members: dict[str, Any]) -> Reply:
-    return Reply(
-        json.dumps(
-            {"CodeResult": "100", "ErrorMessage": "success", **members}, ensure_ascii=False
-        ).encode()
-    )
-
-
-def _code(code: str, message: str) -> Reply:
-    return Reply(json.dumps({"CodeResult": code, "ErrorMessage": message}).encode())
-
-
-def _followers(users: list[str], total: int | str, *, integers: bool) -> Reply:
-    """The answer as the documentation shows it; joined by hand, because pages of 5,000 are asked for in benchmarks."""
-    if not users:
-        listed = ""
-    elif integers:
-        listed = '{"User_Id": ' + '}, {"User_Id": '.join(users) + "}"
-    else:
-        listed = '{"User_Id": "' + '"}, {"User_Id": "'.join(users) + '"}'
-    return Reply(
-        f'{{"CodeResult": "100", "ErrorMessage": "success", "Followers": [{listed}], "Total": {json.dumps(total)}}}'.encode()
-    )
-
-
-def _window_of(
-    users: list[str], offset: int, total: int, count: int, total_name: str = "Total"
-) -> Reply:
-    return _ok({"Data": {"Count": count, "Offset": offset, total_name: total, "Users": users}})
-
-
-def _date(value: object) -> date | None:
-    try:
-        return datetime.strptime(str(value), "%d/%m/%Y").date()  # noqa: DTZ007 - a day has no zone
-    except ValueError:
-        return None
-
-
-def _number(value: object) -> int | None:
-    """A bare number or, as the documentation's table has it, a string of digits."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else None

@@ -398,13 +398,13 @@ def test_the_same_seed_makes_the_same_world_and_another_one_another() -> None:
 
 
 def test_who_arrives_stands_where_the_order_says() -> None:
-    assert [Followers(["a", "b"], order=order).users for order in ORDERS] == [["a", "b"]] * 3
+    assert [Followers(["a", "b"], order=order).users for order in ORDERS] == [["a", "b"]] * 4
     places = []
     for order in ORDERS:
         world = Followers(["a", "b"], order=order)
         world.follow("new")
         places.append(world.users.index("new"))
-    assert places == [2, 0, 0]
+    assert places == [2, 0, 0, 2]
 
 
 @pytest.mark.parametrize(
