@@ -86,9 +86,10 @@ class Server:
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 
-    def set(self, cell: Cell, *, changed: float) -> None:
-        """Make the world; nothing is asked meanwhile."""
-        self._get(f"control?followers={cell.followers}&changed={changed}&latency={cell.latency}")
+    def set(self, cell: Cell, *, changed: float, reach: int = 0) -> None:
+        """Make the world; nothing is asked meanwhile. One listing shows `reach` users, 0: all."""
+        world = f"followers={cell.followers}&changed={changed}&latency={cell.latency}&reach={reach}"
+        self._get(f"control?{world}")
 
     def asked(self) -> int:
         """Pages asked for since the last question."""

@@ -1,7 +1,8 @@
 """A server that answers GetFollowers faster than any client asks: bodies are cut from ready bytes, one thread, no framework.
 
 Its world stands still between two commands. `GET /control?followers=N&changed=SHARE&latency=S` sets
-it; `GET /count` tells how many pages were asked for since. `python server.py FILE N SHARE` writes
+it (`&reach=R`: one listing shows R users, and QueryListUID is served, too); `GET /count` tells how
+many pages were asked for since. `python server.py FILE N SHARE` writes
 that world to a file instead. How fast it is alone is measured in every run (the row "network
 alone").
 """
@@ -12,10 +13,16 @@ import asyncio
 import json
 import random
 import sys
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 MAX_PAGE = 5_000
+MIN_PAGE = 50
+DAYS = 900
+"""Over so many days the followers have acted last, as many on each."""
+
+REFUSED = b'{"CodeResult": "162", "ErrorMessage": "Offset or Count is invalid"}'
 
 
 class World:
@@ -23,10 +30,12 @@ class World:
 
     def __init__(self) -> None:
         self.latency = 0.0
+        self.reach = 0
         self.asked = 0
         self.users: list[str] = []
         self._fragments: list[bytes] = []
         self._pages: dict[tuple[int, int], bytes] = {}
+        self._windows: dict[tuple[int, int, int], bytes] = {}
 
     def set(self, *, followers: int, changed: float) -> None:
         """So many followers, of whom a share is not who they would be without it: half of them left, as many came."""
@@ -40,6 +49,33 @@ class World:
         self.users = users
         self._fragments = [f'{{"User_Id": "{user}"}}'.encode() for user in users]
         self._pages = {}
+        self._windows = {}
+
+    def answer(self, path: bytes, asked: dict[str, str]) -> bytes:
+        """The answer to one request, HTTP head included."""
+        offset, count = int(asked["Offset"]), int(asked["Count"])
+        if self.reach and offset + MIN_PAGE > self.reach:
+            return http(REFUSED)
+        if b"QueryListUID" not in path:
+            return self.page(offset, count)
+        return self.window(_day(asked["FromDate"]), _day(asked["ToDate"]), offset, count)
+
+    def window(self, first: date, last: date, offset: int, count: int) -> bytes:
+        """Who acted last between two days; the first user of the list longest ago."""
+        begins, ends = self._place(first), self._place(last + timedelta(days=1))
+        start = begins + offset
+        if (ready := self._windows.get((begins, ends, offset * 100 + count))) is None:
+            users = '", "'.join(self.users[start : min(ends, start + count)])
+            listed = f'"{users}"' if users else ""
+            body = f'"Count": {count}, "Offset": {offset}, "Total": {ends - begins}, "Users": [{listed}]'
+            ready = http(f'{{"CodeResult": "100", "Data": {{{body}}}}}'.encode())
+            self._windows[begins, ends, offset * 100 + count] = ready
+        return ready
+
+    def _place(self, day: date) -> int:
+        """The place of the first user who acted on that day, or later."""
+        age = (datetime.now(UTC).date() - day).days
+        return len(self.users) * min(DAYS, max(0, DAYS - 1 - age)) // DAYS
 
     def page(self, offset: int, count: int) -> bytes:
         """The answer to one request, HTTP head included; each is put together once."""
@@ -55,6 +91,10 @@ class World:
             )
             ready = self._pages[offset, count] = http(ready)
         return ready
+
+
+def _day(text: str) -> date:
+    return datetime.strptime(text, "%d/%m/%Y").date()  # noqa: DTZ007 - a day has no zone
 
 
 def http(body: bytes) -> bytes:
@@ -95,7 +135,7 @@ class Connection(asyncio.Protocol):
         if line[0] == b"POST":
             asked = json.loads(body)
             world.asked += 1
-            answer = world.page(int(asked["Offset"]), int(asked["Count"]))
+            answer = world.answer(line[1], asked)
             if world.latency:
                 asyncio.get_running_loop().call_later(world.latency, self._transport.write, answer)
             else:
@@ -106,6 +146,7 @@ class Connection(asyncio.Protocol):
             wanted = dict(parse_qsl(url.query))
             world.set(followers=int(wanted["followers"]), changed=float(wanted["changed"]))
             world.latency = float(wanted["latency"])
+            world.reach = int(wanted.get("reach", 0))
         told, world.asked = world.asked, 0
         self._transport.write(http(str(told).encode()))
 

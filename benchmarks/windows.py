@@ -1,25 +1,54 @@
-"""Nights of OAs beyond the ceiling, in process: who is marked though they followed throughout?
+"""OAs beyond the ceiling, read by windows of days: are the numbers right, and what do they cost?
 
-    python benchmarks/windows.py [--nights 2000] [--seed 1]
+    python benchmarks/windows.py nights [--runs 36] [--seed 1]    belief.py's worlds, over HTTP
+    python benchmarks/windows.py open [--nights 2000] [--seed 1]  what nobody documents, in process
+    python benchmarks/windows.py cost [--rounds 3]                requests, CPU, memory, rows written
 
-The worlds are those of tests/windowworld.py: both meanings of a day, every kind of bound, undated
-users, a refused future; leaves, arrivals, returns and acts between any two answers. Exits 1 where
-anybody was marked falsely. Then what a quiet night costs, in requests.
+`nights`: 2,003 followers of whom one listing shows 500, both meanings of a day, four nights a run.
+`open`: the worlds of tests/windowworld.py: every kind of bound, a refused future, undated users, a
+date that is not ours; leaves, arrivals, returns, acts and midnight between any two answers. Both
+exit with 1 where anybody was marked who followed throughout. `cost` runs `etl sync` as a process of
+its own against server.py, in turns with the same followers read by GetFollowers alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import sqlite3
+import statistics
 import sys
+import tempfile
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from pydantic import SecretStr
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import belief
+from run import OAID, Cell, Figures, Server, measure
 from windowworld import Nights, WindowWorld
+from world import changed
 
-BOUNDS = ("inclusive", "from_excluded", "to_excluded", "both_excluded")
+from etl.db.engine import connect_engine
+from etl.db.schema import upgrade
+from etl.esms.client import EsmsClient
+from etl.settings import EsmsSettings
+from etl.simulator import API_KEY, SECRET_KEY, Simulator, WindowRules
+from etl.sync.account import Run, sync_account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NIGHTS = 4
+"""In a row, of one OA."""
+
 RATES = {
     "interact": (0, 0.02, 0.2, 1),
     "leave": (0, 0.01, 0.1),
@@ -29,53 +58,179 @@ RATES = {
 }
 
 
-def world(rng: random.Random) -> WindowWorld:
-    """One at random."""
+def nights(given: argparse.Namespace) -> bool:
+    """Nights of belief.py's worlds; whether nobody was marked falsely."""
+    print(
+        "| while the list is read | a day means | nights | with false unfollows | complete | marked |"
+    )
+    print("|---|---|--:|--:|--:|--:|")
+    right = True
+    for row in belief.WORLDS:
+        name, order, happens = row
+        for semantics in ("last", "any"):
+            verdicts: Counter[str] = Counter()
+            false = marked = 0
+            for seed in range(given.seed, given.seed + given.runs):
+                for verdict, gone, wrong in _nights_of(order, happens, semantics, seed):
+                    verdicts[verdict] += 1
+                    marked += gone
+                    false += bool(wrong)
+            whole = verdicts["complete"] / verdicts.total()
+            print(
+                f"| {name} | {semantics} | {verdicts.total()} | {false} | {whole:.0%} | {marked:,} |",
+                flush=True,
+            )
+            print(f"  {dict(verdicts)}", file=sys.stderr, flush=True)
+            right = right and not false
+    return right
+
+
+def _nights_of(
+    order: str, happens: Callable[[Simulator, int], None], semantics: str, seed: int
+) -> list[tuple[str, int, int]]:
+    """Some nights of one OA: their verdict, how many were marked, and how many of those falsely."""
+    rules = WindowRules(semantics=semantics, reach=500, spread_days=200)
+    found = []
+    with (
+        Simulator(2_003, order=order, seed=seed, max_offset=450, windows=rules) as sim,
+        tempfile.TemporaryDirectory() as directory,
+    ):
+        engine = connect_engine(f"sqlite:///{directory}/etl.db")
+        upgrade(engine)
+        settings = EsmsSettings(
+            esms_api_key=SecretStr(API_KEY),
+            esms_secret_key=SecretStr(SECRET_KEY),
+            esms_base_url=sim.url,
+            esms_rate=0,
+            esms_backoff_base=0,
+        )
+        for number in range(NIGHTS + 1):
+            sim.mark()
+            with EsmsClient(settings) as esms:
+                run = Run(
+                    esms,
+                    engine,
+                    belief.LIMITS,
+                    ZoneInfo("UTC"),
+                    clock=lambda: sim.interactions().now,
+                )
+                snapshot = sync_account(run, sim.default).snapshot
+            if number:
+                gone = changed(engine, snapshot.id, "unfollowed")
+                verdict = str(snapshot.status if snapshot.status != "partial" else snapshot.reason)
+                found.append((verdict, len(gone), len(gone & sim.followed_throughout())))
+            sim.calm()
+            sim.midnight()
+            sim.unfollow()  # so that somebody is missing every night
+            happens(sim, seed + number)
+        engine.dispose()
+    return found
+
+
+def open_points(given: argparse.Namespace) -> bool:
+    """Nights under whatever nobody documents; whether nobody was marked falsely."""
+    rng = random.Random(given.seed)
+    verdicts: Counter[str] = Counter()
+    false = 0
+    while verdicts.total() < given.nights:
+        several = Nights(_world(rng))
+        for _ in range(NIGHTS):
+            swept, wrong = several.night()
+            false += bool(wrong)
+            verdicts[f"{swept.source}: {swept.reason or 'complete'}"] += 1
+            several.world.midnight()
+    print(f"{verdicts.total():,} nights, {false} with false unfollows")
+    for verdict, count in verdicts.most_common():
+        print(f"  {count / verdicts.total():6.1%}  {verdict}")
+    return not false
+
+
+def _world(rng: random.Random) -> WindowWorld:
     return WindowWorld(
         rng.randrange(100, 700),
         rng.randrange(2**32),
         reach=rng.choice([60, 100, 200]),
         size=rng.choice([10, 20]),
         semantics=rng.choice(["last", "any"]),
-        bounds=rng.choice(BOUNDS),
+        bounds=rng.choice(["inclusive", "from_excluded", "to_excluded", "both_excluded"]),
         single_days_whole=rng.random() < 0.5,
         future=rng.random() < 0.7,
         undated=rng.choice([0, 0, 0, 0.05]),
+        ahead=rng.choice([0, 0, 0, 1, -1]),
         spread=rng.choice([10, 30, 120]),
         rates={name: rng.choice(rates) for name, rates in RATES.items()},
     )
 
 
+def cost(given: argparse.Namespace) -> bool:
+    """What a quiet night costs, beside the same list read by GetFollowers; True."""
+    server = Server()
+    try:
+        print(
+            "| followers | read by | requests | × followers ÷ 48 | CPU, s | µs CPU a follower | peak MB | follower rows written |"
+        )
+        print("|--:|---|--:|--:|--:|--:|--:|--:|")
+        for followers in (10_500, 50_000, 200_000):
+            figures = {"GetFollowers": Figures(), "windows": Figures()}
+            written = dict.fromkeys(figures, 0)
+            for _ in range(given.rounds):
+                for source, taken in figures.items():
+                    written[source] += _quiet_night(server, followers, source, taken)
+            for source, taken in figures.items():
+                requests, cpu = statistics.median(taken.requests), statistics.median(taken.cpu)
+                print(
+                    f"| {followers:,} | {source} | {requests:,.0f} | {requests / (followers / 48):.2f} "
+                    f"| {cpu:.2f} | {cpu / followers * 1e6:.1f} | {max(taken.peak):.0f} | {written[source]} |",
+                    flush=True,
+                )
+    finally:
+        server.stop()
+    return True
+
+
+def _quiet_night(server: Server, followers: int, source: str, taken: Figures) -> int:
+    """The second sync of a list that did not change, measured; gives the follower rows written."""
+    server.set(Cell("", "", followers, 50), changed=0, reach=10_000 if source == "windows" else 0)
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "etl.db"
+        environment = {
+            "PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{file}", "ESMS_API_KEY": "k", "ESMS_SECRET_KEY": "s",
+            "ESMS_OAIDS": OAID, "ESMS_BASE_URL": f"http://127.0.0.1:{server.port}", "ESMS_RATE": "0", "ETL_LOG_FORMAT": "json",
+        }  # fmt: skip
+        command = [sys.executable, "-m", "etl", "sync"]
+        measure(command, environment, Figures())
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute("CREATE TABLE written (n INTEGER)")
+            for table in ("followers", "follower_changes"):
+                for event in ("INSERT", "UPDATE", "DELETE"):
+                    connection.execute(
+                        f"CREATE TRIGGER {table}_{event} AFTER {event} ON {table} "
+                        "BEGIN INSERT INTO written VALUES (1); END"
+                    )
+        server.asked()
+        measure(command, environment, taken)
+        taken.requests.append(server.asked())
+        with closing(sqlite3.connect(file)) as connection:
+            row = connection.execute(
+                "SELECT (SELECT count(*) FROM written), source FROM snapshots ORDER BY id DESC"
+            ).fetchone()
+        assert row[1] == ("windows" if source == "windows" else "followers")
+        return int(row[0])
+
+
 def main() -> int:
-    """Print the tables."""
+    """Print a table; 1 where somebody was marked falsely."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parts = {"nights": nights, "open": open_points, "cost": cost}
+    parser.add_argument("part", choices=list(parts))
+    parser.add_argument("--runs", type=int, default=36)
     parser.add_argument("--nights", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    rng = random.Random(given.seed)
-    verdicts: Counter[str] = Counter()
-    false = nights = 0
-    while nights < given.nights:
-        several = Nights(world(rng))
-        for _ in range(4):
-            swept, wrong = several.night()
-            nights += 1
-            false += bool(wrong)
-            verdicts[f"{swept.source}: {swept.reason or 'complete'}"] += 1
-    print(f"{nights:,} nights, {false} with false unfollows")
-    for verdict, count in verdicts.most_common():
-        print(f"  {count / nights:6.1%}  {verdict}")
-    print("\n| followers | requests of a quiet night | × followers ÷ 48 |\n|--:|--:|--:|")
-    for followers in (10_500, 50_000):
-        quiet = WindowWorld(followers, 1, reach=10_000, size=50, spread=900)
-        several = Nights(quiet)
-        several.night()
-        quiet.asked = 0
-        several.night()
-        print(f"| {followers:,} | {quiet.asked:,} | {quiet.asked / (followers / 48):.2f} |")
-    return 1 if false else 0
+    return 0 if parts[given.part](given) else 1
 
 
 if __name__ == "__main__":

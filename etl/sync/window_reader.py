@@ -106,6 +106,7 @@ class WindowReader:
     days_lost: bool = False
     torn: bool = False
     looks: int = 0
+    _served_to: int = 0
     _totals: dict[Window, int] = field(default_factory=dict)
     _budget: Budget = field(default_factory=Budget)
 
@@ -232,9 +233,11 @@ class WindowReader:
             if look.offset_ignored:
                 self.offset_ignored = True
                 return
-            if look.ceiling:
+            # An offset that was served for another window is no ceiling: then only this look failed.
+            if look.ceiling and look.reached >= self._served_to:
                 self._at_ceiling(window, look.reached)
                 return
+            self._served_to = max(self._served_to, look.reached)
             looks.append(settling)
             if settled(looks):
                 return

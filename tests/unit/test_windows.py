@@ -301,6 +301,26 @@ def test_no_window_has_extra_requests_of_its_own() -> None:
     assert granted == 64 + 3 * (10 + 10 + 2)
 
 
+def test_blank_answers_are_no_ceiling_where_another_window_was_read_further() -> None:
+    """Then days would be cut that need not be, and called crowded."""
+    world = WindowWorld(603, 1, spread=25)
+    honest, served, blanks = world.users_between, [0], [2]
+
+    def users_between(window: Window, offset: int, *, count: int = 50) -> Page:
+        page = honest(window, offset, count=count)
+        if count == 1 or not offset:
+            return page
+        if blanks[0] and max(served) > 45 and page.total > 40 and offset < 20:
+            blanks[0] -= 1
+            return Page(offset, (), page.total)
+        served.append(page.end)
+        return page
+
+    world.users_between = users_between  # type: ignore[method-assign]
+    swept, _ = Nights(world).night()
+    assert (swept.reason, swept.seen, blanks) == (None, 603, [0])
+
+
 @pytest.mark.parametrize("ahead", [-1, 0, 1], ids=["behind", "alike", "ahead"])
 @pytest.mark.parametrize("future", [True, False], ids=["served", "refused"])
 def test_a_server_whose_date_is_not_ours_is_read_whole(*, ahead: int, future: bool) -> None:
