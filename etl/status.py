@@ -6,22 +6,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
-
 from etl.db.engine import reading
-from etl.db.snapshots import latest
-from etl.db.tables import snapshots
-from etl.model import APPLIED, Status
+from etl.db.standing import Standing, standings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
     from etl.model import Account
 
 
 OK = "ok"
+
+TRENDS = (timedelta(days=7), timedelta(days=30))
+
+NEAR = timedelta(days=2)
+"""How far a whole reading may be from an end of a trend: of daily readings, one may have failed."""
 
 CLOCK_SLACK = 300.0
 """Seconds by which a snapshot may lie ahead of our clock: the machine that made it need not be this one."""
@@ -29,7 +31,11 @@ CLOCK_SLACK = 300.0
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One OA. Times are UTC, ages in seconds; the trends are net changes; None where nothing is known."""
+    """One OA. Times are UTC, ages in seconds; None where nothing is known.
+
+    The trends are what was won less what was lost between two whole readings: the last one, and one
+    7 or 30 days ago. None unless both are near.
+    """
 
     oaid: str
     name: str
@@ -58,39 +64,61 @@ class AccountStatus:
         ]  # fmt: skip
 
 
-def account_status(
-    engine: Engine, account: Account, *, now: datetime, max_age: timedelta | None
-) -> AccountStatus:
-    """Look at one OA. `max_age` decides `too_old`; without it, nothing is. `now` is the reader's clock, in UTC.
+def account_states(
+    engine: Engine, accounts: Sequence[Account], *, now: datetime, max_age: timedelta | None
+) -> list[AccountStatus]:
+    """Look at some OAs. `max_age` decides `too_old`; without it, nothing is. `now` is the reader's clock, in UTC.
 
     Raises:
         DatabaseUnreachableError: the database cannot be read.
     """
-    oaid = account.oaid
     with reading(engine) as connection:
-        newest = latest(connection, oaid)
-        complete = latest(connection, oaid, (Status.COMPLETE,))
-        applied = latest(connection, oaid, APPLIED)
-        since = _since(connection, oaid, complete[0].id if complete else 0)
-        net_7, net_30 = (_net(connection, oaid, now - timedelta(days=days)) for days in (7, 30))
-    finished = complete[0].finished_at or complete[0].taken_at if complete else None
+        found = standings(
+            connection,
+            [account.oaid for account in accounts],
+            trends_since=[now - length for length in TRENDS],
+        )
+    return [
+        _state(account, found.get(account.oaid, Standing()), now=now, max_age=max_age)
+        for account in accounts
+    ]
+
+
+def _state(
+    account: Account, standing: Standing, *, now: datetime, max_age: timedelta | None
+) -> AccountStatus:
+    finished = standing.complete_at
     age = (now - finished).total_seconds() if finished else None
     verdict = _verdict(age, max_age.total_seconds()) if max_age is not None else OK
+    net_7, net_30 = _nets(standing, now)
     return AccountStatus(
-        oaid=oaid,
+        oaid=account.oaid,
         name=account.name,
-        following=applied[0].counts.following if applied and applied[0].counts else None,
-        last_complete_id=complete[0].id if complete else None,
+        following=standing.following,
+        last_complete_id=standing.complete_id,
         last_complete_at=finished,
         age_s=round(age, 1) if age is not None else None,
-        last_status=newest[0].status if newest else None,
-        last_reason=newest[0].reason if newest else None,
+        last_status=standing.last_status,
+        last_reason=standing.last_reason,
         net_7_days=net_7,
         net_30_days=net_30,
-        since=since,
+        since=standing.since,
         too_old=verdict != OK,
         verdict=verdict,
     )
+
+
+def _nets(standing: Standing, now: datetime) -> list[int | None]:
+    """The trends that whole readings bound near both ends; None for what was not observed."""
+    if not standing.trends or standing.complete_taken_at is None:
+        return [None for _ in TRENDS]
+    seen_until_now = abs(now - standing.complete_taken_at) <= NEAR
+    return [
+        trend.net
+        if trend is not None and seen_until_now and now - length - trend.began_at <= NEAR
+        else None
+        for length, trend in zip(TRENDS, standing.trends, strict=True)
+    ]
 
 
 def _verdict(age: float | None, limit: float) -> str:
@@ -105,27 +133,6 @@ def _verdict(age: float | None, limit: float) -> str:
 
 def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
-
-
-def _since(connection: Connection, oaid: str, last_complete: int | None) -> dict[str, int]:
-    """The runs after the last complete one, counted by status."""
-    statement = (
-        select(snapshots.c.status, func.count())
-        .where(snapshots.c.oaid == oaid, snapshots.c.id > (last_complete or 0))
-        .group_by(snapshots.c.status)
-        .order_by(snapshots.c.status)
-    )
-    return {str(status): int(count) for status, count in connection.execute(statement)}
-
-
-def _net(connection: Connection, oaid: str, since: datetime) -> int | None:
-    """Wins less losses of the applied snapshots since then; the baseline is no win."""
-    net = func.sum(snapshots.c.followed + snapshots.c.refollowed - snapshots.c.unfollowed)
-    statement = select(net).where(
-        snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED), snapshots.c.taken_at >= since
-    )
-    value = connection.execute(statement).scalar_one()
-    return int(value) if value is not None else None
 
 
 def _signed(value: int | None) -> str | None:

@@ -49,6 +49,14 @@ Oaids = Annotated[
         help="Use only this OA; give the option again for several. Default: all OAs.",
     ),
 ]
+Everyone = Annotated[
+    bool,
+    typer.Option(
+        "--all",
+        help="Take every OA in the database. Default: those of ESMS_OAIDS, where it is set, but for "
+        "the retired.",
+    ),
+]
 OutputFile = Annotated[
     Path | None,
     typer.Option(

@@ -4,29 +4,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.db.accounts import chosen_accounts
+from etl.db.accounts import chosen_accounts, watched_accounts
 from etl.db.engine import connect_engine
 from etl.db.schema import require_current
 from etl.errors import UsageError
-from etl.settings import database_settings
+from etl.settings import ALL, watch_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.model import Account
-    from etl.settings import DatabaseSettings
+    from etl.settings import WatchSettings
 
 
-def open_database() -> tuple[DatabaseSettings, Engine]:
+def open_database() -> tuple[WatchSettings, Engine]:
     """The settings and the database of a command that does without eSMS; never makes a database.
 
     Raises:
         SettingsError, NoDatabaseError, DatabaseBehindError: naming what to change.
     """
-    settings = database_settings()
+    settings = watch_settings()
     engine = connect_engine(settings.database_url, create=False)
     require_current(engine)
     return settings, engine
+
+
+def watched(
+    settings: WatchSettings, engine: Engine, oaid: list[str] | None, *, everyone: bool
+) -> list[Account]:
+    """The OAs that `--oaid` names; otherwise those of ESMS_OAIDS, or all that are in the database.
+
+    One of ESMS_OAIDS that was never read is among them, one that is retired is not; `everyone`
+    (`--all`) is all that are in the database.
+
+    Raises:
+        UsageError: one that `--oaid` names is not in the database.
+    """
+    if oaid or everyone:
+        return accounts_in(engine, oaid)
+    return watched_accounts(engine, () if ALL in settings.esms_oaids else settings.esms_oaids)
 
 
 def accounts_in(engine: Engine, oaid: list[str] | None) -> list[Account]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from etl.cli.app import Command, Oaids, OutputFile
-from etl.cli.database import accounts_in, open_database
+from etl.cli.app import Command, Everyone, Oaids, OutputFile
+from etl.cli.database import open_database, watched
 from etl.cli.output import open_output, say
 from etl.errors import ExitCode, UsageError
 from etl.reports import text
@@ -72,6 +72,7 @@ def report(
     lang: Annotated[
         Lang, typer.Option("--lang", help="Write table and html in English or Vietnamese.")
     ] = Lang.EN,
+    everyone: Everyone = False,
     file: OutputFile = None,
 ) -> int:
     """Report how many followers were won and lost, when, and whether the ones won stay."""
@@ -81,7 +82,7 @@ def report(
         with suppress(RuntimeError):  # no more threads: the page takes a second longer
             Thread(target=_warm_up, daemon=True).start()
     settings, engine = open_database()
-    accounts = accounts_in(engine, oaid)
+    accounts = watched(settings, engine, oaid, everyone=everyone)
     told = churn_report(
         engine,
         accounts,

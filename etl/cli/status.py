@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from etl.cli.app import AsJson, Command, Oaids
-from etl.cli.database import accounts_in, open_database
+from etl.cli.app import AsJson, Command, Everyone, Oaids
+from etl.cli.database import open_database, watched
 from etl.cli.output import TableFormat, say, show_rows, write_line
+from etl.db.accounts import known_accounts
 from etl.errors import ExitCode, UsageError
-from etl.status import account_status
+from etl.status import account_states
 
 app = typer.Typer(add_completion=False)
 
@@ -42,19 +43,19 @@ def status(
             help="Exit with 75 where the last complete snapshot is older than this: 90m, 26h, 2d.",
         ),
     ] = None,
+    everyone: Everyone = False,
     as_json: AsJson = False,
 ) -> int:
     """Show for each OA when its list was last read whole, who follows, and what happened since."""
     limit = _age(max_age) if max_age is not None else None
-    _, engine = open_database()
-    accounts = accounts_in(engine, oaid)
-    if not accounts:
+    settings, engine = open_database()
+    accounts = watched(settings, engine, oaid, everyone=everyone)
+    if not known_accounts(engine):
         say("etl: no OA was synced yet: run `etl sync`")
         return ExitCode.TRY_LATER if limit is not None else ExitCode.OK
-    states = [
-        account_status(engine, account, now=datetime.now(UTC), max_age=limit)
-        for account in accounts
-    ]
+    if not accounts:
+        say("etl: every OA is retired: see them with --all")
+    states = account_states(engine, accounts, now=datetime.now(UTC), max_age=limit)
     if as_json:
         for state in states:
             write_line(asdict(state))

@@ -29,6 +29,26 @@ def known_accounts(engine: Engine) -> list[Account]:
         return [Account(row.oaid, row.name or "") for row in rows]
 
 
+def watched_accounts(engine: Engine, configured: Sequence[str]) -> list[Account]:
+    """The OAs that somebody waits for, by OAID: none that is retired.
+
+    Args:
+        engine: the database.
+        configured: OAIDs; one that is not in the database was never read, and is waited for all
+            the more. Empty: all that are in the database.
+    """
+    table = official_accounts.c
+    with reading(engine) as connection:
+        rows = connection.execute(select(table.oaid, table.name, table.retired_at)).all()
+    names = {row.oaid: row.name or "" for row in rows}
+    retired = {row.oaid for row in rows if row.retired_at is not None}
+    return [
+        Account(oaid, names.get(oaid, ""))
+        for oaid in sorted(configured or names)
+        if oaid not in retired
+    ]
+
+
 def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:
     """The OAs that were named on the command line, in their order and each once; all of them where none was.
 

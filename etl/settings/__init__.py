@@ -132,6 +132,35 @@ class DatabaseSettings(_Settings):
         return timedelta(hours=int(hours), minutes=int(minutes))
 
 
+class OaidSettings(_Settings):
+    """Which OAs."""
+
+    esms_oaids: tuple[str, ...] = ()
+    """The OAs to sync and to watch, each once, in order; `("all",)` for every OA of the account."""
+
+    @field_validator("esms_oaids", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = _oaids_in(value)
+        return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
+
+    @field_validator("esms_oaids")
+    @classmethod
+    def _plausible(cls, oaids: tuple[str, ...]) -> tuple[str, ...]:
+        if oaids == (ALL,):
+            return oaids
+        if ALL in oaids:
+            raise ValueError("is either `all` or a list of OAs, not both")
+        for oaid in oaids:
+            check_oaid(oaid)
+        return oaids
+
+
+class WatchSettings(DatabaseSettings, OaidSettings):
+    """What a command needs that shows how OAs do, by the database."""
+
+
 class EsmsSettings(_Settings):
     """How to talk to eSMS."""
 
@@ -209,11 +238,8 @@ class OaSettings(_Settings):
     etl_unfollow_floor: Floor | None = None
 
 
-class Settings(EsmsSettings, ProcessSettings):
+class Settings(EsmsSettings, OaidSettings, ProcessSettings):
     """Everything that `etl sync` needs."""
-
-    esms_oaids: tuple[str, ...] = ()
-    """The OAs to sync, each once, in order; `("all",)` for every OA of the account."""
 
     etl_max_looks: MaxLooks = MAX_LOOKS
     etl_total_tolerance: Tolerance = TOTAL_TOLERANCE
@@ -226,24 +252,6 @@ class Settings(EsmsSettings, ProcessSettings):
     """Whether followers beyond the ceiling of the listing are read by windows of dates."""
 
     etl_max_runtime: Annotated[float, Field(gt=0, le=24 * 60)] = 30  # minutes an OA
-
-    @field_validator("esms_oaids", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = _oaids_in(value)
-        return tuple(dict.fromkeys(value)) if isinstance(value, (list, tuple)) else value
-
-    @field_validator("esms_oaids")
-    @classmethod
-    def _plausible(cls, oaids: tuple[str, ...]) -> tuple[str, ...]:
-        if oaids == (ALL,):
-            return oaids
-        if ALL in oaids:
-            raise ValueError("is either `all` or a list of OAs, not both")
-        for oaid in oaids:
-            check_oaid(oaid)
-        return oaids
 
     def of(self, oaid: str) -> Self:
         """These settings, with what is set for one OA."""
@@ -279,6 +287,15 @@ def database_settings() -> DatabaseSettings:
         SettingsError: with every problem at once.
     """
     return _read(DatabaseSettings)
+
+
+def watch_settings() -> WatchSettings:
+    """What commands need that only look into the database, and at the OAs in it.
+
+    Raises:
+        SettingsError: with every problem at once.
+    """
+    return _read(WatchSettings)
 
 
 def esms_settings() -> EsmsSettings:

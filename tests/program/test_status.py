@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commandline import Finished, etl
-from sqlalchemy import update
+from sqlalchemy import event, update
 from told import Reading, tell
 
 from etl.db.engine import connect_engine, writing
-from etl.db.tables import snapshots
+from etl.db.tables import official_accounts, snapshots
 from etl.model import Account
 from etl.simulator import Simulator
-from etl.status import account_status
+from etl.status import account_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +79,7 @@ def test_after_a_sync_it_says_who_follows_and_since_when(operator: Operator) -> 
     assert abs((datetime.now(UTC) - at).total_seconds() - age) < 60
     assert line == {
         "oaid": OAID, "name": "", "following": 121, "last_complete_id": 2, "last_status": "complete", "last_reason": None,
-        "net_7_days": 1, "net_30_days": 1, "since": {}, "too_old": False, "verdict": "ok",
+        "net_7_days": None, "net_30_days": None, "since": {}, "too_old": False, "verdict": "ok",
     }  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def test_one_oa_that_is_too_old_is_enough_unless_others_are_asked_for(lite: Oper
     lite.shift(30)
     lite.sim.add_account("111", "Second", 30)
     lite.run("sync", "--oaid", "111")
-    everything = lite.run("status", "--max-age", "26h", "--json")
+    everything = lite.run("status", "--all", "--max-age", "26h", "--json")
     assert [json.loads(line)["too_old"] for line in everything.stdout.splitlines()] == [
         False,
         True,
@@ -199,26 +199,134 @@ def test_a_complete_snapshot_that_was_undone_counts_no_more(lite: Operator) -> N
     assert (code, line["last_complete_id"], line["since"]) == (75, 1, {"undone": 1})
 
 
+# --- trends
+# ----------------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
+"""Noon in Viet Nam: the last reading was yesterday at 23:40."""
+
+
+def nights(count: int, statuses: dict[int, str], oaid: str = "1") -> list[Reading]:
+    """The nights before NOW, the last one 1: each wins two and loses one. `""`: nothing was read."""
+    readings = []
+    for night in range(count, 0, -1):
+        number = count - night
+        following = frozenset(f"u{each}" for each in range(number, 20 + 2 * number))
+        day = (NOW - timedelta(days=night)).date()
+        status = statuses.get(night, "complete")
+        reason = None if status == "complete" else "torn"
+        seen = following if status in {"complete", "partial"} else frozenset()
+        if status:
+            readings.append(Reading(oaid, f"{day} 23:40", status, seen, reason))
+    return readings
+
+
+def nets(db: Engine, readings: list[Reading], at: datetime = NOW) -> tuple[int | None, int | None]:
+    tell(db, readings, {"1": "First"})
+    (state,) = account_states(db, [Account("1", "First")], now=at, max_age=None)
+    assert state.row()[5:7] == [
+        f"{net:+d}" if net is not None else None for net in (state.net_7_days, state.net_30_days)
+    ]
+    return state.net_7_days, state.net_30_days
+
+
 def test_the_trend_counts_who_came_and_went_and_not_the_baseline(db: Engine) -> None:
-    everybody = [f"u{number}" for number in range(20)]
-    now = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-    tell(
-        db,
-        [
-            Reading("1", "2026-10-01 02:00", "complete", frozenset(everybody[:10])),
-            Reading(
-                "1", "2026-10-20 02:00", "complete", frozenset(everybody[:13])
-            ),  # before the 30 days
-            Reading("1", "2026-11-01 02:00", "complete", frozenset(everybody[:18])),
-            Reading("1", "2026-11-20 02:00", "complete", frozenset(everybody[2:19])),
-            Reading("1", "2026-11-21 02:00", "held", frozenset()),
-        ],
-        {"1": "First"},
-    )
-    state = account_status(db, Account("1", "First"), now=now, max_age=None)
-    assert (state.net_7_days, state.net_30_days, state.following) == (-1, 4, 17)
-    assert state.since == {"held": 1}
-    assert state.row()[5:7] == ["-1", "+4"]
+    assert nets(db, nights(60, {})) == (7, 30)
+
+
+def test_the_trend_is_the_truth_whatever_nights_between_were_not_read_whole(db: Engine) -> None:
+    """The arrivals of a partial night and the losses that the next one finds are both in it."""
+    missed = {3: "partial", 4: "partial", 9: "held", 10: "failed", 11: "", 20: "partial"}
+    assert nets(db, nights(60, missed)) == (7, 30)
+
+
+@pytest.mark.parametrize(
+    ("count", "statuses", "expected"),
+    [
+        pytest.param(3, {}, (None, None), id="three nights old"),
+        pytest.param(7, {}, (None, None), id="seven nights are six days of change"),
+        pytest.param(8, {}, (7, None), id="eight nights"),
+        pytest.param(31, {}, (7, 30), id="31 nights"),
+        pytest.param(60, {8: "partial"}, (8, 30), id="the night before the week failed"),
+        pytest.param(60, {8: "", 9: "failed"}, (None, 30), id="so did the one before that"),
+        pytest.param(60, {1: "partial"}, (6, 29), id="last night failed"),
+        pytest.param(
+            60, {1: "partial", 2: "failed"}, (None, None), id="the last two nights failed"
+        ),
+        pytest.param(60, dict.fromkeys(range(1, 8), "partial"), (None, None), id="a partial week"),
+        pytest.param(60, dict.fromkeys(range(1, 61), "partial"), (None, None), id="never whole"),
+    ],
+)
+def test_a_trend_is_told_only_between_whole_readings_near_both_its_ends(
+    count: int, statuses: dict[int, str], expected: tuple[int | None, int | None], db: Engine
+) -> None:
+    assert nets(db, nights(count, statuses)) == expected
+
+
+def test_a_hundred_oas_take_as_many_statements_as_one(db: Engine) -> None:
+    names = {str(number): "" for number in range(1, 101)}
+    tell(db, [each for oaid in names for each in nights(2, {}, oaid)], names)
+    statements: list[str] = []
+    event.listen(db, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    asked = []
+    for oaids in (["1"], list(names)):
+        statements.clear()
+        states = account_states(db, [Account(oaid, "") for oaid in oaids], now=NOW, max_age=None)
+        assert [state.following for state in states] == [21] * len(oaids)
+        asked.append(len(statements))
+    assert asked[0] == asked[1] <= 6
+
+
+# --- which OAs
+# -------------------------------------------------------------------------------------------------------
+
+
+def shown(done: Finished) -> list[str]:
+    return [json.loads(line)["oaid"] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("command", ["status --json", "report --format json"])
+def test_it_takes_the_oas_that_are_set_and_the_rest_with_all(lite: Operator, command: str) -> None:
+    lite.sim.add_account("111", "Second", 30)
+    lite.sim.add_account("222", "Third", 30)
+    lite.run("sync", ESMS_OAIDS="all")
+    name, *options = command.split()
+
+    def oas(*more: str, **settings: str) -> list[str]:
+        return shown(lite.run(name, *options, *more, **settings))
+
+    assert oas(ESMS_OAIDS="222,111") == ["111", "222"]
+    assert oas(ESMS_OAIDS="111") == ["111"]
+    for every in ("all", ""):
+        assert oas(ESMS_OAIDS=every) == ["111", "222", OAID]
+    assert oas("--all", ESMS_OAIDS="111") == ["111", "222", OAID]
+    assert oas("--oaid", "222", ESMS_OAIDS="111") == ["222"]
+
+
+@pytest.mark.parametrize("command", ["status --json", "report --format json"])
+def test_nobody_waits_for_an_oa_that_is_retired(lite: Operator, command: str) -> None:
+    lite.sim.add_account("111", "Second", 30)
+    lite.run("sync", ESMS_OAIDS="all")
+    with writing(connect_engine(lite.url)) as connection:
+        gone = official_accounts.c.oaid == "111"
+        connection.execute(update(official_accounts).where(gone).values(retired_at=NOW))
+    arguments = command.split()
+    for oaids in ("", "all", f"111,{OAID}"):
+        assert shown(lite.run(*arguments, ESMS_OAIDS=oaids)) == [OAID]
+    assert shown(lite.run(*arguments, "--all", ESMS_OAIDS=OAID)) == ["111", OAID]
+    assert shown(lite.run(*arguments, "--oaid", "111")) == ["111"]
+
+
+def test_an_oa_that_is_set_and_was_never_read_is_waited_for(lite: Operator) -> None:
+    """A sync that never came as far as an OA must not look as if there were none."""
+    lite.run("sync")
+    done = lite.run("status", "--json", "--max-age", "26h", ESMS_OAIDS=f"111,{OAID}")
+    states = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(state["oaid"], state["verdict"]) for state in states] == [
+        ("111", "never read whole"),
+        (OAID, "ok"),
+    ]
+    assert done.returncode == 75
 
 
 @pytest.mark.parametrize(
