@@ -90,6 +90,7 @@ class WindowReader:
         bounds_proven: whether a window is known to include its first and its last day.
         offset_ignored, crowded, days_lost, torn: what stands against believing it all.
         looks: how many there were, of all windows.
+        totals: the Totals of all days, counted again after every window.
     """
 
     users_between: UsersBetween
@@ -106,6 +107,7 @@ class WindowReader:
     days_lost: bool = False
     torn: bool = False
     looks: int = 0
+    totals: list[int] = field(default_factory=list)
     _served_to: int = 0
     _totals: dict[Window, int] = field(default_factory=dict)
     _budget: Budget = field(default_factory=Budget)
@@ -155,15 +157,17 @@ class WindowReader:
         # Planned before it is read, so that the Totals that are compared are of one moment, nearly.
         for part in list(self._plan(window)):
             self._settle(part)
+            self.count_all_days()
 
     def read_again(self, window: Window) -> None:
         """Read a range of days of which an earlier Total says nothing any more."""
         self._totals.clear()
         self.read(window)
 
-    def total_of_all_days(self) -> int:
+    def count_all_days(self) -> int:
         """The Total of everybody with a day, asked now."""
-        return self._total(self._everything(self.horizon))
+        self.totals.append(self._total(self._everything(self.horizon)))
+        return self.totals[-1]
 
     def _last_day_served(self, today: date) -> date | None:
         """The latest of the last days that is taken; some answer a day to come with nobody."""

@@ -92,7 +92,7 @@ def sweep_by_windows(
     reader = WindowReader(users_between, keep, limits, today, reach=reach)
     first_look = spool.looks
     try:
-        dated, totals = _read_windows(reader, page, spool)
+        dated, old_totals = _read_windows(reader, page, spool)
     except NotServedError:
         spool.end_look()
         return replace(followers, seen=spool.seen(), missing=spool.missing(), reason=Reason.CEILING)
@@ -103,8 +103,9 @@ def sweep_by_windows(
         days_lost=reader.days_lost or not (reader.bounds_proven or reader.future),
         torn=reader.torn,
         dated=dated,
-        totals=totals,
-        clamped=totals[-1] in {reader.reach, REACH},
+        before=tuple(reader.totals[:old_totals]),
+        since=tuple(reader.totals[old_totals:]),
+        clamped=reader.totals[-1] in {reader.reach, REACH},
         distinct=spool.union_from(first_look),
         missing=missing,
     )
@@ -122,20 +123,21 @@ def sweep_by_windows(
 
 def _read_windows(
     reader: WindowReader, page: Callable[[int], Page], spool: Spool
-) -> tuple[bool, tuple[int, int, int]]:
+) -> tuple[bool, int]:
     """Read everything in the order that proves.
 
     Returns:
-        Whether everybody had a day before the last part was read; and the Totals of all days: at
-        the beginning, before the last part, and at the end.
+        Whether everybody had a day before the last part was read; and how many Totals of all days
+        were asked before it.
     """
     reader.find_days()
-    at_first = reader.total_of_all_days()
+    reader.count_all_days()
     old = old_part(reader.today(), reader.oldest)
     reader.prove_bounds(old)
     reader.read(old)
     spool.end_look()
-    dated, before_recent = _days_test(reader, page)
+    dated = _days_test(reader, page)
+    old_totals = len(reader.totals) - 1
     for _ in range(RECENT_READINGS):
         missing = spool.missing()
         _read_recent(reader, old, spool)
@@ -144,7 +146,7 @@ def _read_windows(
             break
     if reader.look_ahead():
         _read_recent(reader, old, spool)
-    return dated, (at_first, before_recent, reader.total_of_all_days())
+    return dated, old_totals
 
 
 def _read_recent(reader: WindowReader, old: Window, spool: Spool) -> None:
@@ -152,12 +154,11 @@ def _read_recent(reader: WindowReader, old: Window, spool: Spool) -> None:
     spool.end_look()
 
 
-def _days_test(reader: WindowReader, page: Callable[[int], Page]) -> tuple[bool, int]:
-    """Whether the Total of all followers is that of all days, at one moment; and the latter."""
+def _days_test(reader: WindowReader, page: Callable[[int], Page]) -> bool:
+    """Whether the Total of all followers is that of all days, at one moment."""
     for _ in range(DAYS_TESTS):
         reader.look_ahead()
         before = page(0).total
-        all_days = reader.total_of_all_days()
-        if before == all_days == page(0).total:
-            return True, all_days
-    return False, all_days
+        if before == reader.count_all_days() == page(0).total:
+            return True
+    return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from etl.model import Reason, Window
@@ -139,7 +140,8 @@ class Reading:
         days_lost: halves did not add up, or the bounds are not proven and the future is refused.
         torn: a window could not be settled.
         dated: everybody who follows has a day (the days test).
-        totals: the Totals of all days: when the reading began, before the recent part, last.
+        before: the Totals of all days while the old part was read, in order.
+        since: those from just before the recent part was read on.
         clamped: the last of them may be a limit of the server.
         distinct: users whom the windows showed.
         missing: users known to follow whom this run did not see.
@@ -150,29 +152,35 @@ class Reading:
     days_lost: bool
     torn: bool
     dated: bool
-    totals: tuple[int, int, int]
+    before: tuple[int, ...]
+    since: tuple[int, ...]
     clamped: bool
     distinct: int
     missing: int
 
     @property
+    def total(self) -> int:
+        """The last Total of all days."""
+        return self.since[-1]
+
+    @property
     def gap(self) -> int:
         """Users whom the Total of all days counts, and the windows did not show.
 
-        The larger of the Totals before and after the recent part: one that is told too low after
-        it must not hide somebody.
+        The largest of the Totals since the recent part began: one that is told too low at the end
+        must not hide somebody.
         """
-        return max(self.totals[1:]) - self.distinct
+        return max(self.since) - self.distinct
 
     @property
     def surplus(self) -> int:
         """Users whom the windows showed, and the last Total does not count."""
-        return self.distinct - self.totals[-1]
+        return self.distinct - self.total
 
     @property
     def left_meanwhile(self) -> int:
-        """By how many fewer the last Total counts than the largest one: so many left, at least."""
-        return max(self.totals) - self.totals[-1]
+        """How many left while it was read, at least: by how many the Totals fell, each time."""
+        return sum(max(0, one - next_one) for one, next_one in pairwise(self.before + self.since))
 
 
 def doubt(reading: Reading, *, tolerance: float, gaps: Gaps) -> Reason | None:
@@ -187,7 +195,7 @@ def doubt(reading: Reading, *, tolerance: float, gaps: Gaps) -> Reason | None:
         return Reason.TORN
     if reading.clamped or (reading.missing and not reading.dated):
         return Reason.UNDATED
-    most_gap = most_surplus = tolerated_gap(reading.totals[-1], tolerance)
+    most_gap = most_surplus = tolerated_gap(reading.total, tolerance)
     if reading.missing:
         standing = standing_gap(gaps, max(0, reading.gap))
         most_gap = min(most_gap, standing)

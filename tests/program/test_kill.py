@@ -25,7 +25,7 @@ from etl.cli import main
 from etl.db.engine import connect_engine, reading, writing
 from etl.db.schema import EMPTY, HEAD, current_revision, upgrade
 from etl.db.snapshots import latest
-from etl.simulator import Simulator
+from etl.simulator import Simulator, WindowRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,9 +45,14 @@ PATIENCE = 60
 """Seconds after which a test gives up waiting for what must happen."""
 
 
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator(60, max_page=PAGE) as simulator:
+@pytest.fixture(params=["followers", "windows"])
+def sim(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    """An OA within reach, and one that is read by windows of days."""
+    world: dict[str, Any] = {"followers": 60}
+    if request.param == "windows":
+        rules = WindowRules(reach=120, spread_days=20)
+        world = {"followers": 160, "max_offset": 110, "windows": rules}
+    with Simulator(**world, max_page=PAGE) as simulator:
         yield simulator
 
 

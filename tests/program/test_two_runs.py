@@ -18,7 +18,7 @@ from world import LIMITS, client, contradictions, counted, following, rows, sync
 
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import HEAD, current_revision
-from etl.simulator import Simulator
+from etl.simulator import Simulator, WindowRules
 from etl.sync.account import Run, preview_account
 
 if TYPE_CHECKING:
@@ -29,9 +29,14 @@ if TYPE_CHECKING:
 FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_PAGE_SIZE": "10"}
 
 
-@pytest.fixture
-def sim() -> Iterator[Simulator]:
-    with Simulator(60, max_page=10) as simulator:
+@pytest.fixture(params=["followers", "windows"])
+def sim(request: pytest.FixtureRequest) -> Iterator[Simulator]:
+    """An OA within reach, and one that is read by windows of days."""
+    world: dict[str, Any] = {"followers": 60}
+    if request.param == "windows":
+        rules = WindowRules(reach=120, spread_days=20)
+        world = {"followers": 160, "max_offset": 110, "windows": rules}
+    with Simulator(**world, max_page=10) as simulator:
         yield simulator
 
 
@@ -150,7 +155,7 @@ def test_an_oa_that_is_set_up_twice_is_synced_once(sim: Simulator, sqlite_url: s
     assert [json.loads(line)["oaid"] for line in done.stdout.splitlines()] == [sim.default, "111"]
     db = connect_engine(sqlite_url)
     assert statuses(db, sim.default) == [("complete", None)]
-    assert len(rows(db, sim.default)[0]) == 60
+    assert len(rows(db, sim.default)[0]) == len(sim.users())
 
 
 def test_two_first_runs_at_once_create_one_database(sim: Simulator, db_url: str) -> None:

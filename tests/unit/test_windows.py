@@ -127,10 +127,11 @@ def test_a_window_is_settled_by_a_look_that_counts_up_by_twins_or_by_two_that_ag
     assert settled(looks) is is_settled
 
 
-def read(*, total: int = 997, **changed: int | bool | tuple[int, int, int]) -> Reading:
+def read(*, totals: tuple[int, ...] = (997, 997, 997), **changed: int | bool) -> Reading:
+    """The first Total is of the beginning, the second of before the recent part."""
     values = {
         "offset_ignored": False, "crowded": False, "days_lost": False, "torn": False, "dated": True,
-        "totals": (total, total, total), "clamped": False, "distinct": 997, "missing": 0,
+        "before": totals[:1], "since": totals[1:], "clamped": False, "distinct": 997, "missing": 0,
     } | changed  # fmt: skip
     return Reading(**values)  # type: ignore[arg-type]  # a table of its fields
 
@@ -156,6 +157,8 @@ def read(*, total: int = 997, **changed: int | bool | tuple[int, int, int]) -> R
         (read(distinct=998, missing=1), Reason.TOTAL_GAP),
         (read(totals=(999, 997, 997), distinct=999, missing=1), None),
         (read(totals=(999, 997, 997), distinct=1_000, missing=1), Reason.TOTAL_GAP),
+        (read(totals=(998, 999, 998, 999, 997), distinct=1_001, missing=1), Reason.TOTAL_GAP),
+        (read(totals=(999, 998, 997, 999, 998), distinct=1_000, missing=1), None),
         # The last Total may be told too low: the one before the recent part speaks, too.
         (read(totals=(999, 999, 997), distinct=997, missing=1), Reason.TOTAL_GAP),
         (read(totals=(999, 997, 997), distinct=997, missing=1), None),
