@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
+from etl.db.catalogue import EMPTY
 from etl.db.engine import connect_engine
-from etl.db.health import clock_ahead, try_writing
-from etl.db.schema import EMPTY, HEAD, current_revision, require_current
+from etl.db.health import clock_ahead, try_creating, try_writing
+from etl.db.schema import HEAD, current_revision, require_current
 from etl.errors import (
     EtlError,
     FaultError,
@@ -159,11 +160,19 @@ def _database(settings: DatabaseSettings | None) -> Iterator[Step]:
         make_url(url.get_secret_value()).set(query={}).render_as_string(hide_password=True),
     )
     yield _migrated(engine, revision)
-    if revision != HEAD:
+    if revision == EMPTY:
+        yield _tried(
+            "database: writable",
+            partial(try_creating, engine),
+            "its tables may be created, and all that a sync writes; rolled back",
+        )
+    elif revision != HEAD:
         yield Step("database: writable", State.SKIPPED, "its tables are not there, or not ours")
     else:
         yield _tried(
-            "database: writable", lambda: try_writing(engine), "all that a sync writes, rolled back"
+            "database: writable",
+            partial(try_writing, engine),
+            "all that a sync writes, rolled back",
         )
     try:
         yield clock(clock_ahead(engine))

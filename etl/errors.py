@@ -5,6 +5,7 @@
     ├── UsageError                   2   an argument does not fit
     │   └── SeveralAccountsError         … a mass unfollow is accepted only of OAs that are named
     ├── DatabaseBehindError         78   not upgraded, or newer than this program
+    ├── UnfitDatabaseError          78   a server, a file or a role that cannot do what is needed
     ├── RefusedError                77   eSMS refuses keys, IP address or OA: a person must act, never retried
     │   └── UnknownAccountError          … the OAID is unknown, or not added to the account
     ├── FaultError                   1   eSMS says that our request is wrong: a fault of ours, never retried
@@ -98,6 +99,17 @@ class DatabaseBehindError(EtlError):
     exit_code = ExitCode.SETTINGS
     hint = "Back it up, then run: etl db upgrade"
     reason = "database_behind"
+
+
+class UnfitDatabaseError(EtlError):
+    """The database, as it is set up, cannot serve: trying again cures nothing, a person must change it."""
+
+    exit_code = ExitCode.SETTINGS
+    reason = "database_unfit"
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class RefusedError(EtlError):

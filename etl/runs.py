@@ -13,8 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, ParamSpec
 
 from etl.db.accounts import name_accounts
+from etl.db.catalogue import EMPTY
 from etl.db.engine import connect_engine, reading
-from etl.db.schema import EMPTY, create_or_require_current, current_revision, require_current
+from etl.db.schema import create_or_require_current, current_revision, require_current
 from etl.db.snapshots import latest
 from etl.errors import (
     EtlError,

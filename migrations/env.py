@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from alembic import context
 
+from etl.db.catalogue import look
 from etl.db.engine import connect_engine
 from etl.db.tables import metadata
 from etl.settings import database_settings
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def run(connection: Connection) -> None:
+def run(connection: Connection, version_table: str) -> None:
     """Migrate in one transaction: both databases have transactional DDL, so a failed upgrade leaves nothing behind."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
         compare_type=True,
+        version_table=version_table,
         transaction_per_migration=False,
     )
     with context.begin_transaction():
@@ -34,7 +36,7 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 elif (given := context.config.attributes.get("connection")) is not None:
-    run(given)
+    run(given, context.config.attributes["version_table"])
 else:
     with connect_engine(database_settings().database_url).begin() as own:
-        run(own)
+        run(own, look(own).version_table)

@@ -11,7 +11,12 @@ from etl.cli.output import say, show_table, write_line
 from etl.db.accounts import name_accounts
 from etl.db.engine import connect_engine
 from etl.db.schema import HEAD, current_revision
-from etl.errors import DatabaseUnreachableError, ExitCode, NoDatabaseError
+from etl.errors import (
+    DatabaseUnreachableError,
+    ExitCode,
+    NoDatabaseError,
+    UnfitDatabaseError,
+)
 from etl.esms.client import EsmsClient
 from etl.settings import sync_settings
 
@@ -38,6 +43,6 @@ def accounts(as_json: AsJson = False) -> int:
             name_accounts(engine, listed, add=False)
     except NoDatabaseError:
         pass
-    except DatabaseUnreachableError as error:
+    except (DatabaseUnreachableError, UnfitDatabaseError) as error:
         say(f"etl: the names were not stored: {error}")
     return ExitCode.OK

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, false, insert, select, text, update
 
+from etl.db.catalogue import look, require_all_seen
 from etl.db.engine import reading, writing
 from etl.db.lease import database_clock
+from etl.db.schema import upgrade_on
 from etl.db.tables import metadata, official_accounts
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 
 class _EnoughError(Exception):
@@ -28,16 +30,34 @@ def try_writing(engine: Engine) -> None:
         DatabaseUnreachableError: something of it is not allowed, or there is no room.
     """
     with suppress(_EnoughError), writing(engine) as connection:
-        # No number is drawn from the snapshots' sequence: a sequence does not roll back.
-        row = {"oaid": f"etl-doctor-{secrets.token_hex(8)}", "created_at": datetime.now(UTC)}
-        connection.execute(insert(official_accounts).values(row))
-        for table in metadata.sorted_tables:
-            names = [column.name for column in table.columns]
-            connection.execute(insert(table).from_select(names, select(table).where(false())))
-            connection.execute(update(table).where(false()).values(oaid=table.c.oaid))
-            connection.execute(delete(table).where(false()))
-        connection.execute(text("CREATE TEMPORARY TABLE etl_doctor (user_id TEXT)"))
+        _write_all(connection)
         raise _EnoughError
+
+
+def try_creating(engine: Engine) -> None:
+    """Create our tables in a database that has none, do whatever a sync does, and roll it all back.
+
+    Raises:
+        UnfitDatabaseError, DatabaseUnreachableError: something of it is not allowed, or there is no
+            room.
+    """
+    with suppress(_EnoughError), writing(engine) as connection:
+        require_all_seen(look(connection))
+        upgrade_on(connection)
+        _write_all(connection)
+        raise _EnoughError
+
+
+def _write_all(connection: Connection) -> None:
+    # No number is drawn from the snapshots' sequence: a sequence does not roll back.
+    row = {"oaid": f"etl-doctor-{secrets.token_hex(8)}", "created_at": datetime.now(UTC)}
+    connection.execute(insert(official_accounts).values(row))
+    for table in metadata.sorted_tables:
+        names = [column.name for column in table.columns]
+        connection.execute(insert(table).from_select(names, select(table).where(false())))
+        connection.execute(update(table).where(false()).values(oaid=table.c.oaid))
+        connection.execute(delete(table).where(false()))
+    connection.execute(text("CREATE TEMPORARY TABLE etl_doctor (user_id TEXT)"))
 
 
 def clock_ahead(engine: Engine) -> float:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 
+from etl.db.catalogue import EMPTY, look, require_all_seen, revision
 from etl.db.engine import reading, translated, writing
 from etl.errors import DatabaseBehindError, DatabaseUnreachableError
 
 if TYPE_CHECKING:
     from alembic.config import Config
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
+
+    from etl.db.catalogue import Catalogue
 
 HEAD = "0005"
 """The newest revision in `migrations/versions` (a test compares). Known by heart: Alembic takes half a second to import."""
-
-EMPTY = "empty"
-
-UNKNOWN = "unknown"
-"""Tables named as ours, and no word of the revision they are at."""
 
 
 def migrations_directory() -> Path:
@@ -34,21 +32,15 @@ def current_revision(engine: Engine) -> str:
     """The revision that the database says it is at; EMPTY where there is none of our tables.
 
     Raises:
+        UnfitDatabaseError: our tables cannot be seen, or more than one revision is there.
         DatabaseUnreachableError: the database cannot be read.
     """
+    return revision(_catalogue(engine))
+
+
+def _catalogue(engine: Engine) -> Catalogue:
     with reading(engine) as connection:
-        tables = set(inspect(connection).get_table_names())
-        if "alembic_version" in tables:
-            revision = connection.execute(
-                text("SELECT version_num FROM alembic_version")
-            ).scalar_one_or_none()
-            if revision is not None:
-                return str(revision)
-        return (
-            EMPTY
-            if not tables & {"official_accounts", "snapshots", "followers", "follower_changes"}
-            else UNKNOWN
-        )
+        return look(connection)
 
 
 def require_current(engine: Engine) -> None:
@@ -56,28 +48,34 @@ def require_current(engine: Engine) -> None:
 
     Raises:
         DatabaseBehindError: it is empty, behind, or newer than this program.
+        UnfitDatabaseError: our tables cannot be seen, or more than one revision is there.
         DatabaseUnreachableError: the database cannot be read.
     """
-    revision = current_revision(engine)
-    if revision == HEAD:
+    _require_head(_catalogue(engine))
+
+
+def _require_head(found: Catalogue) -> None:
+    at = revision(found)
+    if at == HEAD:
         return
-    if revision == EMPTY:
+    if at == EMPTY:
+        require_all_seen(found)
         raise _behind(
             "the database is empty",
             "The first `etl sync` fills it; `etl db upgrade` creates its tables.",
         )
-    if not revision.isdigit():
+    if not at.isdigit():
         raise _behind(
-            f"the database's tables are not ours (their revision: {revision})",
+            f"the database's tables are not ours (their revision: {at})",
             "Set DATABASE_URL to a database of etl's own; if it is a restored backup, its table alembic_version is missing.",
         )
-    if revision.isdigit() and int(revision) > int(HEAD):
+    if int(at) > int(HEAD):
         raise _behind(
-            f"the database is at revision {revision}, newer than this program ({HEAD})",
+            f"the database is at revision {at}, newer than this program ({HEAD})",
             "Upgrade etl: pip install -U follower-etl",
         )
     raise _behind(
-        f"the database is at revision {revision}, behind this program ({HEAD})",
+        f"the database is at revision {at}, behind this program ({HEAD})",
         DatabaseBehindError.hint,
     )
 
@@ -87,11 +85,14 @@ def create_or_require_current(engine: Engine) -> None:
 
     Raises:
         DatabaseBehindError: it is behind, or newer than this program.
+        UnfitDatabaseError: our tables cannot be seen, or more than one revision is there.
         DatabaseUnreachableError: the database cannot be read or written.
     """
-    if current_revision(engine) != EMPTY:
-        require_current(engine)
+    found = _catalogue(engine)
+    if revision(found) != EMPTY:
+        _require_head(found)
         return
+    require_all_seen(found)
     try:
         upgrade(engine)
     except DatabaseUnreachableError:
@@ -100,25 +101,30 @@ def create_or_require_current(engine: Engine) -> None:
             raise
 
 
-def upgrade(engine: Engine, revision: str = "head") -> None:
+def upgrade(engine: Engine, to: str = "head") -> None:
     """Bring the database to a revision, in one transaction.
 
     Raises:
         DatabaseBehindError: it is newer than this program, or not ours.
+        UnfitDatabaseError: our tables cannot be seen, or more than one revision is there.
         DatabaseUnreachableError: the database cannot be read or written.
     """
+    with translated(), writing(engine) as connection:
+        upgrade_on(connection, to)
+
+
+def upgrade_on(connection: Connection, to: str = "head") -> None:
+    """As `upgrade`, in a transaction of the caller's."""
     from alembic import command  # noqa: PLC0415 - half a second of a start-up
 
-    current = current_revision(engine)
-    if current != EMPTY and (not current.isdigit() or int(current) > int(HEAD)):
-        require_current(engine)
-    with translated(), writing(engine) as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    found = look(connection)
+    at = revision(found)
+    if at != EMPTY and (not at.isdigit() or int(at) > int(HEAD)):
+        _require_head(found)
+    command.upgrade(_config(connection, found), to)
 
 
-def downgrade(engine: Engine, revision: str) -> None:
+def downgrade(engine: Engine, to: str) -> None:
     """Take the database back to an older revision, `base` for none of our tables, in one transaction.
 
     Raises:
@@ -127,15 +133,19 @@ def downgrade(engine: Engine, revision: str) -> None:
     from alembic import command  # noqa: PLC0415 - half a second of a start-up
 
     with translated(), writing(engine) as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
+        command.downgrade(_config(connection, look(connection)), to)
 
 
-def _config() -> Config:
+def _config(connection: Connection, found: Catalogue) -> Config:
     from alembic.config import Config  # noqa: PLC0415 - as above
 
+    if found.schema != found.creates_in:
+        # Our tables are in a schema that search_path names later: what is new belongs there, too.
+        place = connection.dialect.identifier_preparer.quote_identifier(found.schema or "")
+        connection.execute(text(f"SET LOCAL search_path TO {place}"))
     config = Config()
+    config.attributes["connection"] = connection
+    config.attributes["version_table"] = found.version_table
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config

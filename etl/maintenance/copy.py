@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, select, text
 
 from etl.db.engine import reading, writing
 from etl.db.lease import acquire
-from etl.db.schema import EMPTY, current_revision, require_current, upgrade
+from etl.db.schema import create_or_require_current, require_current
 from etl.db.tables import metadata, official_accounts, snapshots
 from etl.errors import DatabaseUnreachableError, TornStoryError, UsageError
 from etl.maintenance import verify
@@ -89,9 +89,7 @@ def prepare_target(target: Engine) -> None:
         DatabaseBehindError: its tables are not of this program's revision.
         DatabaseUnreachableError: it cannot be read or written.
     """
-    if current_revision(target) == EMPTY:
-        upgrade(target)
-    require_current(target)
+    create_or_require_current(target)
     with reading(target) as connection:
         _require_empty(connection)
 

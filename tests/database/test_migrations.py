@@ -14,9 +14,9 @@ from commandline import etl
 from sqlalchemy import insert, inspect, text
 from world import contradictions, counted, rows, sync
 
+from etl.db.catalogue import EMPTY
 from etl.db.engine import reading, writing
 from etl.db.schema import (
-    EMPTY,
     HEAD,
     current_revision,
     downgrade,

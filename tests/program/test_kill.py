@@ -22,8 +22,9 @@ from sqlalchemy import Engine, event, text
 from world import contradictions, following, rows, sync
 
 from etl.cli import main
+from etl.db.catalogue import EMPTY
 from etl.db.engine import connect_engine, reading, writing
-from etl.db.schema import EMPTY, HEAD, current_revision, upgrade
+from etl.db.schema import HEAD, current_revision, upgrade
 from etl.db.snapshots import latest
 from etl.simulator import Simulator, WindowRules
 
