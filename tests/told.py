@@ -27,13 +27,17 @@ ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 
 @dataclass(frozen=True)
 class Reading:
-    """A run of one OA at a local time like `2026-10-01 02:00`, what became of it, and whom it saw."""
+    """A run of one OA at a local time like `2026-10-01 02:00`, what became of it, and whom it saw.
+
+    `begins` is ETL_DAY_BEGINS, as what passes between midnight and then.
+    """
 
     oaid: str
     local: str
     status: str
     seen: frozenset[str] = frozenset()
     reason: str | None = None
+    begins: timedelta = timedelta()
 
     @property
     def at(self) -> datetime:
@@ -41,7 +45,7 @@ class Reading:
 
     @property
     def day(self) -> date:
-        return datetime.fromisoformat(self.local).date()
+        return (datetime.fromisoformat(self.local) - self.begins).date()
 
     @property
     def applied(self) -> bool:

@@ -7,11 +7,10 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
+from cookbook import COOKBOOK, answer, recipes
 from told import ZONE, Reading, Story, tell
 
 from etl.db.engine import reading
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 A, B, C = "4097311281936189049", "4097311281936189050", "4097311281936189051"
 NAMES = {A: "Bubble tea", B: "Noodles", C: "Never read"}
 MAI = "1234567890123456789"
-COOKBOOK = Path(__file__).resolve().parents[2] / "docs" / "sql-cookbook.md"
 
 
 def users(names: str) -> frozenset[str]:
@@ -295,18 +293,6 @@ def how_long_a_gap_each_day_closes() -> list[tuple[Any, ...]]:
     ]
 
 
-def recipes() -> dict[str, dict[str, str]]:
-    """The queries of the cookbook by heading and dialect (empty: one for both)."""
-    found: dict[str, dict[str, str]] = {}
-    heading = ""
-    pattern = r"^### (?P<heading>[^\n]+)$|^```sql ?(?P<dialect>\w*)\n(?P<sql>.*?)^```$"
-    for match in re.finditer(pattern, COOKBOOK.read_text(), re.MULTILINE | re.DOTALL):
-        heading = match["heading"] or heading
-        if match["sql"]:
-            found.setdefault(heading, {})[match["dialect"]] = match["sql"]
-    return found
-
-
 def by_hand(heading: str) -> Callable[[], list[tuple[Any, ...]]]:
     """The function above that counts what a heading asks for."""
     answer: Callable[[], list[tuple[Any, ...]]] = globals()[
@@ -334,10 +320,8 @@ def same(found: object, expected: object) -> bool:
 
 @pytest.mark.parametrize("heading", recipes())
 def test_the_recipe_answers_what_counting_by_hand_answers(heading: str, told: Engine) -> None:
-    recipe = recipes()[heading]
-    sql = recipe.get("") or recipe[told.dialect.name]
     with reading(told) as connection:
-        found = [tuple(row) for row in connection.execute(text(sql.replace(":", "\\:")))]
+        found = answer(connection, heading)
     expected = by_hand(heading)()
     assert expected, "the history is too poor for this recipe"
     assert len(found) == len(expected), found

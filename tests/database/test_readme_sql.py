@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cookbook import readme_queries
 from sqlalchemy import text
 from world import sync
 
@@ -15,10 +14,6 @@ from etl.simulator import Simulator
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-README = (Path(__file__).parents[2] / "README.md").read_text()
-BLOCKS = re.findall(r"```sql\n(.*?)```", README, re.DOTALL)
-QUERIES = [query.strip() for block in BLOCKS for query in block.split(";") if query.strip()]
 
 
 @pytest.fixture
@@ -35,9 +30,10 @@ def told(db: Engine) -> Engine:
 
 
 def test_every_query_of_the_readme_runs_on_both(told: Engine) -> None:
-    assert len(QUERIES) == 3
+    queries = readme_queries().values()
+    assert len(queries) == 3
     with reading(told) as connection:
-        days, left, unseen = (connection.execute(text(query)).all() for query in QUERIES)
+        days, left, unseen = (connection.execute(text(query)).all() for query in queries)
     assert [(day.followed, day.unfollowed) for day in days] == [(1, 1)]
     assert len(left) <= 1, "whoever left in the November of the query"
     assert [row.status for row in unseen] == ["failed"]
