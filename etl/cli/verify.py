@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,14 +12,20 @@ from etl.cli.database import open_database
 from etl.cli.output import show, write_line
 from etl.db.engine import reading
 from etl.errors import ExitCode, TornStoryError, UsageError
-from etl.maintenance.verify import check, oaids, require_sound
+from etl.maintenance.verify import NAMED, check, oaids, require_sound
+
+if TYPE_CHECKING:
+    from etl.maintenance.verify import Finding
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Command, epilog="Example: etl verify && echo fine")
 def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
-    """Check that followers, the log of changes and the counts of the snapshots agree."""
+    """Check that followers, the log of changes and the counts of the snapshots agree.
+
+    Names up to ten rows that contradict each other a check, all of them with --json.
+    """
     _, engine = open_database()
     torn = 0
     with reading(engine) as connection:
@@ -31,14 +38,24 @@ def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
         for each in known:
             if oaid and each not in oaid:
                 continue
-            for finding in check(connection, each):
+            for finding in check(connection, each, named=None if as_json else NAMED):
                 torn += finding.contradictions > 0
                 if as_json:
                     write_line({**asdict(finding), "ok": not finding.contradictions})
                 else:
-                    mark = "ok  " if not finding.contradictions else "TORN"
-                    count = f"  ({finding.contradictions} rows)" if finding.contradictions else ""
-                    show(f"{mark}  {finding.oaid}  {finding.check}{count}")
+                    _show(finding)
     if torn:
         raise TornStoryError(f"{torn} checks found rows that contradict each other")
     return ExitCode.OK
+
+
+def _show(finding: Finding) -> None:
+    count = finding.contradictions
+    mark, rows = ("TORN", f"  ({count} rows)") if count else ("ok  ", "")
+    show(f"{mark}  {finding.oaid}  {finding.check}{rows}")
+    for row in filter(None, map(str, finding.rows)):
+        show(f"      {row}")
+    if count > len(finding.rows):
+        show(f"      and {count - len(finding.rows)} more: etl verify --json")
+    if finding.note:
+        show(f"      {finding.note}")

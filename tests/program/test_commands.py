@@ -180,6 +180,7 @@ COUNTS = "each applied snapshot's counts are its changes"
 CONTINUES = "each applied snapshot's following continues the one before"
 LAST = "the last applied snapshot's following is how many follow"
 PARTIAL = "a partial snapshot marked nobody as unfollowed"
+IN_TIME = "the snapshots' ids follow their times"
 
 TAMPERED = [
     # A follower row that is gone, made up, or not what the log says.
@@ -208,6 +209,8 @@ TAMPERED = [
     ("UPDATE snapshots SET oaid = 'another' WHERE id = 2", {BELONGS, CONTINUES, COUNTS}),
     ("DELETE FROM snapshots WHERE id = 2", {BELONGS}),
     ("UPDATE snapshots SET status = 'partial' WHERE id = 2", {PARTIAL}),
+    # The newest numbered as the oldest, by a sequence that lagged behind.
+    ("UPDATE snapshots SET id = -1 WHERE id = 3", {IN_TIME, CONTINUES, LAST}),
 ]  # fmt: skip
 """What somebody may have done to the tables by hand, and the questions that are answered with it."""
 
@@ -232,6 +235,7 @@ def test_verify_finds_each_kind_of_torn_story(lived: Engine, db_url: str) -> Non
         assert found >= torn, statement
         assert done.returncode == 65, statement
         assert all(line["ok"] == (line["contradictions"] == 0) for line in lines(done))
+        assert all(len(line["rows"]) == line["contradictions"] for line in lines(done))
         with writing(lived) as connection:
             for name, were in kept.items():
                 connection.execute(text(f"DELETE FROM {name}"))
@@ -240,6 +244,42 @@ def test_verify_finds_each_kind_of_torn_story(lived: Engine, db_url: str) -> Non
                     text(f"INSERT INTO {name} ({', '.join(were[0])}) VALUES ({columns})"), were
                 )
     assert etl("verify", DATABASE_URL=db_url).returncode == 0
+
+
+def test_verify_names_the_rows_ten_of_each_question_and_all_with_json(
+    lived: Engine, db_url: str
+) -> None:
+    with writing(lived) as connection:
+        newest = "(SELECT max(taken_at) FROM snapshots)"
+        connection.execute(text(f"UPDATE follower_changes SET changed_at = {newest} WHERE snapshot_id = 1"))  # fmt: skip
+        users = list(
+            connection.execute(text("SELECT user_id FROM follower_changes WHERE snapshot_id = 1 ORDER BY 1")).scalars()
+        )  # fmt: skip
+    done = etl("verify", DATABASE_URL=db_url)
+    shown = done.stdout.partition(BELONGS)[2].splitlines()
+    assert shown[0] == f"  ({len(users)} rows)"
+    assert [line.strip() for line in shown[1:11]] == [f"{user} in snapshot 1" for user in users[:10]]  # fmt: skip
+    assert shown[11].strip() == f"and {len(users) - 10} more: etl verify --json"
+    found = {line["check"]: line for line in lines(etl("verify", "--json", DATABASE_URL=db_url))}
+    assert found[BELONGS]["rows"] == [{"user_id": user, "snapshot_id": 1} for user in users]
+    assert [row["user_id"] for row in found[PROJECTION]["rows"]] == users
+
+
+def test_a_clock_that_was_set_back_is_told_and_is_no_torn_story(lived: Engine, db_url: str) -> None:
+    later = "'2031-01-01 00:00:00.000000+00:00'"
+    with writing(lived) as connection:
+        connection.execute(text(f"UPDATE snapshots SET taken_at = {later} WHERE id = 2"))
+        for column in ("first_seen_at", "followed_at", "unfollowed_at"):
+            second = "(SELECT changed_at FROM follower_changes WHERE snapshot_id = 2)"
+            connection.execute(
+                text(f"UPDATE followers SET {column} = {later} WHERE {column} IN {second}")
+            )
+        connection.execute(
+            text(f"UPDATE follower_changes SET changed_at = {later} WHERE snapshot_id = 2")
+        )
+    done = etl("verify", DATABASE_URL=db_url)
+    assert (done.returncode, "TORN" in done.stdout) == (0, False)
+    assert "dated later than one after it: snapshot 2. The clock was set back" in done.stdout
 
 
 TABLES = ("snapshots", "followers", "follower_changes")
