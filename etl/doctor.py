@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 
 from etl.db.catalogue import EMPTY
-from etl.db.engine import connect_engine
+from etl.db.engine import connect_engine, reading
 from etl.db.health import clock_ahead, try_creating, try_writing
 from etl.db.schema import HEAD, current_revision, require_current
+from etl.doctor_windows import Known, learn, of_last_night
 from etl.errors import (
     EtlError,
     FaultError,
@@ -30,16 +32,19 @@ from etl.errors import (
 )
 from etl.esms.client import EsmsClient, esms_route
 from etl.esms.reach import connect, reach_proxy, resolve, silent
+from etl.model import Change
 from etl.observe.metrics import try_writing as try_metrics
 from etl.observe.ping import try_pinging
 from etl.settings import ALL, TOTAL_TOLERANCE, database_settings, esms_settings, sync_settings
 from etl.sync.chain import LARGEST_DOCUMENTED_OFFSET
 from etl.sync.guard import tolerated_gap
+from etl.sync.read import WINDOW_ZONE
 from etl.sync.spool import Spool
 from etl.sync.sweep import SweepLimits, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import date
 
     from sqlalchemy import Engine
 
@@ -278,11 +283,13 @@ def _esms(settings: Settings | None, chosen: Sequence[str]) -> Iterator[Step]:
             State.OK,
             f"accepted; OAs of the account: {', '.join(map(_named, listed)) or 'none'}",
         )
+        lists: dict[str, _Listed] = {}
         for oaid in _asked_for(chosen, settings, listed):
             step = registered(oaid, listed)
             yield step
             # Asked all the same: what GetListZOA leaves out may be served.
-            yield from _learned(client, oaid, patience, tolerance)
+            yield from _learned(client, oaid, patience, tolerance, lists)
+        yield from _windows(client, settings, lists)
 
 
 def _reached(settings: EsmsSettings) -> Iterator[Step]:
@@ -363,8 +370,56 @@ def registered(oaid: str, listed: Sequence[Account]) -> Step:
 # -- what the documentation leaves open ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What GetFollowers showed of an OA: its Total, everybody, where that is known, and whether it is cut."""
+
+    total: int
+    users: frozenset[str] | None = None
+    cut: bool = False
+
+
+def _windows(
+    client: EsmsClient, settings: Settings | None, lists: dict[str, _Listed]
+) -> Iterator[Step]:
+    """What QueryListUID leaves open, asked on one OA: the one with most followers."""
+    if not lists or (settings is not None and settings.etl_windows == "off"):
+        return
+    oaid = max(lists, key=lambda each: lists[each].total)
+    today = datetime.now(WINDOW_ZONE).date()
+    left, arrived = (
+        _of_last_night(settings, oaid, change, today)
+        for change in (Change.UNFOLLOWED, Change.FOLLOWED)
+    )
+    listed = lists[oaid]
+    known = Known(listed.cut, lambda: client.page(oaid, 0).total, listed.users, left, arrived)
+    called = f"OA {oaid}: windows: "
+    try:
+        for found in learn(partial(client.users_between, oaid), known, today):
+            yield Step(f"{called}{found.name}", State(found.state), found.told, found.advice)
+    except EtlError as error:
+        yield failed(f"{called}the rest", error)
+
+
+def _of_last_night(
+    settings: Settings | None, oaid: str, change: Change, today: date
+) -> frozenset[str]:
+    """Whom the last complete snapshot found gone, or new; nobody where there is no database."""
+    if settings is None:
+        return frozenset()
+    try:
+        with reading(connect_engine(settings.database_url, create=False)) as connection:
+            return of_last_night(connection, oaid, change, since=today - timedelta(days=2))
+    except EtlError:
+        return frozenset()  # the steps of the database have told
+
+
 def _learned(
-    client: EsmsClient, oaid: str, settings: EsmsSettings, tolerance: float
+    client: EsmsClient,
+    oaid: str,
+    settings: EsmsSettings,
+    tolerance: float,
+    lists: dict[str, _Listed],
 ) -> Iterator[Step]:
     called = f"OA {oaid}: "
     asked = settings.esms_page_size
@@ -373,6 +428,7 @@ def _learned(
     except EtlError as error:
         yield failed(f"{called}page length", error)
         return
+    lists[oaid] = _Listed(head.total)
     yield page_length(called, asked, head)
     if len(head.users) < 2:  # noqa: PLR2004 - two users have an order, and half of them is less
         yield Step(
@@ -389,7 +445,17 @@ def _learned(
             _page_by(client, oaid, limit=fewer),
         )
         yield counting(called, fewer, by_count, by_limit)
-        end = _end(partial(client.page, oaid), head, tolerance)
+        users: set[str] = set()
+
+        def fetch(offset: int) -> Page:
+            page = client.page(oaid, offset)
+            users.update(page.users)
+            return page
+
+        end = _end(fetch, head, tolerance)
+        whole = frozenset(users) if end.distinct is not None else None
+        cut = _cut_off(end, tolerance) or end.total == LARGEST_DOCUMENTED_OFFSET + 50
+        lists[oaid] = _Listed(head.total, whole, cut)
         yield listing(called, end, tolerance)
         yield ceiling(called, end, tolerance)
     except EtlError as error:
@@ -560,7 +626,7 @@ def ceiling(called: str, end: End, tolerance: float) -> Step:
             name,
             State.WARN,
             told,
-            "Syncs will be partial (ceiling): nobody is marked as unfollowed. Ask eSMS to lift it.",
+            "A sync reads such an OA by windows of days (below); where they are not served it is partial (ceiling).",
         )
     if end.total == LARGEST_DOCUMENTED_OFFSET + 50:
         told = f"Total is {end.total}, just what the documented ceiling lets through"

@@ -49,22 +49,26 @@ class NotServedError(Exception):
     """QueryListUID is not to be had for this OA: the listing stays as it was, cut at its ceiling."""
 
 
+NOT_SERVED = (
+    UnknownAccountError,
+    ImpossibleAnswerError,
+    EsmsUnavailableError,
+    FaultError,
+    OffsetRefusedError,
+)
+"""What QueryListUID fails with after all tries where it is not served."""
+
+
 @contextmanager
 def _served() -> Iterator[None]:
-    """Whatever QueryListUID fails with after all tries says that it is not served.
+    """Say of every error by which QueryListUID is not served that it is not.
 
     Raises:
-        NotServedError: instead. A refusal of the keys or of the IP address stays what it is.
+        NotServedError: instead of them. A refusal of the keys or of the IP address stays what it is.
     """
     try:
         yield
-    except (
-        UnknownAccountError,
-        ImpossibleAnswerError,
-        EsmsUnavailableError,
-        FaultError,
-        OffsetRefusedError,
-    ) as error:
+    except NOT_SERVED as error:
         raise NotServedError from error
 
 
