@@ -124,7 +124,8 @@ class Sweep:
         missing: users known to follow whom no look saw.
         looks: how many times the list was read.
         closed_looks: how many of them closed.
-        gap: the smallest own gap of the closed looks, never below 0; None where none closed.
+        gap: the one to keep: how many users its Total counts that it never shows, never below 0;
+            None where no look closed.
         reason: None where the sweep is complete.
         source: the call that it was read by.
         reached: the end of the farthest page with users.

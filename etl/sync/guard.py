@@ -87,9 +87,20 @@ def gap_of(looks: Sequence[Look]) -> int | None:
     """The gap to keep with the snapshot: the smallest own gap of the closed looks, never below 0.
 
     A larger one may count somebody who arrived unseen while that look was read; kept, it would let
-    as many who are only not shown be taken for gone the next night.
+    as many who are only not shown be taken for gone the next night. Where nothing moved, whoever
+    any look showed is no part of it either: two looks that each miss somebody else have no gap.
     """
-    return min((max(0, look.gap) for look in looks if look.closed), default=None)
+    own = min((look.gap for look in looks if look.closed), default=None)
+    if own is None:
+        return None
+    if one_total(looks):
+        own = min(own, looks[0].total - sum(look.new for look in looks))
+    return max(0, own)
+
+
+def one_total(looks: Sequence[Look]) -> bool:
+    """Whether every page of every look told the same Total."""
+    return len({look.total for look in looks}) == 1 and all(look.steady for look in looks)
 
 
 def standing_gap(gaps: Gaps, gap: int | None) -> int:
@@ -169,10 +180,9 @@ class Judge:
             return True
         if self.whole(looks, missing=missing):
             return not self._has_unproven_gap(looks)
-        one_total = len({look.total for look in looks}) == 1 and all(look.steady for look in looks)
         # A look that closed and is one too few may yet get its second witness.
         lonely = last.closed and sum(look.closed for look in looks) < _needed(missing)
-        return len(looks) > 1 and one_total and not last.new and not lonely
+        return len(looks) > 1 and one_total(looks) and not last.new and not lonely
 
     def _has_unproven_gap(self, looks: Sequence[Look]) -> bool:
         """Whether one look alone says that the gap has grown.

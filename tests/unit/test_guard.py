@@ -282,6 +282,24 @@ def test_the_gap_that_is_kept_is_the_smallest_of_the_closed_looks() -> None:
 
 
 @pytest.mark.parametrize(
+    ("second", "kept"),
+    [
+        (look(distinct=995, new=0, same_as=(0,)), 2),
+        (look(distinct=995, new=1), 1),
+        (look(distinct=995, new=2), 0),
+        # Who left and who arrived may be as many as the gap: the union tells nothing then.
+        (look(distinct=995, new=2, steady=False), 2),
+        (look(total=998, distinct=996, new=2), 2),
+    ],
+)
+def test_whoever_any_look_showed_is_no_part_of_the_gap_where_nothing_moved(
+    second: Look, kept: int
+) -> None:
+    """Two looks that each miss somebody else hide nobody for ever: the next night may not mark one."""
+    assert gap_of([look(distinct=995, new=995), second]) == kept
+
+
+@pytest.mark.parametrize(
     ("before", "standing"),
     [
         ((3,) * 6, 3),
