@@ -15,7 +15,14 @@ from sqlalchemy import event, select, text
 
 from etl.db import lease as leases
 from etl.db.engine import connect_engine, reading, writing
-from etl.db.lease import LEASE_SECONDS, RENEW_SECONDS, Lease, acquire, held
+from etl.db.lease import (
+    CLOCK_SLACK_SECONDS,
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    Lease,
+    acquire,
+    held,
+)
 from etl.db.schema import upgrade
 from etl.db.snapshots import begin, latest
 from etl.db.tables import official_accounts
@@ -117,6 +124,30 @@ def test_it_is_taken_over_only_once_it_has_expired(db: Engine, passed: int, *, t
         mine, _ = row(db)
         with acquire(db, OAID, now=NOW):
             assert row(db)[0] not in {mine, None}
+
+
+@pytest.mark.parametrize("later", [timedelta(hours=1), timedelta(days=30)])
+def test_one_that_ends_later_than_any_can_was_given_by_a_wrong_clock_and_holds_nobody_up(
+    db: Engine, later: timedelta
+) -> None:
+    with acquire(db, OAID, now=NOW, renew_every=3600) as lost:
+        let_pass(db, -later.total_seconds())
+        assert not is_held(db)
+        with pytest.raises(LeaseLostError):
+            write(db, lost)
+        mine, _ = row(db)
+        with acquire(db, OAID, now=NOW) as successor:
+            assert row(db)[0] not in {mine, None}
+            write(db, successor)
+
+
+def test_one_of_a_clock_that_was_set_back_a_little_still_holds(db: Engine) -> None:
+    with acquire(db, OAID, now=NOW, renew_every=3600) as mine:
+        let_pass(db, -CLOCK_SLACK_SECONDS / 2)
+        assert is_held(db)
+        with pytest.raises(BusyError), acquire(db, OAID, now=NOW):
+            pass
+        write(db, mine)
 
 
 @pytest.mark.parametrize("here", [timedelta(days=-300), timedelta(days=300)])

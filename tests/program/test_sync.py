@@ -397,6 +397,21 @@ def test_whoever_a_cut_listing_shows_is_the_baseline_and_never_an_arrival(lite: 
     assert (line["reason"], line["baseline"], line["followed"]) == ("ceiling", 3, 0)
 
 
+def test_whoever_a_cut_listing_shows_is_the_baseline_after_a_whole_reading_too(
+    lite: Operator,
+) -> None:
+    """They may have slid into view as others left."""
+    assert lite.sync()[0]["status"] == "complete"
+    lite.sim.max_offset = 50
+    for _ in range(10):
+        lite.sim.follow()
+    for user in lite.sim.users()[:25]:
+        lite.sim.unfollow(user)
+    line, _ = lite.sync()
+    # The last page served begins at 48: of the ten, the three up to place 98 are shown.
+    assert (line["reason"], line["baseline"], line["followed"]) == ("ceiling", 3, 0)
+
+
 def test_one_stray_refusal_in_the_first_sync_makes_nobody_an_arrival_the_next_day(
     lite: Operator,
 ) -> None:
@@ -484,6 +499,25 @@ def test_one_oa_that_fails_does_not_keep_the_others_from_being_synced(operator: 
     ]
     assert done.returncode == 77
     assert "799" in done.stderr
+
+
+def test_an_oa_that_esms_does_not_know_and_that_was_never_read_leaves_no_row(
+    operator: Operator,
+) -> None:
+    done = operator.run("sync", "--json", ESMS_OAIDS="404")
+    assert (done.returncode, json.loads(done.stdout)["reason"].split(":")[0]) == (77, "refused")
+    assert (operator.dump()["official_accounts"], operator.dump()["snapshots"]) == ([], [])
+
+
+def test_an_oa_that_was_read_before_keeps_its_rows_when_esms_no_longer_knows_it(
+    operator: Operator,
+) -> None:
+    operator.sync()
+    operator.sim.inactive.add(operator.sim.default)
+    line, code = operator.sync()
+    assert (code, line["status"]) == (77, "failed")
+    assert len(operator.dump()["official_accounts"]) == 1
+    assert len(operator.dump()["snapshots"]) == 2
 
 
 def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Operator) -> None:

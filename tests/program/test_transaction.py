@@ -282,6 +282,46 @@ def test_a_connection_that_is_lost_after_its_commit_got_through_applies_once(
     assert len(ids(db)) == snapshots + 2
 
 
+def test_a_snapshot_of_another_oa_under_its_id_is_not_taken_for_its_own(
+    sim: Simulator, db: Engine
+) -> None:
+    """A backup is restored amid a run, and another OA is synced: it gets the id of this run's snapshot."""
+    other = "111"
+    sim.add_account(other, "Other", 30)
+    sync(sim, db)
+    everything_happens(sim)
+    with applying(db, 0, raising(AssertionError())) as told:
+        sync(sim, db)  # learns how many words it takes
+    everything_happens(sim)
+    before = rows(db, sim.default)
+    elsewhere = connect_engine(db.url.render_as_string(hide_password=False))
+
+    def restore(driver: Any) -> None:
+        driver.rollback()
+        with elsewhere.begin() as connection:
+            lost = connection.execute(text("SELECT max(id) FROM snapshots")).scalar_one()
+            connection.execute(text("DELETE FROM snapshots WHERE status = 'running'"))
+            connection.execute(text("UPDATE official_accounts SET lease_token = NULL"))
+        theirs = sync(sim, elsewhere, other).snapshot
+        assert theirs.status == "complete"
+        with elsewhere.begin() as connection:
+            connection.execute(
+                text("UPDATE snapshots SET id = :lost WHERE id = :id"),
+                {"lost": lost, "id": theirs.id},
+            )
+        raise passing(db)[-1]
+
+    with applying(db, len(told.words), restore) as told:
+        outcome = sync(sim, db)
+    elsewhere.dispose()
+    assert told.struck
+    assert (outcome.snapshot.oaid, outcome.snapshot.status) == (sim.default, "failed")
+    assert outcome.exit_code != 0
+    assert rows(db, sim.default) == before
+    with reading(db) as connection:
+        assert latest(connection, other)[0].status == "complete", "theirs is as it was"
+
+
 def ids(db: Engine) -> list[int]:
     with reading(db) as connection:
         return list(connection.scalars(text("SELECT id FROM snapshots")))
