@@ -12,6 +12,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from etl.errors import UsageError
 from etl.esms.client import EsmsClient
 from etl.model import Account, Status
 from etl.settings import EsmsSettings
-from etl.simulator import Simulator
+from etl.simulator import Simulator, WindowRules
 from etl.sync.account import Run, sync_account
 from etl.sync.decide import Limits
 from etl.sync.sweep import SweepLimits
@@ -41,6 +42,7 @@ OAID = "1000000000000000001"
 NAME = "Simulated OA"
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 FOLLOWERS = 1_000
+LARGE, LISTED = 2_003, 500
 WEEKS = 8
 AT = time(23, 40)
 """When the demo's cron line runs, in ETL_TIMEZONE."""
@@ -83,11 +85,12 @@ class Demo:
         with Simulator(FOLLOWERS, oaid=OAID) as sim:
             for day, at in enumerate(self._days()):
                 a_day_passes(sim, rng, day)
-                snapshot = self._sync(sim, engine, day, at)
+                snapshot = self._night(sim, engine, day, at)
                 self.snapshots.append(snapshot)
                 if line := _line(snapshot, day):
                     told(line)
         name_accounts(engine, [Account(OAID, NAME)])
+        told(beyond_the_ceiling(self.snapshots[-1].taken_at))
         return engine
 
     def _days(self) -> Iterator[datetime]:
@@ -97,26 +100,47 @@ class Demo:
         for back in range(7 * self.weeks - 1, -1, -1):
             yield (last - timedelta(days=back)).astimezone(UTC)
 
-    def _sync(self, sim: Simulator, engine: Engine, day: int, at: datetime) -> Snapshot:
+    def _night(self, sim: Simulator, engine: Engine, day: int, at: datetime) -> Snapshot:
         """A real sync, while people come and go between its pages."""
-        environment = sim.environment
-        settings = EsmsSettings(
-            esms_api_key=SecretStr(environment["ESMS_API_KEY"]),
-            esms_secret_key=SecretStr(environment["ESMS_SECRET_KEY"]),
-            esms_base_url=sim.url,
-            esms_page_size=50,
-            esms_rate=0,
-            esms_backoff_base=0,
-        )
-        limits = Limits(SweepLimits())
         sim.churn(leaves=0.02, arrivals=0.03, seed=day)
         trouble(sim, day)
-        with EsmsClient(settings) as esms:
-            snapshot = sync_account(
-                Run(esms, engine, limits, ZONE, clock=lambda: at), OAID
-            ).snapshot
+        snapshot = _sync(sim, engine, at)
         sim.calm()
         return snapshot
+
+
+def _sync(sim: Simulator, engine: Engine, at: datetime) -> Snapshot:
+    environment = sim.environment
+    settings = EsmsSettings(
+        esms_api_key=SecretStr(environment["ESMS_API_KEY"]),
+        esms_secret_key=SecretStr(environment["ESMS_SECRET_KEY"]),
+        esms_base_url=sim.url,
+        esms_page_size=50,
+        esms_rate=0,
+        esms_backoff_base=0,
+    )
+    with EsmsClient(settings) as esms:
+        run = Run(esms, engine, Limits(SweepLimits()), ZONE, clock=lambda: at)
+        return sync_account(run, OAID).snapshot
+
+
+def beyond_the_ceiling(at: datetime) -> str:
+    """Two nights of an OA of which one listing shows a quarter, in a database of their own."""
+    large = Simulator(LARGE, oaid=OAID, max_offset=LISTED - 50, windows=WindowRules(reach=LISTED))
+    with large as sim, TemporaryDirectory() as directory:
+        sim.clock = lambda: at
+        engine = connect_engine(f"sqlite:///{directory}/large.db")
+        upgrade(engine)
+        _sync(sim, engine, at)
+        for _ in range(3):
+            sim.unfollow()
+        night = _sync(sim, engine, at)
+        engine.dispose()
+    found = night.counts.unfollowed if night.counts else 0
+    return (
+        f"\nAnother OA: {LARGE:,} followers, of whom one listing shows {LISTED}. Read by days of interaction:\n"
+        f"  the next night  {night.status:8}  {night.seen:,} of {night.total:,} seen, 3 had left, {found} found to be gone"
+    )
 
 
 def make_room(path: Path) -> None:

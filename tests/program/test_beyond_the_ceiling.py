@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from world import changed, client, contradictions, counted, following, limits, r
 
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
+from etl.demo import beyond_the_ceiling
 from etl.model import Reason, Source, Status
 from etl.simulator import Simulator, WindowRules
 from etl.sync.account import Run, preview_account
@@ -296,3 +298,29 @@ def test_windows_can_be_switched_off(db_url: str) -> None:
         assert done.returncode == 75
         assert json.loads(done.stdout)["reason"] == "ceiling"
         assert not [each for each in sim.requests if "QueryListUID" in each.path]
+
+
+def test_the_demo_tells_of_an_oa_beyond_the_ceiling() -> None:
+    told = beyond_the_ceiling(datetime(2026, 11, 24, 16, 40, tzinfo=UTC))
+    assert "2,003 followers, of whom one listing shows 500" in told
+    assert "complete  2,000 of 2,000 seen, 3 had left, 3 found to be gone" in told
+
+
+@pytest.mark.parametrize("moved_at", [30, 70, 110])
+def test_a_night_in_which_everybody_acts_meanwhile_marks_nobody_who_stayed(
+    sqlite_url: str, moved_at: int
+) -> None:
+    """Half of the users move up into the last day between two answers, wherever that is."""
+    db = connect_engine(sqlite_url)
+    upgrade(db)
+    with world(reach=300, spread_days=15) as sim:
+        sim.max_offset = 290
+        night(sim, db)
+        sim.unfollow()
+
+        def half_of_them_act() -> None:
+            for user in sim.users()[::2]:
+                sim.interact(user)
+
+        sim.before_page(moved_at, half_of_them_act)
+        night(sim, db)
