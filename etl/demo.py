@@ -43,7 +43,6 @@ NAME = "Simulated OA"
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 FOLLOWERS = 1_000
 LARGE, LISTED = 2_003, 500
-WEEKS = 8
 AT = time(23, 40)
 """When the demo's cron line runs, in ETL_TIMEZONE."""
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib.util import find_spec
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, select
 
@@ -196,16 +196,6 @@ def _taken_at(connection: Connection, point: Point) -> dict[int, datetime]:
 
 # --- how
 # -------------------------------------------------------------------------------------------------------------
-
-
-class Sink(Protocol):
-    """Where the rows go."""
-
-    def write(self, rows: list[Row]) -> None:
-        """Take a chunk of rows."""
-
-    def close(self) -> None:
-        """Nothing more comes; the file itself stays open."""
 
 
 class CsvSink:

@@ -121,22 +121,11 @@ def upgrade_on(connection: Connection, to: str = "head") -> None:
     at = revision(found)
     if at != EMPTY and (not at.isdigit() or int(at) > int(HEAD)):
         _require_head(found)
-    command.upgrade(_config(connection, found), to)
+    command.upgrade(alembic_config(connection, found), to)
 
 
-def downgrade(engine: Engine, to: str) -> None:
-    """Take the database back to an older revision, `base` for none of our tables, in one transaction.
-
-    Raises:
-        DatabaseUnreachableError: the database cannot be read or written.
-    """
-    from alembic import command  # noqa: PLC0415 - half a second of a start-up
-
-    with translated(), writing(engine) as connection:
-        command.downgrade(_config(connection, look(connection)), to)
-
-
-def _config(connection: Connection, found: Catalogue) -> Config:
+def alembic_config(connection: Connection, found: Catalogue) -> Config:
+    """Alembic's settings, for the schema where our tables are, or will be."""
     from alembic.config import Config  # noqa: PLC0415 - as above
 
     if found.schema != found.creates_in:

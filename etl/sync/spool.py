@@ -158,21 +158,6 @@ class Spool:
         """How many of those known to follow no look has seen."""
         return self._compared().gone.size
 
-    def missing_from(self, look: int) -> int:
-        """How many of those known to follow this look (by index) has not seen."""
-        if self._tallies[look].distinct == self.seen():
-            return self.missing()
-        seen = self._look_sets[look]
-        unseen = sum(
-            len(_part(self._known, part) - seen.part(part)) for part in range(self._partitions)
-        )
-        names = self._compared().names
-        return unseen - sum(
-            user in seen.part(self._part_of(user))
-            for user, name in names.items()
-            if self._knows(name)
-        )
-
     def arrivals(self) -> int:
         """How many were seen who are not known to follow."""
         return self._compared().arrived.size

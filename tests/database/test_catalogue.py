@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commandline import Finished, etl
+from revisions import downgrade
 from sqlalchemy import inspect, text
 
 from etl.db.catalogue import (
@@ -20,7 +21,7 @@ from etl.db.catalogue import (
     revision,
 )
 from etl.db.engine import connect_engine, reading, writing
-from etl.db.schema import HEAD, current_revision, downgrade, upgrade
+from etl.db.schema import HEAD, current_revision, upgrade
 from etl.errors import UnfitDatabaseError
 from etl.simulator import Simulator
 

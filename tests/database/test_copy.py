@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from daily import Days, dump, rows, torn
+from revisions import downgrade
 from sqlalchemy import text
 
 from etl.db.engine import connect_engine, writing
 from etl.db.lease import acquire
-from etl.db.schema import HEAD, current_revision, downgrade, upgrade
+from etl.db.schema import HEAD, current_revision, upgrade
 from etl.errors import BusyError, DatabaseBehindError, DatabaseUnreachableError, UsageError
 from etl.maintenance.copy import copy_database
 from etl.maintenance.forget import forget

@@ -11,21 +11,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from commandline import etl
+from revisions import downgrade
 from sqlalchemy import insert, inspect, text
+from views import current_followers, daily_follower_churn, dated_changes, follow_periods
 from world import contradictions, counted, rows, sync
 
 from etl.db.catalogue import EMPTY
 from etl.db.engine import reading, writing
-from etl.db.schema import (
-    HEAD,
-    current_revision,
-    downgrade,
-    migrations_directory,
-    require_current,
-    upgrade,
-)
+from etl.db.schema import HEAD, current_revision, migrations_directory, require_current, upgrade
 from etl.db.tables import NUMBERS, STORED, followers, metadata, snapshots
-from etl.db.views import current_followers, daily_follower_churn, dated_changes, follow_periods
 from etl.errors import DatabaseBehindError, DatabaseUnreachableError
 from etl.model import Change, Status
 from etl.simulator import Simulator

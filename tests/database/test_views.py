@@ -7,12 +7,13 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from revisions import downgrade
 from sqlalchemy import inspect, select, text
 from told import Reading, Story, tell
+from views import current_followers, daily_follower_churn, dated_changes, follow_periods
 
 from etl.db.engine import connect_engine, reading
-from etl.db.schema import downgrade, upgrade
-from etl.db.views import current_followers, daily_follower_churn, dated_changes, follow_periods
+from etl.db.schema import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable

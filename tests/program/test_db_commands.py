@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 from commandline import etl
 from daily import Days, dump, rows
+from revisions import downgrade
 from sqlalchemy import text
 
 from etl.db.engine import connect_engine, writing
 from etl.db.lease import acquire
-from etl.db.schema import HEAD, downgrade
+from etl.db.schema import HEAD
 from etl.simulator import Simulator
 
 if TYPE_CHECKING:

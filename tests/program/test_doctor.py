@@ -16,10 +16,11 @@ import time_machine
 from commandline import etl
 from daily import Days, dump
 from raw import Raw, always, reply
+from revisions import downgrade
 from sqlalchemy import text
 
 from etl.db.engine import connect_engine, writing
-from etl.db.schema import downgrade, upgrade
+from etl.db.schema import upgrade
 from etl.doctor import (
     End,
     State,
