@@ -8,20 +8,20 @@ from __future__ import annotations
 import sqlite3
 import sys
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from etl.db import address, serves
+from etl.db.opening import opening
+from etl.db.words import ours
 from etl.errors import (
     DatabaseUnreachableError,
     EtlError,
     InterruptedRunError,
-    NoDatabaseError,
-    SettingsError,
 )
 
 if TYPE_CHECKING:
@@ -50,48 +50,35 @@ def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
 
     Raises:
         SettingsError: the URL cannot be understood.
+        UnfitDatabaseError: this Python's SQLite is too old; connecting raises it of a server.
         NoDatabaseError: `create` is False and the SQLite file is missing.
+        DatabaseUnreachableError: this user may not reach that file.
     """
     given = url if isinstance(url, str) else url.get_secret_value()
-    try:
-        parsed = make_url(given)
-        return (
-            _sqlite(parsed, create=create)
-            if parsed.get_backend_name() == "sqlite"
-            else _postgresql(parsed)
-        )
-    except (ArgumentError, ValueError):
-        # Without its cause: the text of a URL may hold a password.
-        raise SettingsError(
-            ["DATABASE_URL is no database URL such as sqlite:///followers.db"]
-        ) from None
+    if address.is_sqlite(given):
+        return _sqlite(address.sqlite_file(given), create=create)
+    return _postgresql(address.server(given))
 
 
-def _postgresql(url: URL) -> Engine:
-    if "@" in (url.host or "") or "@" in (url.database or ""):
-        # Half a password, which the driver's "cannot resolve host" would tell.
-        raise SettingsError(["DATABASE_URL holds an @ too many: write one in a password as %40"])
+def _postgresql(arguments: dict[str, Any]) -> Engine:
     # prepare_threshold: server-side prepared statements do not survive a transaction-pooling
     # pgbouncer.
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"),
+    engine = create_engine(
+        address.as_sqlalchemy(arguments),
         poolclass=NullPool,
         hide_parameters=True,
         connect_args={"prepare_threshold": None, "connect_timeout": POSTGRESQL_CONNECT_SECONDS},
     )
+    fit = partial(serves.connect_postgresql, arguments, serves.Once())
+    event.listen(engine, "do_connect", fit)
+    return engine
 
 
-def _sqlite(url: URL, *, create: bool) -> Engine:
-    path = url.database
-    if not create and path and path != ":memory:":
-        if not Path(path).is_file():
-            raise NoDatabaseError(f"there is no database file {path}")
-        url = url.set(
-            database=f"file:{quote(str(Path(path).absolute()))}",
-            query={"mode": "rw", "uri": "true"},
-        )
+def _sqlite(file: address.File, *, create: bool) -> Engine:
+    serves.require_sqlite(sqlite3.sqlite_version_info)
+    opened = opening(file, create=create)
     engine = create_engine(
-        url.set(drivername="sqlite+pysqlite"),
+        opened.url,
         poolclass=NullPool,
         hide_parameters=True,
         # isolation_level None: we begin transactions ourselves, below; the driver's guesses begin
@@ -109,6 +96,9 @@ def _sqlite(url: URL, *, create: bool) -> Engine:
         # the file, and whoever only reads it (a backup, say) leaves it as it is.
         if create and connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode=WAL")
+
+    if opened.at_rest is not None:
+        event.listen(engine, "commit", opened.at_rest.require_unchanged)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -186,21 +176,12 @@ def translated() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise DatabaseUnreachableError(
-            f"the database failed: {driver_words(error.orig or error)}"
-        ) from error
+        raise ours(error.orig or error) from error
     except SQLAlchemyError as error:
         raise DatabaseUnreachableError(f"the database failed: {type(error).__name__}") from error
     except _driver_errors() as error:
         # From where a driver is asked without SQLAlchemy in between: bulk loads and long lists.
-        raise DatabaseUnreachableError(f"the database failed: {driver_words(error)}") from error
-
-
-def driver_words(error: BaseException) -> str:
-    """The driver's first line, without our SQL and its parameters (they may be User_Ids)."""
-    words = str(error).strip() or type(error).__name__
-    # PostgreSQL's DETAIL line of a constraint shows the row.
-    return words.splitlines()[0]
+        raise ours(error) from error
 
 
 _PASSING_STATES = ("40001", "40P01", "08", "57P")

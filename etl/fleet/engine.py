@@ -16,7 +16,9 @@ import psycopg
 from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
-from etl.db.engine import POSTGRESQL_CONNECT_SECONDS, connect_engine, driver_words
+from etl.db.address import is_sqlite, server
+from etl.db.engine import POSTGRESQL_CONNECT_SECONDS
+from etl.db.words import driver_words
 from etl.errors import DatabaseUnreachableError, SettingsError
 
 if TYPE_CHECKING:
@@ -46,15 +48,16 @@ def arguments(url: SecretStr) -> dict[str, Any]:
     Raises:
         SettingsError: DATABASE_URL is no PostgreSQL database.
     """
-    engine = connect_engine(url, create=True)
-    if engine.dialect.name != "postgresql":
+    if is_sqlite(url.get_secret_value()):
         raise SettingsError([f"a fleet needs PostgreSQL, and DATABASE_URL is SQLite. {ADVICE}"])
-    _, given = engine.dialect.create_connect_args(engine.url)
-    return dict(given) | {
-        "prepare_threshold": None,
-        "connect_timeout": POSTGRESQL_CONNECT_SECONDS,
-        "client_encoding": "utf8",
-    }
+    return (
+        {"connect_timeout": POSTGRESQL_CONNECT_SECONDS}
+        | server(url.get_secret_value())
+        | {
+            "prepare_threshold": None,
+            "client_encoding": "utf8",
+        }
+    )
 
 
 def connector(url: SecretStr, *, connections: int, patience: float) -> PsycopgConnector:

@@ -45,6 +45,9 @@ _PLAIN_URL = re.compile(
     re.IGNORECASE,
 )
 
+_OF_LIBPQ = re.compile(r"\s*(host|hostaddr|port|dbname|user|service)\s*=")
+"""The begin of `host=db.example dbname=followers`, as psql takes it, too."""
+
 _UNPRINTABLE = "holds a character that cannot be printed: is it pasted whole, in UTF-8?"
 
 S = TypeVar("S", bound="_Settings")
@@ -82,7 +85,7 @@ class DatabaseSettings(_Settings):
     """What every command needs that only looks into the database."""
 
     database_url: SecretStr = SecretStr("sqlite:///followers.db")
-    """SQLAlchemy URL; `postgresql://…` is taken as psycopg 3. It may hold a password."""
+    """`sqlite:///FILE`, or what psql understands: `postgresql://…`. It may hold a password."""
 
     etl_timezone: str = "Asia/Ho_Chi_Minh"
     """IANA name; decides with `etl_day_begins` to which day a snapshot belongs."""
@@ -98,6 +101,8 @@ class DatabaseSettings(_Settings):
     def _known_database(cls, url: SecretStr) -> SecretStr:
         if not url.get_secret_value().isprintable():
             raise ValueError(_UNPRINTABLE)
+        if _OF_LIBPQ.match(url.get_secret_value()):
+            return url
         scheme = url.get_secret_value().partition("://")[0]
         if scheme.partition("+")[0] not in {"sqlite", "postgresql", "postgres"}:
             raise ValueError("must begin with sqlite:/// or postgresql://")

@@ -24,6 +24,7 @@ from world import following, rows, sync
 
 from etl.db.engine import connect_engine, reading, writing
 from etl.db.schema import HEAD
+from etl.errors import DatabaseUnreachableError
 from etl.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -506,3 +507,81 @@ def test_a_backup_that_is_only_read_stays_as_it_is(lite: Operator, tmp_path: Pat
     for command in ("status", "history", "verify", "report", "export"):
         ended(lite.run(command, DATABASE_URL=f"sqlite:///{backup}"), 0)
     assert backup.read_bytes() == before
+
+
+# --- a file that may only be read
+# ----------------------------------------------------------------------------------------
+
+READERS = (["status"], ["history"], ["verify"], ["report"], ["export"], ["db", "check"])
+
+
+@pytest.fixture
+def read_only(lite: Operator, tmp_path: Path) -> Iterator[Path]:
+    """The operator's file in a directory of its own, where nothing may be written."""
+    place = tmp_path / "place"
+    place.mkdir()
+    for each in tmp_path.glob("followers.db*"):
+        each.rename(place / each.name)
+    lite.url = f"sqlite:///{place}/followers.db"
+    yield place
+    place.chmod(0o755)
+
+
+def forbid(place: Path, mode: int = 0o555) -> None:
+    for each in place.iterdir():
+        each.chmod(0o444)
+    place.chmod(mode)
+
+
+def test_who_may_only_read_reads_and_is_told_why_nothing_is_written(
+    lite: Operator, read_only: Path
+) -> None:
+    forbid(read_only)
+    for command in READERS:
+        done = in_trouble(lite, "permissions count", *command)
+        assert done.returncode == 0, (command, done.stderr)
+    ended(in_trouble(lite, "permissions count", "sync"), 69, "readonly", "-wal and -shm")
+    ended(in_trouble(lite, "permissions count", "undo", "1", "--yes"), 69, "readonly")
+
+
+def test_who_may_only_read_reads_while_somebody_writes(lite: Operator, read_only: Path) -> None:
+    with writing(connect_engine(lite.url)) as connection:
+        connection.execute(text("UPDATE official_accounts SET name = 'now'"))
+        connection.connection.cursor().execute("COMMIT")
+        forbid(read_only)
+        for command in READERS:
+            done = in_trouble(lite, "permissions count", *command)
+            assert done.returncode == 0, (command, done.stderr)
+        assert '"now"' in in_trouble(lite, "permissions count", "status", "--json").stdout
+        (read_only / "followers.db-shm").chmod(0)
+        refused = in_trouble(lite, "permissions count", "status")
+        ended(refused, 69, "write-ahead log", "write permission")
+        read_only.chmod(0o755)
+        connection.connection.cursor().execute("BEGIN")
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o600])
+def test_a_directory_that_one_may_not_search_is_told(
+    mode: int, lite: Operator, read_only: Path
+) -> None:
+    read_only.chmod(mode)
+    for command in (*READERS, ["sync"], ["doctor"]):
+        done = in_trouble(lite, "permissions count", *command)
+        assert done.returncode == 69, (command, done)
+        assert "Traceback" not in done.stderr
+        assert "permissions" in done.stderr + done.stdout
+
+
+def test_what_was_written_while_it_was_read_at_rest_is_not_believed(
+    lite: Operator, read_only: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _, how: how == os.R_OK)
+    engine = connect_engine(lite.url, create=False)
+    with reading(engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM snapshots")).scalar_one() == 1
+    transaction = reading(engine)
+    transaction.__enter__()
+    with (read_only / "followers.db").open("ab") as file:
+        file.write(b"\0" * 4096)
+    with pytest.raises(DatabaseUnreachableError, match="written while it was read"):
+        transaction.__exit__(None, None, None)
