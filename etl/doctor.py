@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -180,7 +180,7 @@ def _database(settings: DatabaseSettings | None) -> Iterator[Step]:
             "all that a sync writes, rolled back",
         )
     try:
-        yield clock(clock_ahead(engine))
+        yield clock(clock_ahead(engine, lambda: datetime.now(UTC)))
     except EtlError as error:
         yield failed("database: clock", error)
 

@@ -1,4 +1,4 @@
-"""Reading a whole change log at once, with the room that PostgreSQL needs for it."""
+"""The room that PostgreSQL needs for statements that go through millions of rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-# LOCAL: it ends with the transaction, so that it works behind a transaction-pooling pgbouncer.
-# Without it PostgreSQL sorts three million changes on disk (4 MB are its default); compiling such a
-# statement (jit) costs more than it gains.
-_POSTGRESQL = ("SET LOCAL work_mem = '192MB'", "SET LOCAL jit = off")
+_ROOM = ("SET LOCAL work_mem = '256MB'", "SET LOCAL jit = off")
+
+
+def give_room(connection: Connection) -> None:
+    """Let the statements of this transaction sort and hash millions of rows in memory.
+
+    PostgreSQL's default are 4 MB, and it would sort three million changes on disk; compiling such a
+    statement (jit) costs more than it gains. LOCAL ends with the transaction, so that it works
+    behind a transaction-pooling pgbouncer.
+    """
+    if connection.dialect.name == "postgresql":
+        for statement in _ROOM:
+            connection.execute(text(statement))
 
 
 @contextmanager
@@ -28,7 +37,5 @@ def analysing(engine: Engine) -> Iterator[Connection]:
         DatabaseUnreachableError: the database is gone or refuses us.
     """
     with reading(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            for statement in _POSTGRESQL:
-                connection.execute(text(statement))
+        give_room(connection)
         yield connection

@@ -16,7 +16,13 @@ from etl.db.schema import upgrade_on
 from etl.db.tables import metadata, official_accounts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Connection, Engine
+
+
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+"""Of a row that is rolled back."""
 
 
 class _EnoughError(Exception):
@@ -50,7 +56,7 @@ def try_creating(engine: Engine) -> None:
 
 def _write_all(connection: Connection) -> None:
     # No number is drawn from the snapshots' sequence: a sequence does not roll back.
-    row = {"oaid": f"etl-doctor-{secrets.token_hex(8)}", "created_at": datetime.now(UTC)}
+    row = {"oaid": f"etl-doctor-{secrets.token_hex(8)}", "created_at": _ANY_TIME}
     connection.execute(insert(official_accounts).values(row))
     for table in metadata.sorted_tables:
         names = [column.name for column in table.columns]
@@ -60,13 +66,13 @@ def _write_all(connection: Connection) -> None:
     connection.execute(text("CREATE TEMPORARY TABLE etl_doctor (user_id TEXT)"))
 
 
-def clock_ahead(engine: Engine) -> float:
-    """By how many seconds the database's clock is ahead of this machine's, as far as the way there and back lets us know."""
+def clock_ahead(engine: Engine, clock: Callable[[], datetime]) -> float:
+    """By how many seconds the database's clock is ahead of ours, as far as the way there and back lets us know."""
     with reading(engine) as connection:
-        clock = select(database_clock(connection.dialect.name))
-        before = datetime.now(UTC)
-        theirs = datetime.fromisoformat(str(connection.execute(clock).scalar_one()))
-        after = datetime.now(UTC)
+        asked = select(database_clock(connection.dialect.name))
+        before = clock()
+        theirs = datetime.fromisoformat(str(connection.execute(asked).scalar_one()))
+        after = clock()
     if before <= theirs <= after:
         return 0.0
     return (theirs - (after if theirs > after else before)).total_seconds()

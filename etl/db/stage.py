@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Boolean, Column, MetaData, Table, text
 
+from etl.db.analysis import give_room
 from etl.db.tables import Opaque, followers
 
 if TYPE_CHECKING:
@@ -43,10 +44,7 @@ def load(
     """
     chunks = [(True, arrived), (False, gone)]
     if connection.dialect.name == "postgresql":
-        # Sorting and hashing a million identifiers wants memory; jit compiles for longer than these
-        # statements run.
-        connection.execute(text("SET LOCAL work_mem = '256MB'"))
-        connection.execute(text("SET LOCAL jit = off"))
+        give_room(connection)
         connection.execute(
             text(
                 f'CREATE TEMPORARY TABLE {staged.name} (user_id text COLLATE "C" NOT NULL, seen boolean NOT NULL) ON COMMIT DROP'

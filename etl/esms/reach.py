@@ -14,6 +14,7 @@ import requests.utils
 
 from etl.errors import EsmsUnavailableError, ImpossibleAnswerError
 from etl.transport import connecting
+from etl.transport.route import system_words
 
 if TYPE_CHECKING:
     from etl.settings import EsmsSettings
@@ -46,7 +47,8 @@ def resolve(settings: EsmsSettings) -> list[str]:
         found = connecting.addresses(host, port)
     except OSError as error:
         raise _unreachable(
-            f"the name {host} does not resolve ({_words(error)})", "Check ESMS_BASE_URL and DNS."
+            f"the name {host} does not resolve ({system_words(error)})",
+            "Check ESMS_BASE_URL and DNS.",
         ) from error
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
@@ -85,7 +87,8 @@ def reach_proxy(proxy: Proxy) -> None:
         connecting.connect(host, port, CONNECT_SECONDS).close()
     except OSError as error:
         raise _unreachable(
-            f"{proxy} does not answer ({_words(error)})", f"Check {proxy.variable} and the proxy."
+            f"{proxy} does not answer ({system_words(error)})",
+            f"Check {proxy.variable} and the proxy.",
         ) from error
 
 
@@ -116,7 +119,7 @@ def connect(settings: EsmsSettings, bundle: Bundle | None) -> Connected:
         )
         raise refused from error
     except OSError as error:
-        words = f"no connection to {host}, port {port} ({_words(error)})"
+        words = f"no connection to {host}, port {port} ({system_words(error)})"
         raise _unreachable(words, "Check ESMS_BASE_URL, the network and the firewall.") from error
 
 
@@ -137,7 +140,3 @@ def _unreachable(message: str, hint: str) -> EsmsUnavailableError:
     error = EsmsUnavailableError(message)
     error.hint = hint
     return error
-
-
-def _words(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -6,14 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import psycopg
 from sqlalchemy import func, insert, select, text
 
 from etl.db.engine import reading, writing
 from etl.db.lease import acquire
 from etl.db.schema import create_or_require_current, require_current
 from etl.db.tables import metadata, official_accounts, snapshots
-from etl.errors import DatabaseUnreachableError, TornStoryError, UsageError
+from etl.errors import TornStoryError, UsageError
 from etl.maintenance import verify
 
 if TYPE_CHECKING:
@@ -132,18 +131,12 @@ def _load(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -
         connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
         return
     driver = cast("PsycopgConnection", connection.connection.driver_connection)
-    try:
-        with (
-            driver.cursor() as cursor,
-            cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy,
-        ):
-            for row in rows:
-                copy.write_row(row)
-    except (
-        psycopg.Error
-    ) as error:  # below SQLAlchemy, nobody else translates it; its first line shows no row
-        words = str(error).partition("\n")[0] or type(error).__name__
-        raise DatabaseUnreachableError(f"the database failed: {words}") from error
+    with (
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
 
 
 def _continue_numbers(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,14 @@ def _write_metrics(
 
     connect = partial(connect_engine, settings.database_url, create=False)
     by_oaid = {run[0].oaid: run for run in runs}
-    update_file(path, by_oaid, exit_code=exit_code, keep_others=keep_others, connect=connect)
+    update_file(
+        path,
+        by_oaid,
+        exit_code=exit_code,
+        now=datetime.now(UTC),
+        keep_others=keep_others,
+        connect=connect,
+    )
 
 
 @contextmanager

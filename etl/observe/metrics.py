@@ -10,7 +10,6 @@ files.
 
 from __future__ import annotations
 
-import time
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -90,6 +89,7 @@ def update_file(
     runs: Mapping[str, tuple[Snapshot, float]],
     *,
     exit_code: int,
+    now: datetime,
     keep_others: bool,
     connect: Callable[[], Engine],
 ) -> None:
@@ -99,6 +99,7 @@ def update_file(
         path: ETL_METRICS_FILE.
         runs: the snapshot of each OA, and how many seconds it took.
         exit_code: of the run.
+        now: when the run ended.
         keep_others: whether what the file says of OAs that are not in `runs` still holds.
         connect: gives the database; asked only where the file before does not know an OA.
 
@@ -115,7 +116,7 @@ def update_file(
         if snapshot.status != Status.COMPLETE and not last_success:
             last_success, following = _by_database(connect, oaid)
         after[oaid] = measured(snapshot, duration_s, last_success=last_success, following=following)
-    text = _text(after, exit_code)
+    text = _text(after, exit_code, now)
     with atomic_file(path, "wb") as file:
         # node_exporter is another user, and the umask of a service need not be kind.
         permit(file, 0o644)
@@ -162,7 +163,7 @@ def _read(path: Path) -> dict[str, Samples]:
     return found
 
 
-def _text(oas: Mapping[str, Samples], exit_code: int) -> bytes:
+def _text(oas: Mapping[str, Samples], exit_code: int, now: datetime) -> bytes:
     """The exposition format of Prometheus."""
     registry = CollectorRegistry()
     gauges = {
@@ -178,7 +179,7 @@ def _text(oas: Mapping[str, Samples], exit_code: int) -> bytes:
         for (name, status), value in samples.items():
             gauges[name].labels(*([oaid, status] if name == STATUS else [oaid])).set(value)
     Gauge(LAST_RUN, "When the last run ended (unix time), however it did.", registry=registry).set(
-        time.time()
+        now.timestamp()
     )
     Gauge(EXIT_CODE, "Exit code of the last run.", registry=registry).set(exit_code)
     return generate_latest(registry)

@@ -121,11 +121,11 @@ def trouble(error: BaseException, route: Route) -> str:
     """What went wrong on the way, without a URL, a body or an object's address."""
     cause = _cause(error)
     if route.proxy is None:
-        return _words(cause)
+        return system_words(cause)
     if not isinstance(_reason(error), urllib3.exceptions.ProxyError):
-        return f"through {route.proxy}: {_words(cause)}"
+        return f"through {route.proxy}: {system_words(cause)}"
     found = _TUNNEL.search(str(cause))
-    said = _answered(int(found[1])) if found else f"failed: {_words(cause)}"
+    said = _answered(int(found[1])) if found else f"failed: {system_words(cause)}"
     return f"{route.proxy} {said}"
 
 
@@ -150,8 +150,8 @@ def _cause(error: BaseException) -> BaseException:
     return cause.__cause__ if isinstance(cause.__cause__, OSError) else cause
 
 
-def _words(error: BaseException) -> str:
-    """The system's own words; the kind of the error where a library may quote something."""
+def system_words(error: BaseException) -> str:
+    """The system's own words; only the kind of an error in which a library may quote something."""
     return error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
 
 
@@ -214,5 +214,5 @@ def _unusable(path: Path) -> str | None:
     except ssl.SSLError:
         return "which holds no certificate"
     except (OSError, ValueError) as error:
-        return f"which cannot be read ({_words(error)})"
+        return f"which cannot be read ({system_words(error)})"
     return None
