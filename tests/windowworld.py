@@ -88,6 +88,11 @@ class WindowWorld:
         if self.here:
             self.days[self.rng.choice(self.here)].append(self.today)
 
+    def act_and_leave(self) -> None:
+        """One acts and another leaves: in the Totals one may make up for the other."""
+        self.interact()
+        self.leave()
+
     def midnight(self) -> None:
         self.today += DAY
 
