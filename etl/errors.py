@@ -150,7 +150,7 @@ class BadRequestError(ImpossibleAnswerError):
 class MalformedAnswerError(ImpossibleAnswerError):
     """The body is not the documented JSON. The whole page is dropped; nothing is guessed."""
 
-    hint = "eSMS sent broken answers on every try: nothing was changed; run again later, then ask eSMS."
+    hint = "eSMS sent broken answers on every try: run again later, then ask eSMS."
     reason = "malformed"
 
 
@@ -179,7 +179,7 @@ class EsmsUnavailableError(UnreachableError):
     `retry_after` is how long it asked us to wait (seconds), if it did.
     """
 
-    hint = "Nothing was changed. Run again later; if it persists, see `etl doctor`."
+    hint = "Run again later; if it persists, see `etl doctor`."
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -216,7 +216,9 @@ class NoDatabaseError(DatabaseUnreachableError):
 class SpoolError(UnreachableError):
     """The temporary directory, where a sweep waits, is full or gone."""
 
-    hint = "Nothing was changed. Make room, or point TMPDIR to a directory with room (about 25 bytes a follower and look)."
+    hint = (
+        "Make room, or point TMPDIR to a directory with room (about 25 bytes a follower and look)."
+    )
     reason = "temporary_disk"
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.db.accounts import chosen_accounts, watched_accounts
-from etl.db.engine import connect_engine
+from etl.cli.answer import Known
+from etl.cli.words import speak
+from etl.db.accounts import chosen_accounts, known_accounts, watched_accounts
+from etl.db.engine import connect_engine, reading
 from etl.db.schema import require_current
-from etl.errors import UsageError
+from etl.db.snapshots import applied, latest
+from etl.errors import EtlError, UsageError
+from etl.model import Status
 from etl.settings import ALL, watch_settings
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
     from sqlalchemy import Engine
 
-    from etl.model import Account
+    from etl.model import Account, Snapshot
     from etl.settings import WatchSettings
 
 
@@ -24,6 +29,7 @@ def open_database() -> tuple[WatchSettings, Engine]:
         SettingsError, NoDatabaseError, DatabaseBehindError: naming what to change.
     """
     settings = watch_settings()
+    speak(settings)
     engine = connect_engine(settings.database_url, create=False)
     require_current(engine)
     return settings, engine
@@ -55,3 +61,22 @@ def accounts_in(engine: Engine, oaid: list[str] | None) -> list[Account]:
         return chosen_accounts(engine, oaid or [])
     except UsageError as error:
         raise UsageError(f"--oaid: {error}") from error
+
+
+def known_of(url: SecretStr, snapshot: Snapshot) -> Known:
+    """What the database knew of the OA of a snapshot before it; nothing where it cannot be asked."""
+    try:
+        engine = connect_engine(url, create=False)
+        with reading(engine) as connection:
+            names = {account.oaid: account.name for account in known_accounts(engine)}
+            complete = latest(connection, snapshot.oaid, (Status.COMPLETE,), limit=2)
+            others = [each for each in complete if each.id != snapshot.id]
+            newest = applied(connection, snapshot.oaid, limit=2)
+    except EtlError:
+        return Known()
+    before = next((each.counts for each in newest if each.id != snapshot.id), None)
+    return Known(
+        names.get(snapshot.oaid, ""),
+        others[0] if others else None,
+        before.following if before else 0,
+    )

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from etl.cli.app import AsJson, Command, Oaids
-from etl.cli.output import say, show, write_line
+from etl.cli.output import say, show_folded, write_line
 from etl.doctor import State, examine
 from etl.errors import gravest
 
@@ -34,9 +34,9 @@ def doctor(oaid: Oaids = None, as_json: AsJson = False) -> int:
                 {"step": step.name, "state": step.state, "told": step.told, "advice": step.advice}
             )
         else:
-            show(f"{step.state:8} {step.name}: {step.told}")
+            show_folded(f"{step.state:8} {step.name}: {step.told}", " " * 9)
             if step.advice:
-                show(f"{'':8} → {step.advice}")
+                show_folded(f"{'':8} → {step.advice}", " " * 11)
         sys.stdout.flush()
     say(
         f"etl: {states.count(State.FAIL)} failed, {states.count(State.WARN)} to look at, {states.count(State.OK)} well"

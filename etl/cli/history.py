@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.database import accounts_in, open_database
-from etl.cli.output import TableFormat, show_rows
+from etl.cli.listing import Column, Row, listing
+from etl.cli.output import TableFormat, folded, printable, show, show_lines, show_rows, width
+from etl.cli.words import words
 from etl.db.engine import reading
 from etl.db.snapshots import latest
 from etl.errors import ExitCode
-from etl.model import SNAPSHOT_COLUMNS
+from etl.model import SNAPSHOT_COLUMNS, Status
+
+if TYPE_CHECKING:
+    from etl.model import Account, Snapshot
+    from etl.texts import Texts
 
 app = typer.Typer(add_completion=False)
 
 COLUMNS = ("snapshot_id", *SNAPSHOT_COLUMNS[1:])
-FOR_PEOPLE = (
-    "snapshot_id",
-    "oaid",
-    "taken_at",
-    "status",
-    "followed",
-    "refollowed",
-    "unfollowed",
-    "following",
-    "reason",
-)
-"""What fits on a terminal; the other forms tell everything."""
+"""For programs; people see what a terminal has room for."""
+
+CHANGES = ("followed", "refollowed", "unfollowed")
 
 
 @app.command(cls=Command, epilog="Example: etl history --limit 14 --format csv > snapshots.csv")
@@ -51,12 +49,69 @@ def history(
 ) -> int:
     """List the snapshots: what every run did with each OA, newest last."""
     _, engine = open_database()
-    rows: list[dict[str, Any]] = []
-    accounts = accounts_in(engine, oaid)
-    for account in accounts:
+    form = TableFormat.JSON if as_json else output
+    found: list[tuple[Account, list[Snapshot]]] = []
+    for account in accounts_in(engine, oaid):
         with reading(engine) as connection:
-            snapshots = reversed(latest(connection, account.oaid, limit=limit))
-            rows += [snapshot.row() for snapshot in snapshots]
-    people = [column for column in FOR_PEOPLE if column != "oaid" or len(accounts) > 1]
-    show_rows(COLUMNS, rows, TableFormat.JSON if as_json else output, people=people)
+            newest = latest(connection, account.oaid, limit=limit)
+        found.append((account, newest[::-1]))
+    if form is TableFormat.TABLE and sys.stdout.isatty():
+        _show(found, words())
+    else:
+        show_rows(COLUMNS, [each.row() for _, several in found for each in several], form)
     return ExitCode.OK
+
+
+def _show(found: list[tuple[Account, list[Snapshot]]], say: Texts) -> None:
+    """A table for each OA, for people."""
+    if not found:
+        show(say("history.none"))
+    for number, (account, snapshots) in enumerate(found):
+        if len(found) > 1:
+            name = f"{account.name} ({account.oaid})" if account.name else account.oaid
+            show(("\n" if number else "") + folded(printable(name)))
+        if snapshots:
+            heads = _columns(say, say.zone_name(snapshots[-1].taken_at))
+            show_lines(listing(heads, [_row(each, say) for each in snapshots], width()))
+
+
+def _columns(say: Texts, zone: str) -> list[Column]:
+    """Status and followers always; the rest while there is room."""
+    return [
+        Column(say("column.id"), number=True),
+        Column(say("column.taken", zone=zone), number=True),
+        Column(say("column.status")),
+        Column(say("column.total"), number=True, drop=1),
+        Column(say("column.seen"), number=True, drop=2),
+        Column(say("column.gap"), number=True, drop=1),
+        Column(say("column.new"), number=True, drop=1),
+        Column(say("column.returned"), number=True, drop=3),
+        Column(say("column.left"), number=True, drop=1),
+        Column(say("column.followers"), number=True),
+        Column(say("column.looks"), number=True, drop=4),
+        Column(say("column.requests"), number=True, drop=5),
+        Column(say("column.source"), drop=6),
+    ]
+
+
+def _row(snapshot: Snapshot, say: Texts) -> Row:
+    counts, held = snapshot.counts, snapshot.status is Status.HELD
+    changes = [None] * 3 if counts is None or held else [getattr(counts, each) for each in CHANGES]
+    numbers = (
+        *(snapshot.total, snapshot.seen, snapshot.gap, *changes),
+        *(counts.following if counts else None, snapshot.looks, snapshot.requests),
+    )
+    id_and_time = (str(snapshot.id), say.time(snapshot.taken_at), snapshot.status)
+    return Row([*id_and_time, *map(say.number, numbers), snapshot.source], _notes(snapshot, say))
+
+
+def _notes(snapshot: Snapshot, say: Texts) -> list[str]:
+    """Why it is not complete, with the word that the documentation has for it."""
+    notes = []
+    if snapshot.status is Status.HELD and snapshot.counts is not None:
+        notes.append(say("history.held", count=say.number(snapshot.counts.unfollowed)))
+    if snapshot.reason is not None:
+        key = f"reason.{snapshot.reason}"
+        words_of = f"{snapshot.reason}: {say(key)}" if say.has(key) else snapshot.reason
+        notes.append(printable(words_of))
+    return notes

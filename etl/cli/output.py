@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import signal
 import sys
+import textwrap
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
@@ -14,9 +16,12 @@ from typing import IO, TYPE_CHECKING, Any
 import typer
 
 from etl.cli import streams
+from etl.cli.listing import Column, Row, listing
+from etl.cli.words import hint, words
 from etl.errors import ExitCode, UsageError, trace
 from etl.files import atomic_file
 from etl.model import plain
+from etl.texts import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,13 +49,53 @@ def show(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def show_folded(text: str, rest: str = "  ") -> None:
+    """Print a text on stdout; on a terminal in lines that fit it, with `rest` before all but the first."""
+    show(folded(text, rest=rest) if sys.stdout.isatty() else text)
+
+
 def show_error(error: EtlError) -> None:
     """Print what went wrong and what to do about it on stderr."""
     say(f"etl: {error}")
-    if error.hint:
-        say(f"     {error.hint}")
+    if advice := hint(error):
+        say(f"     {advice}")
     if place := trace(error):
         say(f"     where: {place}")
+
+
+def say_lines(lines: Sequence[str]) -> None:
+    """Print a message of several lines on stderr, folded at words: all but the first are indented.
+
+    A line that begins with a blank is a command, to be copied: it is not folded.
+    """
+    for number, line in enumerate(lines):
+        indent = "  " if number else ""
+        if line.startswith(" "):
+            say(indent + line)
+        else:
+            say(folded(line, indent))
+
+
+def folded(text: str, indent: str = "", rest: str = "  ") -> str:
+    """A text in lines of the terminal, folded at words; `indent` before the first line, `rest` before the others."""
+    return textwrap.fill(
+        text,
+        width(),
+        initial_indent=indent,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def printable(text: str) -> str:
+    """Without what could steer a terminal: an OA's name is data."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def width() -> int:
+    """How many characters a line of the terminal has; 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns
 
 
 def write_line(values: Mapping[str, Any]) -> None:
@@ -62,10 +107,8 @@ def show_rows(
     columns: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
     output: TableFormat,
-    *,
-    people: Sequence[str] = (),
 ) -> None:
-    """Print rows of named values in the form that was asked for. `people`: the columns that a terminal has room for."""
+    """Print rows of named values in the form that was asked for."""
     if output is TableFormat.JSON:
         for row in rows:
             write_line({column: row[column] for column in columns})
@@ -74,8 +117,6 @@ def show_rows(
         writer.writerow(columns)
         writer.writerows([plain(row[column]) for column in columns] for row in rows)
     else:
-        if people and sys.stdout.isatty():
-            columns = [column for column in people if any(row[column] is not None for row in rows)]
         show_table(columns, [[row[column] for column in columns] for row in rows])
 
 
@@ -86,19 +127,25 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         for row in (columns, *texts):
             sys.stdout.write("\t".join(row) + "\n")
         return
-    from etl.cli import terminal  # noqa: PLC0415 - rich is not imported where nobody watches
-
     numeric = [any(isinstance(row[at], int | float) for row in rows) for at in range(len(columns))]
-    terminal.draw_table(columns, texts, numeric)
+    named = zip(columns, numeric, strict=True)
+    heads = [Column(name.replace("_", " "), number=number) for name, number in named]
+    show_lines(listing(heads, [Row(list(map(printable, row))) for row in texts], width()))
+
+
+def show_lines(lines: Sequence[str]) -> None:
+    """Print lines on stdout."""
+    for line in lines:
+        show(line)
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401 - any column
     if value is None:
-        return "–"
+        return NOTHING
     people = sys.stdout.isatty()
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%MZ" if people else "%Y-%m-%d %H:%M:%SZ")
-    return f"{value:,}" if isinstance(value, int) and people else str(value)
+        return words().time(value) if people else value.strftime("%Y-%m-%d %H:%M:%SZ")
+    return words().number(value) if isinstance(value, int) and people else str(value)
 
 
 @contextmanager

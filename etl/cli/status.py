@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli.answer import reason
 from etl.cli.app import AsJson, Command, Everyone, Oaids
 from etl.cli.database import open_database, watched
-from etl.cli.output import TableFormat, say, show_rows, write_line
+from etl.cli.listing import Column, Row, listing
+from etl.cli.output import (
+    TableFormat,
+    printable,
+    say,
+    show_lines,
+    show_rows,
+    width,
+    write_line,
+)
+from etl.cli.words import words
 from etl.db.accounts import known_accounts
 from etl.errors import ExitCode, UsageError
 from etl.status import account_states
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etl.status import AccountStatus
+    from etl.texts import Texts
+
 app = typer.Typer(add_completion=False)
+
+HOUR, DAY = 3600.0, 86_400.0
+"""In seconds."""
+
+NUMBERS = ("following", "net_7_days", "net_30_days")
 
 COLUMNS = (
     "OA",
@@ -50,23 +73,92 @@ def status(
     limit = _age(max_age) if max_age is not None else None
     settings, engine = open_database()
     accounts = watched(settings, engine, oaid, everyone=everyone)
+    texts = words()
     if not known_accounts(engine):
-        say("etl: no OA was synced yet: run `etl sync`")
+        say(texts("status.none"))
         return ExitCode.TRY_LATER if limit is not None else ExitCode.OK
     if not accounts:
-        say("etl: every OA is retired: see them with --all")
+        say(texts("status.retired"))
     states = account_states(engine, accounts, now=datetime.now(UTC), max_age=limit)
     if as_json:
         for state in states:
             write_line(asdict(state))
+    elif sys.stdout.isatty():
+        show_lines(_table(states, texts))
     else:
         rows = [dict(zip(COLUMNS, state.row(), strict=True)) for state in states]
-        people = [column for column in COLUMNS if column != "last complete"]
-        show_rows(COLUMNS, rows, TableFormat.TABLE, people=people)
+        show_rows(COLUMNS, rows, TableFormat.TABLE)
     old = [state for state in states if state.too_old]
-    for state in old:
-        say(f"etl: OA {state.oaid}: {state.verdict}")
+    for state in sorted(old, key=_by_trouble):
+        say(f"etl: {_too_old(state, limit, texts)}")
     return ExitCode.TRY_LATER if old else ExitCode.OK
+
+
+def _table(states: list[AccountStatus], say: Texts) -> list[str]:
+    """The OAs, those in trouble first, and the total of all."""
+    named = any(state.name for state in states)
+    columns = [
+        Column(say("column.oa")),
+        *([Column(say("column.oaid"), drop=1)] if named else []),
+        Column(say("column.followers"), number=True),
+        Column(say("column.week"), number=True, drop=2),
+        Column(say("column.month"), number=True, drop=3),
+        Column(say("column.age"), number=True),
+    ]
+    rows = [_row(state, say, named=named) for state in sorted(states, key=_by_trouble)]
+    total = None
+    if len(states) > 1:
+        sums = [sum(getattr(state, name) or 0 for state in states) for name in NUMBERS]
+        name = say("status.total", count=say.number(len(states)))
+        total = Row([name, *([""] if named else []), *_numbers(sums, say), ""])
+    return listing(columns, rows, width(), total=total)
+
+
+def _row(state: AccountStatus, say: Texts, *, named: bool) -> Row:
+    """One OA; its OAID stands beside its name where any of them has one."""
+    notes = []
+    if state.since:
+        runs = (say(f"status.run.{each}", count=count) for each, count in state.since.items())
+        notes.append(say("status.since", runs=", ".join(runs)))
+        if state.last_reason:
+            told = " ".join(reason(state.last_reason, say))
+            notes.append(say("status.last", reason=printable(told)))
+    oa = [printable(state.name or state.oaid), *([state.oaid] if named else [])]
+    numbers = _numbers([getattr(state, each) for each in NUMBERS], say)
+    return Row([*oa, *numbers, _ago(state.age_s, say)], notes)
+
+
+def _numbers(values: Sequence[int | None], say: Texts) -> list[str]:
+    following, *trends = values
+    return [say.number(following), *(say.number(each, sign=True) for each in trends)]
+
+
+def _by_trouble(state: AccountStatus) -> tuple[bool, bool, bool, str]:
+    """Never read whole, too old, with runs since that were not complete; then the others, by name."""
+    never = state.last_complete_id is None
+    return (not never, not state.too_old, not state.since, state.name or state.oaid)
+
+
+def _too_old(state: AccountStatus, limit: timedelta | None, say: Texts) -> str:
+    """What is said of an OA that is too old: the time since, and the limit."""
+    name = f" ({printable(state.name)})" if state.name else ""
+    if state.age_s is None:
+        return say("status.old_never", oaid=state.oaid) + name
+    hours = say.decimal(abs(state.age_s) / HOUR, point=True)
+    if state.age_s < 0:
+        return say("status.old_clock", oaid=state.oaid, hours=hours) + name
+    most = say.decimal(limit.total_seconds() / HOUR if limit else 0.0, point=True)
+    return say("status.old", oaid=state.oaid, hours=hours, limit=most) + name
+
+
+def _ago(seconds: float | None, say: Texts) -> str:
+    if seconds is None:
+        return say("status.never")
+    if seconds < 0:
+        return say("status.ahead", count=say.decimal(-seconds / HOUR))
+    if seconds < 2 * DAY:
+        return say("status.hours", count=say.decimal(seconds / HOUR))
+    return say("status.days", count=say.number(int(seconds // DAY)))
 
 
 def _age(text: str) -> timedelta:

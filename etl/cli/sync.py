@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli import streams
+from etl.cli.answer import answer
 from etl.cli.app import AsJson, Command, Oaids
-from etl.cli.output import show_error, write_line
+from etl.cli.database import known_of
+from etl.cli.output import say, say_lines, show_error, write_line
 from etl.cli.progress import progress
+from etl.cli.words import speak, words
 from etl.errors import (
     ExitCode,
     InterruptedRunError,
@@ -19,15 +22,25 @@ from etl.errors import (
     as_ours,
     gravest,
 )
-from etl.observe.logs import configure_logging, failure_event, logger
+from etl.observe.logs import (
+    WithoutRecords,
+    configure_logging,
+    failure_event,
+    level_of,
+    logger,
+    written,
+)
 from etl.settings import ALL, check_oaid, sync_settings
 from etl.settings.accounts import EsmsAccount, esms_accounts
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from etl.errors import EtlError
     from etl.observe.logs import Log
     from etl.settings import ProcessSettings
     from etl.sync.account import Outcome
+    from etl.texts import Texts
 
 app = typer.Typer(add_completion=False)
 
@@ -73,6 +86,10 @@ def sync(
             help="Leave out OAs that a run read whole which began at this time or later: 2026-10-15T23:40:00+07:00.",
         ),
     ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Log the record of each OA with all its fields, too."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Read the followers of every OA from eSMS and bring the database up to date."""
@@ -89,15 +106,19 @@ def sync(
         accounts = [EsmsAccount("", settings)]
     else:
         shared, accounts = esms_accounts(account)
-    return run_sync(
+    code = run_sync(
         shared,
         accounts,
         oaid or [],
         dry_run=dry_run,
         allow_mass_unfollow=allow_mass_unfollow,
         unless_since=unless_since,
+        verbose=verbose,
         as_json=as_json,
     )
+    if dry_run and not as_json:
+        say(words()("sync.dry_run"))
+    return code
 
 
 def run_sync(
@@ -108,26 +129,29 @@ def run_sync(
     dry_run: bool,
     allow_mass_unfollow: bool,
     unless_since: datetime | None = None,
+    verbose: bool = False,
     as_json: bool,
 ) -> int:
     """Sync the chosen OAs, or all that are set up; show what becomes of each, and give the gravest exit code.
 
+    People get a sentence for each OA; its record is for `verbose`, and for whoever reads JSON.
     What ended the run before, between or after its OAs is said as the log is: to people, or in one
     more line of JSON.
     """
     from etl import runs  # noqa: PLC0415 - most of the start-up: what is wrong with the settings is said without it
 
-    people = configure_logging(shared.etl_log_format, shared.etl_log_level)
-    log = logger()
+    texts = speak(shared)
+    people = configure_logging(shared.etl_log_format, shared.etl_log_level, zone=shared.timezone)
+    log = WithoutRecords(logger()) if people and not verbose else logger()
+    url = (accounts[0].settings if len(accounts) == 1 else shared).database_url
     lost: list[int] = []
 
     def show(outcome: Outcome) -> None:
-        if people and outcome.error is not None:
-            show_error(outcome.error)
+        if people:
+            _answer(outcome, url, texts, dry_run=dry_run)
         if as_json and not lost:
             try:
-                with streams.writing():
-                    write_line({**outcome.snapshot.row(), "duration_s": outcome.duration_s})
+                _print_line(outcome)
             except BrokenPipeError:
                 lost.append(ExitCode.OK)  # nobody reads the lines: what became of the OAs counts
             except InterruptedRunError:
@@ -163,6 +187,21 @@ def run_sync(
     except Exception as raised:  # noqa: BLE001 - whatever it is goes where the log goes
         return _report(as_ours(raised), log, people=people)
     return gravest([code, *lost])
+
+
+def _answer(outcome: Outcome, url: SecretStr, texts: Texts, *, dry_run: bool) -> None:
+    """A sentence for people, where ETL_LOG_LEVEL lets it through."""
+    if not written(level_of(outcome.snapshot.status)):
+        return
+    lines = answer(outcome, known_of(url, outcome.snapshot), texts)
+    if dry_run:
+        lines = [texts("sync.would", sentence=lines[0]), *lines[1:]]
+    say_lines(lines)
+
+
+def _print_line(outcome: Outcome) -> None:
+    with streams.writing():
+        write_line({**outcome.snapshot.row(), "duration_s": outcome.duration_s})
 
 
 def _report(error: EtlError, log: Log, *, people: bool) -> int:

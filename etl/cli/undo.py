@@ -9,12 +9,15 @@ import typer
 
 from etl.cli.app import AsJson, Command, DryRun, Yes
 from etl.cli.database import open_database
-from etl.cli.output import confirm, say, write_line
+from etl.cli.output import confirm, say, say_lines, write_line
+from etl.cli.words import words
 from etl.errors import ExitCode
 from etl.maintenance import undo as undoing
 from etl.model import NOTHING
 
 app = typer.Typer(add_completion=False)
+
+CHANGES = ("baseline", "followed", "refollowed", "unfollowed")
 
 
 @app.command(
@@ -41,15 +44,26 @@ def undo(
     _, engine = open_database()
     snapshot = undoing.undoable(engine, snapshot_id)
     counts = snapshot.counts or NOTHING
-    say(
-        f"etl: snapshot {snapshot_id} of OA {snapshot.oaid}, {snapshot.status}, taken {snapshot.taken_at:%Y-%m-%d %H:%M:%SZ}: "
-        f"{counts.baseline} baseline, {counts.followed} followed, {counts.refollowed} refollowed, "
-        f"{counts.unfollowed} unfollowed"
+    texts = words()
+    amounts = {name: texts.number(getattr(counts, name)) for name in CHANGES}
+    say_lines(
+        [
+            texts(
+                "undo.what",
+                id=snapshot_id,
+                oa=f"OA {snapshot.oaid}",
+                status=snapshot.status,
+                when=texts.moment(snapshot.taken_at),
+                counts=texts("undo.counts", **amounts),
+            )
+        ]
     )
-    if not dry_run:
-        confirm("Take all of this back?", yes=yes)
+    if dry_run:
+        say(texts("undo.dry_run"))
+    else:
+        confirm(texts("undo.question"), yes=yes)
         snapshot = undoing.undo(engine, snapshot_id, now=datetime.now(UTC))
-        say(f"etl: undone; `etl sync --oaid {snapshot.oaid}` reads the list anew")
+        say(texts("undo.done", oaid=snapshot.oaid))
     if as_json:
         write_line({**snapshot.row(), "dry_run": dry_run})
     return ExitCode.OK

@@ -9,7 +9,7 @@ import typer
 
 from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.database import open_database
-from etl.cli.output import show, write_line
+from etl.cli.output import show_folded, write_line
 from etl.db.engine import reading
 from etl.errors import ExitCode, TornStoryError, UsageError
 from etl.maintenance.verify import NAMED, check, oaids, require_sound
@@ -52,10 +52,10 @@ def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
 def _show(finding: Finding) -> None:
     count = finding.contradictions
     mark, rows = ("TORN", f"  ({count} rows)") if count else ("ok  ", "")
-    show(f"{mark}  {finding.oaid}  {finding.check}{rows}")
+    show_folded(f"{mark}  {finding.oaid}  {finding.check}{rows}", " " * 6)
     for row in filter(None, map(str, finding.rows)):
-        show(f"      {row}")
+        show_folded(f"      {row}", " " * 6)
     if count > len(finding.rows):
-        show(f"      and {count - len(finding.rows)} more: etl verify --json")
+        show_folded(f"      and {count - len(finding.rows)} more: etl verify --json", " " * 6)
     if finding.note:
-        show(f"      {finding.note}")
+        show_folded(f"      {finding.note}", " " * 6)

@@ -20,6 +20,7 @@ from etl.model import Status, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import tzinfo
 
     from etl.errors import EtlError
     from etl.model import Snapshot
@@ -30,6 +31,9 @@ LEVELS = ("debug", "info", "warning", "error")
 _LEVEL_OF = {Status.COMPLETE: "info", Status.PARTIAL: "warning", Status.BUSY: "warning"}
 """By what became of the OA; whatever is not named is an error."""
 
+
+RECORD = "sync"
+"""The event that closes each OA."""
 
 _ADVICE: dict[str, dict[str, str]] = {
     Status.HELD: {
@@ -58,12 +62,39 @@ class Log(Protocol):
         """A person should look."""
 
 
-def configure_logging(form: str, level: str) -> bool:
+class WithoutRecords:
+    """The program's logger without the closing record of each OA: for who is answered in a sentence."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Pass it on."""
+        self._log.debug(event, **fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Pass it on, unless it is a record."""
+        if event != RECORD:
+            self._log.info(event, **fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Pass it on, unless it is a record."""
+        if event != RECORD:
+            self._log.warning(event, **fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        """Pass it on, unless it is a record."""
+        if event != RECORD:
+            self._log.error(event, **fields)
+
+
+def configure_logging(form: str, level: str, *, zone: tzinfo | None = None) -> bool:
     """Set the program's one logger up, and say whether people read it.
 
     Args:
         form: auto (people on a terminal, JSON otherwise), console or json.
         level: debug, info, warning or error; nothing below it is written.
+        zone: of the times that people read; None for this machine's.
     """
     given: TextIO | None = sys.stderr
     if given is None:  # closed by whoever started us (2>&-)
@@ -71,7 +102,7 @@ def configure_logging(form: str, level: str) -> bool:
     colours = sys.stderr.isatty()
     people = form == "console" or (form == "auto" and colours)
     _LOGGER.levels = LEVELS[LEVELS.index(level) :]
-    _LOGGER.render = partial(_for_people, colours=colours) if people else _json
+    _LOGGER.render = partial(_for_people, colours=colours, zone=zone) if people else _json
     return people
 
 
@@ -91,9 +122,19 @@ def closing_event(
     """The one line an OA's sync ends with: the snapshot's fields, how long it took, and what to do if it went wrong."""
     fields = {name: plain(value) for name, value in snapshot.row().items() if value is not None}
     advice = _advice(error) if error is not None else _ADVICE.get(snapshot.status, {})
-    getattr(log, _LEVEL_OF.get(snapshot.status, "error"))(
-        "sync", **fields, duration_s=duration_s, exit_code=exit_code, **advice
+    getattr(log, level_of(snapshot.status))(
+        RECORD, **fields, duration_s=duration_s, exit_code=exit_code, **advice
     )
+
+
+def level_of(status: Status) -> str:
+    """The level of what became of an OA."""
+    return _LEVEL_OF.get(status, "error")
+
+
+def written(level: str) -> bool:
+    """Whether the level is one that is written (ETL_LOG_LEVEL)."""
+    return level in _LOGGER.levels
 
 
 def failure_event(log: Log, error: EtlError) -> None:
@@ -133,11 +174,18 @@ def _json(level: str, event: str, fields: Mapping[str, object]) -> str:
 _COLOURS = {"debug": "32", "info": "32", "warning": "33", "error": "31"}
 
 
-def _for_people(level: str, event: str, fields: Mapping[str, object], *, colours: bool) -> str:
+def _for_people(
+    level: str,
+    event: str,
+    fields: Mapping[str, object],
+    *,
+    colours: bool,
+    zone: tzinfo | None,
+) -> str:
     def colour(text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if colours else text
 
-    now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    now = datetime.now(UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     values = " ".join(
         f"{colour(name, '36')}={colour(_readable(value), '35')}" for name, value in fields.items()
     )

@@ -1,0 +1,115 @@
+"""What the terminal says to people, in English and in Vietnamese: one table for each language, and how it writes numbers.
+
+The tables (`en.toml`, `vi.toml`) have the same keys. A text with two forms (`one`, `many`) is chosen
+by a count. The Vietnamese words are Zalo's own: a follower of an OA is `người quan tâm`. Logs and
+JSON are English always.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, tzinfo
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NOTHING = "–"
+"""Stands for what is not known. Never 0."""
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Lang(StrEnum):
+    """The languages of the terminal."""
+
+    EN = "en"
+    VI = "vi"
+
+
+def language(setting: str, environment: Mapping[str, str]) -> Lang:
+    """The language for a value of ETL_LANG; of `auto` it is that of the locale, as the C library chooses it."""
+    if setting in tuple(Lang):
+        return Lang(setting)
+    chosen = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((environment[name] for name in chosen if environment.get(name)), "")
+    return Lang.VI if locale.lower().startswith("vi") else Lang.EN
+
+
+@cache
+def table(lang: Lang) -> dict[str, str | dict[str, str]]:
+    """All texts of a language by their keys, such as `sync.held`."""
+    content = (files(__name__) / f"{lang}.toml").read_text(encoding="utf-8")
+    return dict(_flat("", tomllib.loads(content)))
+
+
+def _flat(prefix: str, tree: Mapping[str, Any]) -> Iterator[tuple[str, str | dict[str, str]]]:
+    for key, value in tree.items():
+        if isinstance(value, str) or "many" in value:
+            yield prefix + key, value
+        else:
+            yield from _flat(f"{prefix}{key}.", value)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of one language, and the zone in which it writes times."""
+
+    lang: Lang = Lang.EN
+    zone: tzinfo = UTC
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text of a key, with its values in place.
+
+        Raises:
+            KeyError: no such key.
+        """
+        found = table(self.lang)[key]
+        return (found if isinstance(found, str) else found["many"]).format(**values)
+
+    def has(self, key: str) -> bool:
+        """Whether there is a text of that key."""
+        return key in table(self.lang)
+
+    def count(self, key: str, number: int) -> str:
+        """The text of a key for so many: "1 follower", "3,068 followers"."""
+        found = table(self.lang)[key]
+        form = found if isinstance(found, str) else found["one" if number == 1 else "many"]
+        return form.format(count=self.number(number))
+
+    def number(self, value: int | None, *, sign: bool = False) -> str:
+        """A whole number with its thousands apart."""
+        if value is None:
+            return NOTHING
+        text = f"{value:+,}" if sign and value else f"{value:,}"
+        return text.replace("-", "\N{MINUS SIGN}").replace(",", self("number.thousands"))
+
+    def decimal(self, value: float, *, point: bool = False) -> str:
+        """A number with one digit behind the point, which is left out where it is 0, unless `point`."""
+        text = f"{value:.1f}" if point else f"{value:.1f}".removesuffix(".0")
+        return text.replace(".", self("number.point"))
+
+    def day(self, value: date) -> str:
+        """A date."""
+        if self.lang is Lang.VI:
+            return f"{value:%d/%m/%Y}"
+        return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
+
+    def moment(self, value: datetime) -> str:
+        """A time of a day in our zone, with the zone."""
+        local = value.astimezone(self.zone)
+        if self.lang is Lang.VI:
+            return f"{local:%H:%M} {self.day(local)} ({local:%Z})"
+        return f"{self.day(local)}, {local:%H:%M} {local:%Z}"
+
+    def time(self, value: datetime) -> str:
+        """A time as a column has it: in our zone, which stands in the header (`zone_name`)."""
+        return f"{value.astimezone(self.zone):%Y-%m-%d %H:%M}"
+
+    def zone_name(self, value: datetime) -> str:
+        """The short name of our zone at a time, such as +07 or CET."""
+        return f"{value.astimezone(self.zone):%Z}"
