@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
+from etl.db.encoding import storable
 from etl.db.engine import reading, writing
 from etl.db.tables import official_accounts
 from etl.errors import UsageError
@@ -82,11 +83,13 @@ def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = Tr
                 connection.execute(
                     update(official_accounts)
                     .where(official_accounts.c.oaid == account.oaid)
-                    .values(name=account.name)
+                    .values(name=storable(connection, account.name))
                 )
             else:
                 connection.execute(
                     official_accounts.insert().values(
-                        oaid=account.oaid, name=account.name, created_at=datetime.now(UTC)
+                        oaid=account.oaid,
+                        name=storable(connection, account.name),
+                        created_at=datetime.now(UTC),
                     )
                 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, or_, select, text, update
 
+from etl.db.encoding import storable
 from etl.db.forgotten import stand_ins
 from etl.db.tables import official_accounts, snapshots
 from etl.model import APPLIED, SNAPSHOT_COLUMNS, Gaps, Reason, Snapshot, Source, Status
@@ -86,7 +87,8 @@ def before(connection: Connection, oaid: str) -> Before:
 
 def finish(connection: Connection, snapshot: Snapshot) -> bool:
     """Say what became of a running one; False where it is not running any more."""
-    values = {name: value for name, value in snapshot.columns().items() if name not in _FIXED}
+    storable_one = _storable(connection, snapshot)
+    values = {name: value for name, value in storable_one.columns().items() if name not in _FIXED}
     ours = (snapshots.c.id == snapshot.id) & (snapshots.c.oaid == snapshot.oaid)
     done = connection.execute(
         update(snapshots).where(ours, snapshots.c.status == Status.RUNNING).values(values)
@@ -106,7 +108,16 @@ def recorded(connection: Connection, snapshot: Snapshot) -> bool:
 
     A database that was restored amid a run may give the id to another one.
     """
-    return snapshot.id is not None and get(connection, snapshot.id) == snapshot
+    return snapshot.id is not None and get(connection, snapshot.id) == _storable(
+        connection, snapshot
+    )
+
+
+def _storable(connection: Connection, snapshot: Snapshot) -> Snapshot:
+    """The same, its reason as the database can hold it: it may quote eSMS."""
+    if snapshot.reason is None:
+        return snapshot
+    return replace(snapshot, reason=storable(connection, snapshot.reason))
 
 
 def withdraw(connection: Connection, snapshot: Snapshot) -> None:
