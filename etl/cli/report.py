@@ -14,7 +14,7 @@ from etl.cli.app import Command, Everyone, Oaids, OutputFile
 from etl.cli.database import open_database, watched
 from etl.cli.output import open_output, say
 from etl.errors import ExitCode, UsageError
-from etl.reports import text
+from etl.reports import records, text
 from etl.reports.churn import Question, churn_report
 from etl.reports.extra import require_charts
 from etl.reports.language import Lang, Words
@@ -92,8 +92,8 @@ def report(
         day_begins=settings.day_begins,
         strict=bool(oaid),
     )
-    for why in told.left_out:
-        say(f"etl: left out: {why}")
+    for each in told.left_out:
+        say(f"etl: left out: {each.why}")
     content = _rendered(told, output, Words(lang, settings.timezone))
     with open_output(file) as target:
         target.write(content)
@@ -102,9 +102,9 @@ def report(
 
 def _rendered(told: ChurnReport, output: ReportFormat, words: Words) -> str:
     if output is ReportFormat.CSV:
-        return text.as_csv(told)
+        return records.as_csv(told)
     if output is ReportFormat.JSON:
-        return text.as_json(told)
+        return records.as_json(told)
     if output is ReportFormat.TABLE:
         return text.as_table(told, words)
     from etl.reports import webpage  # noqa: PLC0415 - needs the extra `report`

@@ -16,20 +16,24 @@ from etl.reports.language import Lang
 from etl.reports.periods import By, Span, month_number, month_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from etl.reports.figures import AccountReport, Cohort, Period, Reading
+    from etl.reports.counting import Period
+    from etl.reports.figures import AccountReport, Cohort, Reading
     from etl.reports.language import Words
 
-INK, GRID, UNSEEN = "#52514e", "#e1e0d9", "#e6e2d8"
+INK, GRID = "#52514e", "#e1e0d9"
+UNSEEN, UNSEEN_EDGE = "#eae7de", "#858177"
+GROUND = "#fffffe"
+"""The card's own colour, between bars that stand on each other."""
 LINE, BAND = "#2a78d6", "#bcd7f4"
-FOLLOWED, REFOLLOWED, UNFOLLOWED = "#2a77d5", "#1baf7a", "#e0602f"
-HEAT = ("#e2eefb", "#b5d4f4", "#76afe8", "#3781d0", "#174f8f")
+FOLLOWED, REFOLLOWED, UNFOLLOWED = "#2a77d5", "#0f7f57", "#c94f20"
+HEAT = ("#e2eefb", "#b5d4f4", "#76afe8", "#2b6db5", "#174f8f")
 HEAT_TEXT = ("#0b223a", "#0b223b", "#0b223c", "#fcfcfb", "#fcfcfa")
 """From 0 to 20 % to 80 to 100 %, and what is written on each."""
 
 DARK = {
-    INK: "#b4b2a8", GRID: "#3a3935", UNSEEN: "#3c3a34", LINE: "#6aa9ee", BAND: "#2b4a6d",
+    INK: "#b4b2a8", GRID: "#3a3935", UNSEEN: "#33312c", UNSEEN_EDGE: "#8d897e", GROUND: "#1e1e1d", LINE: "#6aa9ee", BAND: "#2b4a6d",
     FOLLOWED: "#5b9ee8", REFOLLOWED: "#3cc492", UNFOLLOWED: "#ee8256",
     **dict(zip(HEAT, ("#16283c", "#1d4269", "#2c6199", "#5492d3", "#a5cdf6"), strict=True)),
     **dict(zip(HEAT_TEXT, ("#e6effa", "#e6effb", "#f4f8fc", "#06182a", "#06182b"), strict=True)),
@@ -37,6 +41,12 @@ DARK = {
 """What each becomes on a dark page."""
 
 NEWEST_COHORTS = 24
+
+STRIPES = 60
+"""How many stripes a hatched bar as high as the chart would have."""
+
+ROW_LABEL = 60
+"""Pixels that the name of a row of the heat map takes beyond those of an axis of numbers."""
 
 PADDING = {"left": 10, "top": 4, "right": 6, "bottom": 2}
 """Pixels. Labels stand to the left: the reader's font may be wider than the one that they were measured with."""
@@ -92,7 +102,7 @@ def curve(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     x = _time_axis(account.span, words, size)
     return _finished(
         [
-            _marks(gaps).mark_rect(color=UNSEEN).encode(x=x, x2="t2:Q", description="tip:N"),
+            _shaded(gaps, x),
             _marks(line)
             .mark_line(color=LINE, strokeWidth=2, aria=False, strokeJoin="round")
             .encode(x=x, y=y, detail="part:N"),
@@ -100,6 +110,9 @@ def curve(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
             _marks(part_read)
             .mark_point(color=LINE, size=26, strokeWidth=1.2, filled=False)
             .encode(x=x, y=y, description="tip:N"),
+            _marks(hover[-1:])
+            .mark_text(color=INK, align="right", dy=-10, fontSize=12, fontWeight="bold", aria=False)
+            .encode(x=x, y=y, text="label:N"),
             _marks(hover)
             .mark_circle(color=LINE, size=110, opacity=0)
             .encode(x=x, y=y, description="tip:N"),
@@ -109,8 +122,16 @@ def curve(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
 
 
 def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
-    """Bars of each period: won upwards, lost downwards; shaded where nobody could see who left."""
-    bars, blind = [], []
+    """Bars of each period: new upwards, left downwards; shaded where nobody knows who left.
+
+    Hatched where what was found covers other days than the bar's: it is no figure of that period.
+    """
+    bars, outlines, blind = [], [], []
+    tallest = max(
+        ((each.followed or 0) + (each.refollowed or 0) for each in account.bars), default=0
+    )
+    deepest = max((each.unfollowed or 0 for each in account.bars), default=0)
+    stripe = (tallest + deepest) / STRIPES
     for period in account.bars:
         where = _between(Span(period.first, period.last), inset=0.1)
         tip = _period_tip(period, account, words)
@@ -122,15 +143,29 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
             (followed, followed + again, REFOLLOWED),
             (-(period.unfollowed or 0), 0, UNFOLLOWED),
         ):
-            if high > low:
-                bars.append({**where, "n": low, "n2": high, "fill": colour, "tip": tip})
+            bar = {**where, "fill": colour, "tip": tip}
+            if high > low and hatched(period):
+                outlines.append({**bar, "n": low, "n2": high})
+                bars += [{**bar, "n": n, "n2": n2} for n, n2 in _stripes(low, high, stripe)]
+            elif high > low:
+                bars.append({**bar, "n": low, "n2": high})
     x = _time_axis(account.span, words, size)
     y = alt.Y("n:Q", title=None, axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5))
     return _finished(
         [
-            _marks(blind).mark_rect(color=UNSEEN).encode(x=x, x2="t2:Q", description="tip:N"),
+            _shaded(blind, x),
+            _marks(outlines)
+            .mark_rect(fill=UNSEEN, fillOpacity=0, strokeWidth=1)
+            .encode(
+                x=x,
+                x2="t2:Q",
+                y=y,
+                y2="n2:Q",
+                stroke=alt.Stroke("fill:N", scale=None),
+                description="tip:N",
+            ),
             _marks(bars)
-            .mark_rect()
+            .mark_rect(stroke=GROUND, strokeWidth=0.6)
             .encode(
                 x=x,
                 x2="t2:Q",
@@ -149,22 +184,32 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
 
 def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     """A row a month of first follows, a column a month since, the darker the more still followed."""
-    shown = account.cohorts[-NEWEST_COHORTS:]
+    shown = shown_cohorts(account)
+    labels = [
+        f"{words('at_start') if cohort is account.there_at_start else words.month(cohort.month)}"
+        f" · {words.number(cohort.users)}"
+        for cohort in shown
+    ]
     cells = [
         {
-            "row": words.month(cohort.month),
+            "row": label,
             "since": since,
             "fill": HEAT[_step(share)],
             "ink": HEAT_TEXT[_step(share)],
             "text": words.percent(share, digits=0).removesuffix("%"),
-            "tip": cohort_tip(cohort, since, words),
+            "tip": cohort_tip(
+                "start_tip" if cohort is account.there_at_start else "cohort_tip",
+                cohort,
+                since,
+                words,
+            ),
         }
-        for cohort in shown
+        for label, cohort in zip(labels, shown, strict=True)
         for since, share in enumerate(cohort.retention[: size.months])
         if share is not None
     ]
     columns = max((len(cohort.following) for cohort in shown), default=1)
-    step = min(size.width // min(columns, size.months), 56)
+    step = min((size.width - ROW_LABEL) // min(columns, size.months), 56)
     x = alt.X(
         "since:O",
         title=words("months_since"),
@@ -174,7 +219,7 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     y = alt.Y(
         "row:O",
         title=None,
-        sort=[words.month(cohort.month) for cohort in shown],
+        sort=labels,
         scale=alt.Scale(paddingInner=0.08),
     )
     tiles = _marks(cells)
@@ -192,10 +237,21 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     return chart.properties(width=alt.Step(step), height=alt.Step(24))
 
 
-def cohort_tip(cohort: Cohort, since: int, words: Words) -> str:
+def shown_cohorts(account: AccountReport) -> tuple[Cohort, ...]:
+    """Those there at the start, and the newest months."""
+    newest = account.cohorts[-NEWEST_COHORTS:]
+    return newest if account.there_at_start is None else (account.there_at_start, *newest)
+
+
+def hatched(period: Period) -> bool:
+    """Whether its losses are known, but are those of other days."""
+    return period.unfollowed is not None and not period.bounded
+
+
+def cohort_tip(name: str, cohort: Cohort, since: int, words: Words) -> str:
     """What a cell says."""
     return words(
-        "cohort_tip",
+        name,
         month=words.month(cohort.month),
         count=words.number(cohort.following[since]),
         users=words.number(cohort.users),
@@ -218,7 +274,7 @@ def survival(account: AccountReport, words: Words, size: Size) -> alt.LayerChart
             )
             tip = words(
                 "survival_tip",
-                day=words.number(day),
+                days=words.days(day),
                 share=words.percent(point.survival),
                 low=words.percent(point.low),
                 high=words.percent(point.high),
@@ -236,9 +292,13 @@ def survival(account: AccountReport, words: Words, size: Size) -> alt.LayerChart
     marks = _marks(steps)
     return _finished(
         [
-            marks.mark_area(color=BAND, opacity=0.7, interpolate="step-after", aria=False).encode(
-                x=x, y=alt.Y("low:Q"), y2="high:Q"
-            ),
+            marks.mark_area(
+                color=BAND,
+                opacity=0.7,
+                line={"color": LINE, "strokeWidth": 1, "strokeDash": [2, 3]},
+                interpolate="step-after",
+                aria=False,
+            ).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
             marks.mark_line(color=LINE, strokeWidth=2, interpolate="step-after", aria=False).encode(
                 x=x, y=y
             ),
@@ -266,6 +326,24 @@ def _finished(layers: list[alt.Chart], size: Size) -> alt.LayerChart:
         .configure_text(font=font)
     )  # fmt: skip
     return chart
+
+
+def _shaded(stretches: Sequence[dict[str, Any]], x: alt.X) -> alt.Chart:
+    """Days without data: light, within an edge that stands out."""
+    chart: alt.Chart = (
+        _marks(stretches)
+        .mark_rect(fill=UNSEEN, stroke=UNSEEN_EDGE, strokeWidth=1)
+        .encode(x=x, x2="t2:Q", description="tip:N")
+    )
+    return chart
+
+
+def _stripes(low: float, high: float, height: float) -> Iterator[tuple[float, float]]:
+    """Every other stripe of a bar."""
+    at = low
+    while at < high:
+        yield at, min(at + height, high)
+        at += 2 * height
 
 
 def _marks(values: Sequence[dict[str, Any]]) -> alt.Chart:
@@ -300,6 +378,7 @@ def _point(reading: Reading, words: Words) -> dict[str, Any]:
         "t": _at(reading.day, NOON),
         "n": reading.following,
         "tip": f"{words.day(reading.day)}: {words.number(reading.following)}",
+        "label": words.number(reading.following),
     }
 
 
@@ -331,4 +410,7 @@ def _period_tip(period: Period, account: AccountReport, words: Words) -> str:
         f"{words(name)} {words.number(getattr(period, name), sign=name == 'net')}"
         for name in ("followed", "refollowed", "unfollowed", "net")
     )
-    return f"{words.span(Span(period.first, period.last), account.bars_by)}: {counts}"
+    told = f"{words.span(period.span, account.bars_by)}: {counts}"
+    if hatched(period) and period.covers is not None:
+        told += f" ({words('covers', span=words.span(period.covers, By.DAY))})"
+    return told

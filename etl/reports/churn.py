@@ -10,7 +10,7 @@ from etl.db.analysis import analysing
 from etl.errors import UsageError
 from etl.model import APPLIED, Status, day_of
 from etl.reports import queries
-from etl.reports.figures import AccountReport, ChurnReport, account_report
+from etl.reports.figures import AccountReport, ChurnReport, LeftOut, account_report
 from etl.reports.periods import By, chosen_span
 
 if TYPE_CHECKING:
@@ -67,35 +67,57 @@ def churn_report(
     if not accounts:
         raise UsageError("no OA is in the database yet: run `etl sync` first")
     today = day_of(now, zone, day_begins)
-    reports, left_out = [], []
+    with analysing(engine) as connection:
+        newest = queries.newest_day(connection, [account.oaid for account in accounts]) or today
+    until = newest if question.until is None else min(question.until, max(newest, today))
+    reports: list[AccountReport] = []
+    left_out: list[LeftOut] = []
+    refusal = UsageError("there is nothing to report")
     for account in accounts:
         try:
-            reports.append(_account(engine, account, question, today=today))
+            reports.append(_account(engine, account, question, today=today, until=until))
         except UsageError as nothing:
             if strict or len(accounts) == 1:
                 raise
-            left_out.append(nothing)
+            left_out.append(LeftOut(account.name or account.oaid, str(nothing)))
+            refusal = nothing
     if not reports:
-        raise left_out[0]
-    return ChurnReport(question.by, now, zone.key, tuple(reports), tuple(map(str, left_out)))
+        raise refusal
+    return ChurnReport(question.by, now, zone.key, tuple(reports), tuple(left_out))
 
 
-def _account(engine: Engine, account: Account, question: Question, *, today: date) -> AccountReport:
+def _account(
+    engine: Engine, account: Account, question: Question, *, today: date, until: date
+) -> AccountReport:
     with analysing(engine) as connection:
         runs = queries.runs(connection, account.oaid)
         span = chosen_span(
             runs, account.oaid, since=question.since, until=question.until, today=today
         )
         applied = [run for run in runs if run.status in APPLIED and run.taken_on <= span.last]
-        seen_until = max(
-            (run.taken_on for run in applied if run.status == Status.COMPLETE), default=span.last
-        )
+        whole_days = [run.taken_on for run in applied if run.status == Status.COMPLETE]
         last_id = max(run.id or 0 for run in applied)
-        stays = queries.stay_counts(
-            connection, account.oaid, first=span.first, seen_until=seen_until, last_id=last_id
-        )
         inside = [run for run in reversed(applied) if run.taken_on in span]
+        stays = (
+            queries.stay_counts(
+                connection,
+                account.oaid,
+                first=span.first,
+                seen_until=max(whole_days),
+                first_id=min((run.id or 0 for run in inside), default=last_id + 1),
+                last_id=last_id,
+            )
+            if whole_days
+            else []
+        )
         lost = queries.last_unfollows(connection, account.oaid, inside, limit=RECENT)
     return account_report(
-        account, span, question.by, runs=runs, stays=stays, lost=lost, today=today
+        account,
+        span,
+        question.by,
+        runs=runs,
+        stays=stays,
+        lost=lost,
+        today=today,
+        until=until,
     )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from etl.model import APPLIED, NOTHING, Account, Change, Snapshot, Status
+from etl.model import APPLIED, Account, Change, Snapshot, Status
+from etl.reports.counting import WINDOW, Applied
 from etl.reports.gaps import Unseen, missing, unseen, usual_interval
-from etl.reports.periods import By, Span, month_number, month_of, split, whole
+from etl.reports.periods import DAY, By, Span, month_number, month_of, split, whole
 from etl.reports.survival import Survival, kaplan_meier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import date, datetime
 
+    from etl.reports.counting import Period
     from etl.reports.queries import LostUser, StayCount
 
 BUCKETS = (0, 7, 30, 90, 180, 365)
@@ -24,34 +24,6 @@ BUCKETS = (0, 7, 30, 90, 180, 365)
 
 MOST_BARS = 100
 """More periods than that cannot be told apart in a chart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """What happened from one day to another, both included.
-
-    following_end - following_start = baseline + followed + refollowed - unfollowed. None where it
-    could not be seen: without a complete snapshot in the period nobody knows who left, without any
-    applied one nobody knows anything. The rates are shares of those who followed at the start,
-    among whom the baseline counts. `observed_since` is when the list had last been read whole
-    before: the changes happened since then.
-    """
-
-    first: date
-    last: date
-    whole: bool
-    following_start: int
-    baseline: int
-    followed: int | None
-    refollowed: int | None
-    unfollowed: int | None
-    net: int | None
-    following_end: int | None
-    churn_rate: float | None
-    growth_rate: float | None
-    complete: int
-    partial: int
-    observed_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +91,12 @@ class AccountReport:
     """One OA. Days are dates in ETL_TIMEZONE.
 
     `bars` are the periods, or longer ones where those are too many to be drawn; `curve_gaps` are
-    the stretches of the curve without a complete snapshot.
+    the stretches of the curve without a complete snapshot. `last_30_days` ends with the last day
+    of the whole report, the same for all its OAs; it and `before_30_days` (None where nothing had
+    been read before) look beyond `span`. `there_at_start` are those who followed at the start of
+    the span, the baseline among them; `left_share` is how many of them did not follow any more
+    when the list was last read whole. `last_seen` of `last_total` users were found by the last
+    applied snapshot.
     """
 
     oaid: str
@@ -128,7 +105,13 @@ class AccountReport:
     observed_since: date
     last_complete_at: datetime | None
     days_seen: int
+    last_seen: int | None
+    last_total: int | None
+    last_30_days: Period
+    before_30_days: Period | None
     total: Period
+    left_share: float | None
+    there_at_start: Cohort | None
     periods: tuple[Period, ...]
     bars: tuple[Period, ...]
     bars_by: By
@@ -141,16 +124,34 @@ class AccountReport:
     recent: tuple[Unfollow, ...]
     unseen: tuple[Unseen, ...]
 
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return self.name or self.oaid
+
+    @property
+    def first_night(self) -> bool:
+        """Whether there is only one reading, so that nothing can have changed."""
+        return len(self.curve) == 1 and self.span.first == self.observed_since
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An OA that had nothing to report, and why."""
+
+    label: str
+    why: str
+
 
 @dataclass(frozen=True, slots=True)
 class ChurnReport:
-    """Several OAs, one way of cutting time. `left_out` tells of OAs that had nothing to report, and why."""
+    """Several OAs, one way of cutting time."""
 
     by: By
     made_at: datetime
     timezone: str
     accounts: tuple[AccountReport, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def account_report(
@@ -162,32 +163,54 @@ def account_report(
     stays: Sequence[StayCount],
     lost: Sequence[LostUser],
     today: date,
+    until: date | None = None,
 ) -> AccountReport:
-    """Everything about one OA."""
-    applied = _Applied(run for run in runs if run.status in APPLIED and run.taken_on <= span.last)
-    complete = applied.complete
-    days_complete = {run.taken_on for run in complete if run.taken_on in span}
+    """Everything about one OA.
+
+    Args:
+        account: which one.
+        span: what is asked for.
+        by: how long its periods are.
+        runs: every run of it, by id.
+        stays: its stays of the span, counted.
+        lost: who left last.
+        today: tells which gaps last.
+        until: the last of the 30 days that are compared; the span's last day by default.
+    """
+    usual = usual_interval(run.taken_on for run in runs if run.status != Status.RUNNING)
+    applied = Applied(
+        (run for run in runs if run.status in APPLIED and run.taken_on <= span.last), usual
+    )
+    days_whole = applied.days_whole(span)
+    months_whole = {month_number(run.taken_on) for run in applied.complete}
+    total = applied.period(span, by)
     bars_by = _drawable(span, by)
     by_id = {run.id: run for run in applied.runs}
-    usual = usual_interval(run.taken_on for run in runs if run.status != Status.RUNNING)
+    newest = max(applied.runs, key=lambda run: run.id or 0)
+    if not applied.complete:  # nobody knows who left: how long they stay cannot be known either
+        stays = ()
+    at_start = [stay for stay in stays if stay.at_start]
+    last, before = _windows(applied, until or span.last)
     return AccountReport(
         oaid=account.oaid,
         name=account.name,
         span=span,
         observed_since=applied.runs[0].taken_on,
-        last_complete_at=complete[-1].taken_at if complete else None,
-        days_seen=len(days_complete),
-        total=_period(span, applied, by),
-        periods=tuple(_period(each, applied, by) for each in split(span, by)),
-        bars=tuple(_period(each, applied, bars_by) for each in split(span, bars_by)),
+        last_complete_at=applied.complete[-1].taken_at if applied.complete else None,
+        days_seen=len(days_whole),
+        last_seen=newest.seen,
+        last_total=newest.total,
+        last_30_days=last,
+        before_30_days=before,
+        total=total,
+        left_share=_left_share(at_start, total),
+        there_at_start=_there_at_start(at_start, total, months_whole),
+        periods=tuple(applied.period(each, by) for each in split(span, by)),
+        bars=tuple(applied.period(each, bars_by) for each in split(span, bars_by)),
         bars_by=bars_by,
         curve=tuple(_curve(applied.within(span))),
-        curve_gaps=tuple(missing(days_complete, usual)),
-        cohorts=tuple(
-            _cohorts(
-                stays, {month_number(run.taken_on) for run in complete}, month_number(span.last)
-            )
-        ),
+        curve_gaps=tuple(missing(days_whole, usual)),
+        cohorts=tuple(_cohorts(stays, months_whole, month_number(span.last))),
         last_month_open=not whole(Span(span.last.replace(day=1), span.last), By.MONTH),
         survival=kaplan_meier(
             (stay.days, stay.ended is not None, stay.users) for stay in stays if _new(stay)
@@ -198,58 +221,40 @@ def account_report(
     )
 
 
-class _Applied:
-    """The applied runs by day, so that each period finds its own without looking at all."""
-
-    def __init__(self, runs: Iterable[Snapshot]) -> None:
-        self.runs = sorted(runs, key=lambda run: run.taken_on)
-        self.complete = sorted((run for run in self.runs if run.status == Status.COMPLETE), key=_id)
-        self._days = [run.taken_on for run in self.runs]
-        self._following = list(accumulate(map(_change, self.runs), initial=0))
-
-    def within(self, span: Span) -> Sequence[Snapshot]:
-        return self.runs[bisect_left(self._days, span.first) : bisect_right(self._days, span.last)]
-
-    def following_before(self, day: date) -> int:
-        return self._following[bisect_left(self._days, day)]
-
-    def read_whole_before(self, runs: Sequence[Snapshot]) -> datetime | None:
-        """When the list had last been read whole before the first of these runs."""
-        earlier = bisect_left(self.complete, min(map(_id, runs), default=0), key=_id)
-        return self.complete[earlier - 1].taken_at if earlier else None
+def _windows(applied: Applied, until: date) -> tuple[Period, Period | None]:
+    """The last 30 days, and the 30 before them; both begin no earlier than the first reading."""
+    began = applied.runs[0].taken_on
+    first = until - (WINDOW - 1) * DAY
+    last = applied.period(Span(max(first, began), until), By.MONTH)
+    if began >= first:
+        return last, None
+    before = Span(max(first - WINDOW * DAY, began), first - DAY)
+    return last, applied.period(before, By.MONTH)
 
 
-def _period(span: Span, applied: _Applied, by: By) -> Period:
-    inside = applied.within(span)
-    complete = sum(run.status == Status.COMPLETE for run in inside)
-    start = applied.following_before(span.first)
-    counts = [run.counts or NOTHING for run in inside]
-    baseline = sum(each.baseline for each in counts)
-    followed = sum(each.followed for each in counts) if inside else None
-    refollowed = sum(each.refollowed for each in counts) if inside else None
-    unfollowed = sum(each.unfollowed for each in counts) if complete else None
-    changes = sum(map(_change, inside))
-    net = changes - baseline if complete else None
-    since = applied.read_whole_before(inside)
-    # A loss shows between two whole readings: the very first one has nothing to compare with.
-    base = start + baseline if since is not None or complete > 1 else 0
-    return Period(
-        first=span.first,
-        last=span.last,
-        whole=whole(span, by),
-        following_start=start,
-        baseline=baseline,
-        followed=followed,
-        refollowed=refollowed,
-        unfollowed=unfollowed,
-        net=net,
-        following_end=start + changes if inside else None,
-        churn_rate=unfollowed / base if unfollowed is not None and base else None,
-        growth_rate=net / base if net is not None and base else None,
-        complete=complete,
-        partial=len(inside) - complete,
-        observed_since=since,
-    )
+def _left_share(at_start: Iterable[StayCount], total: Period) -> float | None:
+    users = total.following_start + total.baseline
+    if total.unfollowed is None or not users:
+        return None
+    return 1 - sum(stay.users for stay in at_start if stay.ended is None) / users
+
+
+def _there_at_start(
+    at_start: Sequence[StayCount], total: Period, months_whole: set[int]
+) -> Cohort | None:
+    """How many of those there at the start followed at the end of each month since."""
+    if not at_start:
+        return None
+    following = []
+    for month in range(month_number(total.first), month_number(total.last) + 1):
+        now = sum(
+            stay.users
+            for stay in at_start
+            if stay.began <= month and (stay.ended is None or stay.ended > month)
+        )
+        following.append(now if month in months_whole else None)
+    users = total.following_start + total.baseline
+    return Cohort(total.first.replace(day=1), users, tuple(following))
 
 
 def _drawable(span: Span, by: By) -> By:
@@ -258,14 +263,6 @@ def _drawable(span: Span, by: By) -> By:
     return next(
         (each for each in longer if sum(1 for _ in split(span, each)) <= MOST_BARS), By.MONTH
     )
-
-
-def _id(run: Snapshot) -> int:
-    return run.id or 0
-
-
-def _change(run: Snapshot) -> int:
-    return (run.counts or NOTHING).change
 
 
 def _curve(runs: Iterable[Snapshot]) -> Iterator[Reading]:

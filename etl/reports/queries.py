@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Integer, and_, case, cast, extract, func, literal, or_, select
 
 from etl.db.tables import follower_changes, snapshots
-from etl.model import APPLIED, SNAPSHOT_COLUMNS, Change, Snapshot
+from etl.model import APPLIED, SNAPSHOT_COLUMNS, Change, Snapshot, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,8 @@ class StayCount(NamedTuple):
 
     `cohort` is the month in which the user first followed: None for the baseline, and for whoever
     did so before the span. `days` is the length of the stay, or how long it had lasted when the
-    list was last read whole; `ended` is None while it lasts.
+    list was last read whole; `ended` is None while it lasts. `at_start`: the user followed when the
+    span began, or is of its baseline (which says nothing of this stay: it may be a later one).
     """
 
     kind: Change
@@ -38,6 +39,7 @@ class StayCount(NamedTuple):
     ended: int | None
     days: int
     users: int
+    at_start: bool = False
 
 
 class LostUser(NamedTuple):
@@ -55,8 +57,23 @@ def runs(connection: Connection, oaid: str) -> list[Snapshot]:
     return [Snapshot.from_columns({**row}) for row in connection.execute(statement).mappings()]
 
 
+def newest_day(connection: Connection, oaids: Sequence[str]) -> date | None:
+    """The day of the last run of any of these OAs; None where none ever ran."""
+    statement = select(func.max(snapshots.c.taken_on)).where(
+        snapshots.c.oaid.in_(oaids), snapshots.c.status != Status.RUNNING
+    )
+    newest: date | None = connection.scalar(statement)
+    return newest
+
+
 def stay_counts(
-    connection: Connection, oaid: str, *, first: date, seen_until: date, last_id: int
+    connection: Connection,
+    oaid: str,
+    *,
+    first: date,
+    seen_until: date,
+    first_id: int,
+    last_id: int,
 ) -> list[StayCount]:
     """The stays that lasted into a span or began in it, counted: one reading of the change log, whatever is asked of it.
 
@@ -65,9 +82,10 @@ def stay_counts(
         oaid: the OA.
         first: the first day of the span.
         seen_until: the day on which the list was last read whole: a stay without an end lasted until then.
+        first_id: the first snapshot of the span.
         last_id: the last snapshot of the span; what came later is not known yet.
     """
-    stays = _stays(oaid, last_id).subquery("stays")
+    stays = _stays(oaid, first_id, last_id).subquery("stays")
     since = _number(first)
     keys = (
         stays.c.kind,
@@ -75,6 +93,7 @@ def stay_counts(
         stays.c.began_month,
         stays.c.ended_month,
         (func.coalesce(stays.c.ended_day, _number(seen_until)) - stays.c.began_day).label("days"),
+        stays.c.at_start,
     )
     statement = (
         select(*keys, func.count().label("users"))
@@ -82,12 +101,12 @@ def stay_counts(
         .group_by(*keys)
     )
     return [
-        StayCount(_ARRIVALS[kind], cohort, began, ended, max(days, 0), users)
-        for kind, cohort, began, ended, days, users in connection.execute(statement)
+        StayCount(_ARRIVALS[kind], cohort, began, ended, max(days, 0), users, bool(at_start))
+        for kind, cohort, began, ended, days, at_start, users in connection.execute(statement)
     ]
 
 
-def _stays(oaid: str, last_id: int) -> Select[Any]:
+def _stays(oaid: str, first_id: int, last_id: int) -> Select[Any]:
     """One row a stay: a user's changes alternate (`etl verify` proves it), so what comes after an arrival is its end.
 
     One window over the log in the order of its primary key serves all; numbers of days and months
@@ -110,9 +129,24 @@ def _stays(oaid: str, last_id: int) -> Select[Any]:
         .cte("days")
     )
     story: dict[str, Any] = {"partition_by": log.user_id, "order_by": log.snapshot_id}
+    everything: dict[str, Any] = {**story, "rows": (None, None)}
+    # The newest change before the span is the greatest number; its last bit tells what it was.
+    before = case(
+        (
+            log.snapshot_id < first_id,
+            2 * log.snapshot_id + case((log.change == Change.UNFOLLOWED, 0), else_=1),
+        )
+    )
+    is_baseline = case((log.change == Change.BASELINE, 1), else_=0)
     told = (
         select(
             log.change,
+            (
+                func.coalesce(
+                    func.max(before).over(**everything), func.max(is_baseline).over(**everything)
+                )
+                % 2
+            ).label("at_start"),
             log.snapshot_id.label("began_id"),
             func.lead(log.snapshot_id).over(**story).label("ended_id"),
             func.first_value(case((log.change != Change.BASELINE, log.snapshot_id)))
@@ -135,6 +169,7 @@ def _stays(oaid: str, last_id: int) -> Select[Any]:
             ended.c.month.label("ended_month"),
             cohort.c.day.label("cohort_day"),
             cohort.c.month.label("cohort_month"),
+            told.c.at_start,
         )
         .select_from(told)
         .join(began, began.c.id == told.c.began_id)

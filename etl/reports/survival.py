@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Z_95 = 1.959963984540054
 """The normal quantile of a two-sided 95 % band."""
 
+HALF_OF_5_PERCENT = 0.025
+"""What a two-sided 95 % band leaves out at one side."""
+
 
 @dataclass(frozen=True, slots=True)
 class SurvivalPoint:
@@ -50,7 +53,11 @@ class Survival:
         if not self.users or day > self.last:
             return None
         before = bisect_right(self.points, day, key=lambda point: point.day)
-        return self.points[before - 1] if before else SurvivalPoint(0, self.users, 0, 1.0, 1.0, 1.0)
+        if before:
+            return self.points[before - 1]
+        # Of n of whom nobody left: the exact binomial bound, since Greenwood's band has no width.
+        low = HALF_OF_5_PERCENT ** (1 / max(self.seen(day), 1))
+        return SurvivalPoint(0, self.users, 0, 1.0, low, 1.0)
 
     def seen(self, day: int) -> int:
         """How many were seen to follow for that many days, or longer."""

@@ -1,30 +1,22 @@
-"""ChurnReport -> terminal, CSV, JSON."""
+"""ChurnReport -> sentences and tables for people: the terminal's, and those of the page."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import textwrap
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from etl.model import plain
-from etl.reports.csv_cells import defused
-from etl.reports.language import DEFINITIONS, NOTHING, Words
-from etl.reports.periods import Span
+from etl.reports.counting import WINDOW
+from etl.reports.gaps import GAP
+from etl.reports.language import NOTHING, Words
+from etl.reports.periods import By
+from etl.reports.texts import DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from etl.reports.figures import AccountReport, ChurnReport, Period
+    from etl.reports.counting import Period
+    from etl.reports.figures import AccountReport, ChurnReport
     from etl.reports.gaps import Unseen
-
-CSV_COLUMNS = (
-    "oaid", "name", "first", "last", "following_start", "baseline", "followed", "refollowed", "unfollowed", "net",
-    "following_end", "churn_rate", "growth_rate", "complete", "partial", "observed_since",
-)  # fmt: skip
-"""One row an OA and period. An empty cell could not be seen; rates are shares (0.05 is 5 %)."""
 
 MILESTONES = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095)
 """The days of the survival curve that tables tell."""
@@ -33,63 +25,38 @@ WIDTH = 110
 """Of the definitions, in characters."""
 
 
-# --- for programs
-# ----------------------------------------------------------------------------------------------------
-
-
-def as_csv(report: ChurnReport) -> str:
-    """The periods; everything else is in the JSON."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for account in report.accounts:
-        for period in account.periods:
-            row = {"oaid": account.oaid, "name": account.name, **asdict(period)}
-            writer.writerow([defused(plain(row[column])) for column in CSV_COLUMNS])
-    return out.getvalue()
-
-
-def as_json(report: ChurnReport) -> str:
-    """Every figure: one object a line for each OA."""
-    lines = []
-    for account in report.accounts:
-        values = {
-            "by": report.by,
-            "made_at": report.made_at,
-            "timezone": report.timezone,
-            **asdict(account),
-        }
-        for cohort, told in zip(account.cohorts, values["cohorts"], strict=True):
-            told["retention"] = cohort.retention
-        values["survival"]["median"] = account.survival.median
-        lines.append(json.dumps(values, default=plain, ensure_ascii=False))
-    return "".join(f"{line}\n" for line in lines)
-
-
-# --- for people
-# ------------------------------------------------------------------------------------------------------
-
-
 def as_table(report: ChurnReport, words: Words) -> str:
     """Aligned columns, with the definitions beside the numbers."""
-    blocks = [words("title").upper(), words("days_in", zone=report.timezone)]
+    blocks = [words("title").upper(), words("days_in", zone=words.zone(report.timezone))]
+    if len(report.accounts) > 1:
+        blocks.append(
+            section(
+                compared(report, words), comparison_table(report, words), words("compared_note")
+            )
+        )
     for account in report.accounts:
         blocks += _account(account, report, words)
-    blocks += [f"{words('left_out')}: {why}" for why in report.left_out]
+    blocks += [
+        f"{words('left_out')}: {_printable(words('nothing_read', oa=each.label))}"
+        for each in report.left_out
+    ]
     return "\n\n".join(blocks) + "\n"
 
 
 def _account(account: AccountReport, report: ChurnReport, words: Words) -> Iterator[str]:
     name = _printable(f"{account.name} ({account.oaid})" if account.name else account.oaid)
-    yield f"{name}\n{'=' * len(name)}\n{headline(account, words)}\n{read_whole(account, words)}"
+    yield "\n".join([name, "=" * len(name), headline(account, words), *standing(account, words)])
+    if account.first_night:
+        return
+    yield section(words("last_days_to", **_window(account, words)), window_table(account, words))
     yield section(
-        f"{words('periods')} ({words(f'by_{report.by}')})",
+        words(f"periods_{report.by}"),
         period_table(account, report, words),
+        *overall(account, words),
         *(words(each) for each in DEFINITIONS),
     )
-    if account.cohorts:
-        notes = [words("def_cohort"), *([words("so_far")] if account.last_month_open else [])]
-        yield section(words("cohorts"), cohort_table(account, words), *notes)
+    if account.cohorts or account.there_at_start:
+        yield section(words("cohorts"), cohort_table(account, words), *cohort_notes(account, words))
     if account.survival.users:
         yield section(
             words("survival"),
@@ -98,15 +65,16 @@ def _account(account: AccountReport, report: ChurnReport, words: Words) -> Itera
             words("def_survival"),
             words("def_interval"),
         )
-    yield section(words("stays"), stay_table(account, words), words("def_stays"))
-    recent = recent_table(account, words)
-    yield (
-        section(words("recent"), recent)
-        if len(recent) > 1
-        else f"{words('recent')}\n{words('no_recent')}"
-    )
+    if account.last_complete_at is not None:
+        yield section(words("stays"), stay_table(account, words), words("def_stays"))
+        if account.recent:
+            yield section(words("recent"), recent_table(account, words))
+        else:
+            yield f"{words('recent')}\n{words('no_recent')}"
     if account.unseen:
-        yield section(words("unseen"), unseen_table(account.unseen, words), words("def_gap"))
+        yield section(
+            words("unseen"), unseen_table(account.unseen, words), *map(words, unseen_notes(account))
+        )
     else:
         yield f"{words('unseen')}\n{words('all_seen')}"
 
@@ -114,7 +82,10 @@ def _account(account: AccountReport, report: ChurnReport, words: Words) -> Itera
 def headline(account: AccountReport, words: Words) -> str:
     """What a busy reader takes away."""
     total = account.total
-    following, day = words.number(total.following_end), words.day(account.span.last)
+    last_day = account.curve[-1].day if account.curve else account.span.last
+    following, day = words.number(total.following_end), words.day(last_day)
+    if account.last_complete_at is not None and account.first_night:
+        return words("first_night", day=day, following=following)
     if total.unfollowed is None or total.followed is None or total.refollowed is None:
         return words("headline_unseen", day=day, following=following)
     return words(
@@ -122,15 +93,109 @@ def headline(account: AccountReport, words: Words) -> str:
         day=day,
         following=following,
         net=words.number(total.net, sign=True),
+        first=words.day(account.span.first),
         won=words.number(total.followed + total.refollowed),
         lost=words.number(total.unfollowed),
     )
 
 
+def standing(account: AccountReport, words: Words) -> list[str]:
+    """On how many of the days the list was read whole; where never, how much of it could be read."""
+    if account.last_complete_at is not None:
+        return [read_whole(account, words)]
+    sentences = [words("never_whole")]
+    if account.last_seen is not None and account.last_total:
+        sentences.append(
+            words(
+                "part_read",
+                seen=words.number(account.last_seen),
+                total=words.number(account.last_total),
+                share=words.percent(account.last_seen / account.last_total, digits=0),
+            )
+        )
+    return [" ".join(sentences)]
+
+
+def overall(account: AccountReport, words: Words) -> list[str]:
+    """The rates of the whole time: by follower-days, and of those there at the start."""
+    total, sentences = account.total, []
+    if total.churn_per_30_days is not None:
+        sentences.append(words("overall", rate=words.percent(total.churn_per_30_days)))
+    if account.left_share is not None and total.bounded:
+        users = words.number(total.following_start + total.baseline)
+        share = words.percent(account.left_share)
+        sentences.append(words("overall_start", users=users, share=share))
+    return [" ".join(sentences)] if sentences else []
+
+
+def compared(report: ChurnReport, words: Words) -> str:
+    """The caption of the comparison: one window for all."""
+    return words("compared", days=WINDOW, day=words.day(report.accounts[0].last_30_days.last))
+
+
+def comparison_table(report: ChurnReport, words: Words) -> list[list[str]]:
+    """A row an OA: the same 30 days of each, and the sum of them."""
+    columns = ("following_end", "followed", "refollowed", "unfollowed", "net")
+    header = [words("account"), words("churn_rate"), *map(words, columns), words("coverage")]
+    rows = [
+        [
+            account.label,
+            window_churn(account.last_30_days, words),
+            *_counts(account.last_30_days, columns, words),
+            coverage(account.last_30_days, words),
+        ]
+        for account in report.accounts
+    ]
+    return [header, *rows]
+
+
+def window_churn(window: Period, words: Words) -> str:
+    """Its churn where it is a whole window; since when it was read where it is shorter."""
+    if window.days < WINDOW:
+        return f"{NOTHING}, {words('since_day', day=words.day(window.first))}"
+    return words.percent(window.churn_rate)
+
+
+def window_table(account: AccountReport, words: Words) -> list[list[str]]:
+    """The last 30 days beside the 30 before."""
+    columns = ("followed", "refollowed", "unfollowed", "net", "following_end")
+    header = [words("period"), words("churn_rate"), *map(words, columns), words("coverage")]
+    windows = [account.last_30_days]
+    if account.before_30_days is not None:
+        windows.append(account.before_30_days)
+    return [
+        header,
+        *(
+            [
+                words.span(each.span, By.DAY),
+                words.percent(each.churn_rate if each.days == WINDOW else None),
+                *_counts(each, columns, words),
+                coverage(each, words),
+            ]
+            for each in windows
+        ),
+    ]
+
+
+def coverage(period: Period, words: Words) -> str:
+    """How many of its nights were read whole; what was found covers other days where it says so."""
+    nights = f"{period.days_whole}/{period.days}"
+    if period.bounded or period.covers is None:
+        return nights
+    return f"{nights}, {words('covers', span=words.span(period.covers, By.DAY))}"
+
+
+def _counts(period: Period, columns: Sequence[str], words: Words) -> Iterator[str]:
+    return (words.number(getattr(period, column), sign=column == "net") for column in columns)
+
+
+def _window(account: AccountReport, words: Words) -> dict[str, object]:
+    window = account.last_30_days
+    return {"days": window.days, "day": words.day(window.last)}
+
+
 def read_whole(account: AccountReport, words: Words) -> str:
     """On how many of the days."""
-    if account.last_complete_at is None:
-        return words("never_whole")
     return words(
         "read_whole",
         seen=account.days_seen,
@@ -148,49 +213,62 @@ def median(account: AccountReport, words: Words) -> str:
 
 
 def period_table(account: AccountReport, report: ChurnReport, words: Words) -> list[list[str]]:
-    """A header, the periods, the total; the baseline only where there is one."""
-    columns = [
-        "following_start",
-        "baseline",
-        "followed",
-        "refollowed",
-        "unfollowed",
-        "net",
-        "following_end",
-    ]
-    if not account.total.baseline:
-        columns.remove("baseline")
-    header = [words("period"), *map(words, columns), words("churn_rate"), words("growth_rate")]
+    """A header, the periods, the total; the baseline only where there is one.
 
-    def row(label: str, period: Period) -> list[str]:
-        counts = (words.number(getattr(period, column), sign=column == "net") for column in columns)
-        return [
-            label,
-            *counts,
-            words.percent(period.churn_rate),
-            words.percent(period.growth_rate, sign=True),
-        ]
+    The total has no rates: periods of different lengths are not compared (`overall`).
+    """
+    columns = ["baseline"] if account.total.baseline else []
+    columns += ["followed", "refollowed", "unfollowed", "net", "following_end"]
+    header = [
+        words("period"),
+        words("churn_rate"),
+        words("following_start"),
+        *map(words, columns),
+        words("growth_rate"),
+        words("coverage"),
+    ]
+
+    def row(label: str, period: Period, churn: str, growth: str) -> list[str]:
+        start = words.number(period.following_start)
+        counts = _counts(period, columns, words)
+        return [label, churn, start, *counts, growth, coverage(period, words)]
 
     rows = [
-        row(words.span(Span(period.first, period.last), report.by), period)
+        row(
+            words.span(period.span, report.by),
+            period,
+            words.percent(period.churn_rate),
+            words.percent(period.growth_rate, sign=True),
+        )
         for period in account.periods
     ]
-    return [header, *rows, row(words("total"), account.total)]
+    return [header, *rows, row(words("total"), account.total, "", "")]
 
 
 def cohort_table(account: AccountReport, words: Words) -> list[list[str]]:
-    """A row a month of first follows, a column a month since."""
-    months = max(len(cohort.following) for cohort in account.cohorts)
+    """Those there at the start, then a row a month of first follows; a column a month since."""
+    start = [] if account.there_at_start is None else [account.there_at_start]
+    months = max(len(cohort.following) for cohort in (*start, *account.cohorts))
     header = [words("cohort"), words("users"), *map(str, range(months))]
     rows = [
         [
-            words.month(cohort.month),
+            words("at_start") if cohort is account.there_at_start else words.month(cohort.month),
             words.number(cohort.users),
             *(words.percent(share, digits=0) for share in cohort.retention),
         ]
-        for cohort in account.cohorts
+        for cohort in (*start, *account.cohorts)
     ]
     return [header, *([*row, *[""] * (len(header) - len(row))] for row in rows)]
+
+
+def cohort_notes(account: AccountReport, words: Words) -> list[str]:
+    """What is to be known of the table of cohorts."""
+    return [words("def_cohort"), *([words("so_far")] if account.last_month_open else [])]
+
+
+def unseen_notes(account: AccountReport) -> list[str]:
+    """The definition of a gap, where there is one."""
+    return ["def_gap"] if any(each.kind == GAP for each in account.unseen) else []
 
 
 def survival_table(account: AccountReport, words: Words) -> list[list[str]]:
@@ -202,7 +280,7 @@ def survival_table(account: AccountReport, words: Words) -> list[list[str]]:
         if point is not None:
             band = (
                 f"{words.percent(point.low)} – {words.percent(point.high)}"
-                if point.low is not None
+                if point.low is not None and point.low < 1
                 else NOTHING
             )
             rows.append(
@@ -256,7 +334,8 @@ def unseen_table(unseen: Sequence[Unseen], words: Words) -> list[list[str]]:
     """Runs that were not believed, and days without one."""
     rows = [[words("kind"), words("since"), words("until"), words("runs"), words("reason")]]
     for each in unseen:
-        reason = [each.reason] if each.reason else []
+        sentence = words.reason(each.reason)
+        reason = [sentence] if sentence else []
         if each.held_back is not None:
             reason.append(words("held_back", count=words.number(each.held_back)))
         last = words("lasting") if each.last is None else words.day(each.last)

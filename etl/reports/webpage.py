@@ -12,8 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from etl.reports import charts, text
-from etl.reports.language import DEFINITIONS, Words
+from etl.reports.counting import WINDOW
 from etl.reports.svg import render
+from etl.reports.texts import DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +22,19 @@ if TYPE_CHECKING:
     from altair import LayerChart
 
     from etl.reports.charts import Size
+    from etl.reports.counting import Period
     from etl.reports.figures import AccountReport, ChurnReport
+    from etl.reports.language import Words
 
 _TILES = ("followed", "refollowed", "unfollowed", "net")
+
+
+class Tile(NamedTuple):
+    """A figure of the last 30 days, and the same of the 30 before."""
+
+    name: str
+    value: str
+    before: str
 
 
 class Drawn(NamedTuple):
@@ -33,11 +44,15 @@ class Drawn(NamedTuple):
     narrow: Markup
 
 
-def as_page(report: ChurnReport, words: Words) -> str:
-    """The page."""
-    environment = Environment(
-        loader=PackageLoader("etl.reports"), autoescape=True, undefined=StrictUndefined
-    )
+def as_page(report: ChurnReport, words: Words, *, users: bool = True, index: str = "") -> str:
+    """The page.
+
+    Args:
+        report: the figures.
+        words: the language.
+        users: whether it names the users who left last.
+        index: the file of the page that lists all OAs, where there is one.
+    """
     # Checking specifications against altair's schema takes longer than drawing them, and a wrong
     # one is refused there.
     with debug_mode(False):
@@ -45,82 +60,166 @@ def as_page(report: ChurnReport, words: Words) -> str:
             _account(number, account, report, words)
             for number, account in enumerate(report.accounts, 1)
         ]
-    return environment.get_template("report.html.j2").render(
-        lang=str(words.lang),
-        say=words,
-        accounts=accounts,
-        comparison=_comparison(report, words),
-        left_out=report.left_out,
-        definitions=DEFINITIONS,
-        keys=(
-            ("followed", charts.FOLLOWED),
-            ("refollowed", charts.REFOLLOWED),
-            ("unfollowed", charts.UNFOLLOWED),
-        ),
-        dark_colours=charts.DARK,
-        made=words("made", when=words.moment(report.made_at), zone=report.timezone),
-        days_in=words("days_in", zone=report.timezone),
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            page_head(report, words),
+            accounts=accounts,
+            users=users,
+            index=index,
+            comparison=text.comparison_table(report, words) if len(accounts) > 1 else [],
+            compared=text.compared(report, words),
+            left_out=[words("nothing_read", oa=each.label) for each in report.left_out],
+            definitions=DEFINITIONS,
+            keys=(
+                ("followed", charts.FOLLOWED),
+                ("refollowed", charts.REFOLLOWED),
+                ("unfollowed", charts.UNFOLLOWED),
+            ),
+        )
     )
+
+
+def environment() -> Environment:
+    """Where the templates are; everything is escaped."""
+    return Environment(
+        loader=PackageLoader("etl.reports"), autoescape=True, undefined=StrictUndefined
+    )
+
+
+def page_head(report: ChurnReport, words: Words) -> dict[str, Any]:
+    """What every page says of itself."""
+    zone = words.zone(report.timezone)
+    return {
+        "lang": str(words.lang),
+        "say": words,
+        "dark_colours": charts.DARK,
+        "made": words("made", when=words.moment(report.made_at), zone=zone),
+        "days_in": words("days_in", zone=zone),
+    }
 
 
 def _account(
     number: int, account: AccountReport, report: ChurnReport, words: Words
 ) -> dict[str, Any]:
     name = f"oa-{number}"
-    total, survival = account.total, account.survival
+    survival = account.survival
+    drawn = len(account.curve) > 1
     return {
         "id": name,
         "oaid": account.oaid,
-        "label": account.name or account.oaid,
+        "label": account.label,
         "from_to": words(
             "from_to", first=words.day(account.span.first), last=words.day(account.span.last)
         ),
         "headline": text.headline(account, words),
-        "read_whole": text.read_whole(account, words),
-        "tiles": [
-            (words("following"), words.number(total.following_end)),
-            *(
-                (words(each), words.number(getattr(total, each), sign=each == "net"))
-                for each in _TILES
-            ),
-            (words("churn_rate"), words.percent(total.churn_rate)),
-            (words("growth_rate"), words.percent(total.growth_rate, sign=True)),
-        ],
-        "curve": _curve(name, account, words),
-        "wins": _wins(name, account, words),
-        "wins_note": words("wins_note", by=words(f"by_{account.bars_by}")),
+        "standing": text.standing(account, words),
+        "first_night": account.first_night,
+        "window": _window_title(account, words),
+        "tiles": _tiles(account, words),
+        "curve": _curve(name, account, words) if drawn else None,
+        "curve_note": _curve_note(account, words),
+        "curve_table": _curve_table(account, words),
+        "wins": _wins(name, account, words) if _moved(account) else None,
+        "wins_note": _wins_note(account, words),
         "periods": text.period_table(account, report, words),
-        "periods_title": f"{words('periods')} ({words(f'by_{report.by}')})",
+        "periods_title": words(f"periods_{report.by}"),
+        "overall": text.overall(account, words),
         "cohorts": _cohorts(name, account, words),
         "cohorts_note": " ".join(_cohort_notes(account, words)),
-        "cohort_table": text.cohort_table(account, words) if account.cohorts else [],
+        "cohort_table": (
+            text.cohort_table(account, words) if account.cohorts or account.there_at_start else []
+        ),
         "survival": _survival(name, account, words) if survival.users else None,
         "survival_table": text.survival_table(account, words),
         "median": text.median(account, words),
-        "stay_table": text.stay_table(account, words),
+        "stay_table": text.stay_table(account, words) if account.last_complete_at else [],
         "recent_table": text.recent_table(account, words),
         "unseen_table": text.unseen_table(account.unseen, words),
+        "unseen_notes": text.unseen_notes(account),
     }
 
 
-def _comparison(report: ChurnReport, words: Words) -> list[list[str]]:
-    columns = ("following_end", *_TILES)
-    header = [words("account"), *map(words, columns), words("churn_rate"), words("growth_rate")]
-    return [
-        header,
-        *(
-            [
-                account.name or account.oaid,
-                *(
-                    words.number(getattr(account.total, each), sign=each == "net")
-                    for each in columns
-                ),
-                words.percent(account.total.churn_rate),
-                words.percent(account.total.growth_rate, sign=True),
-            ]
-            for account in report.accounts
+def _window_title(account: AccountReport, words: Words) -> str:
+    last = account.last_30_days
+    title = words("last_days_to", days=WINDOW, day=words.day(last.last))
+    return (
+        title
+        if last.days == WINDOW
+        else f"{title}, {words('since_day', day=words.day(last.first))}"
+    )
+
+
+def _tiles(account: AccountReport, words: Words) -> list[Tile]:
+    last, before = account.last_30_days, account.before_30_days
+    full = before is not None and before.days == WINDOW
+
+    def note(value: str) -> str:
+        return words("before_days", value=value, days=WINDOW) if full else ""
+
+    following = account.total.following_end if last.following_end is None else last.following_end
+    then = "" if before is None else words.number(before.following_end)
+    tiles = [
+        Tile(
+            words("following"),
+            words.number(following),
+            words("then", value=then, day=words.day(before.last)) if before is not None else "",
+        ),
+        Tile(
+            words("churn_rate"),
+            text.window_churn(last, words),
+            note(_churn_before(last, before, words)),
         ),
     ]
+    for each in _TILES:
+        value, earlier = (
+            words.number(getattr(window, each, None), sign=each == "net")
+            for window in (last, before)
+        )
+        tiles.append(Tile(words(each), value, note(earlier)))
+    return tiles
+
+
+def _churn_before(last: Period, before: Period | None, words: Words) -> str:
+    """The rate of the 30 days before, and by how many points it changed."""
+    if before is None or before.churn_rate is None:
+        return words.percent(None)
+    told = words.percent(before.churn_rate)
+    if last.churn_rate is None:
+        return told
+    points = words.points(last.churn_rate - before.churn_rate)
+    return f"{told} ({words('change', change=points)})"
+
+
+def _moved(account: AccountReport) -> bool:
+    """Whether there is a bar to draw."""
+    total = account.total
+    return any((total.followed, total.refollowed, total.unfollowed))
+
+
+def _curve_note(account: AccountReport, words: Words) -> str:
+    broken = account.curve_gaps or not all(reading.complete for reading in account.curve)
+    return " ".join(words(each) for each in ("curve_whole", *(["curve_note"] if broken else [])))
+
+
+def _curve_table(account: AccountReport, words: Words) -> list[list[str]]:
+    header = [words("date"), words("following"), words("reading")]
+    rows = (
+        [
+            words.day(reading.day),
+            words.number(reading.following),
+            words("whole" if reading.complete else "in_part"),
+        ]
+        for reading in reversed(account.curve)
+    )
+    return [header, *rows]
+
+
+def _wins_note(account: AccountReport, words: Words) -> str:
+    unsure = any(not period.bounded for period in account.bars)
+    note = words("wins_note", by=words(f"by_{account.bars_by}"))
+    return f"{note} {words('wins_hatched')}" if unsure else note
 
 
 def _curve(name: str, account: AccountReport, words: Words) -> Drawn | None:
@@ -151,18 +250,16 @@ def _wins(name: str, account: AccountReport, words: Words) -> Drawn:
 
 
 def _cohorts(name: str, account: AccountReport, words: Words) -> Drawn | None:
-    if not any(count is not None for cohort in account.cohorts for count in cohort.following):
+    shown = charts.shown_cohorts(account)
+    if not any(count is not None for cohort in shown for count in cohort.following):
         return None
-    description = words(
-        "cohort_desc", cohorts=words.number(len(account.cohorts[-charts.NEWEST_COHORTS :]))
-    )
+    months = words.number(len(account.cohorts[-charts.NEWEST_COHORTS :]))
+    description = words("cohort_desc", cohorts=months)
     return _drawn(charts.cohorts, f"{name}-cohorts", account, words, words("cohorts"), description)
 
 
 def _cohort_notes(account: AccountReport, words: Words) -> list[str]:
-    notes = [words("def_cohort")]
-    if account.last_month_open:
-        notes.append(words("so_far"))
+    notes = text.cohort_notes(account, words)
     if len(account.cohorts) > charts.NEWEST_COHORTS:
         notes.append(words("cohort_newest", shown=charts.NEWEST_COHORTS, all=len(account.cohorts)))
     return notes

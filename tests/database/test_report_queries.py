@@ -24,7 +24,8 @@ from etl.reports.survival import kaplan_meier
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.reports.figures import AccountReport, Period
+    from etl.reports.counting import Period
+    from etl.reports.figures import AccountReport
 
 A, B = "4097311281936189049", "4097311281936189050"
 NAMES = {A: "Bubble tea", B: "Noodles"}
@@ -104,6 +105,7 @@ class ByHand:
                 continue
             end = stay.end.day if stay.end else max(self.seen_until, stay.first.day)
             cohort = month_number(new[stay.user]) if stay.user in new else None
+            at_start = stay.user in self.there_at_start
             ended = month_number(stay.end.day) if stay.end else None
             found[
                 queries.StayCount(
@@ -113,9 +115,48 @@ class ByHand:
                     ended,
                     (end - stay.first.day).days,
                     0,
+                    at_start,
                 )
             ] += 1
         return found
+
+    @property
+    def there_at_start(self) -> frozenset[str]:
+        """Who followed when the span began, and its baseline."""
+        inside = self.indexes(self.span)
+        found = self.story.before(inside[0])
+        return found.union(*(self.story.baseline(index) for index in inside))
+
+    def months(self, users: frozenset[str], first: int) -> list[int | None]:
+        """How many of them followed at the end of each month from one on; None where it was not read whole."""
+        following: list[int | None] = []
+        for month in range(first, month_number(self.span.last) + 1):
+            there = [
+                index
+                for index, each in enumerate(self.story.applied)
+                if month_number(each.day) == month
+            ]
+            whole = any(self.story.applied[index].status == "complete" for index in there)
+            following.append(len(users & self.story.after[there[-1]]) if whole else None)
+        return following
+
+    def whole_days(self) -> list[date]:
+        return sorted({each.day for each in self.story.applied if each.status == "complete"})
+
+    def covered(self, span: Span) -> list[date]:
+        """The days in which who was found to have left in a span, left: after a whole reading, up to one."""
+        inside = [day for day in self.whole_days() if day in span]
+        before = [day for day in self.whole_days() if day < span.first]
+        if not inside:
+            return []
+        begin = before[-1] if before else inside[0]
+        return [
+            begin + timedelta(days=number) for number in range(1, (inside[-1] - begin).days + 1)
+        ]
+
+    def following_before(self, day: date) -> int:
+        earlier = [index for index, each in enumerate(self.story.applied) if each.day < day]
+        return len(self.story.after[earlier[-1]]) if earlier else 0
 
     def cohorts(self) -> list[tuple[int, int, list[int | None]]]:
         """Month, users, and how many of them followed at the end of each month since."""
@@ -124,15 +165,7 @@ class ByHand:
         months = sorted({month_number(each) for each in new.values()})
         for cohort in months:
             users = {user for user, when in new.items() if month_number(when) == cohort}
-            following: list[int | None] = []
-            for month in range(cohort, month_number(self.span.last) + 1):
-                there = [
-                    index
-                    for index, each in enumerate(self.story.applied)
-                    if month_number(each.day) == month
-                ]
-                whole = any(self.story.applied[index].status == "complete" for index in there)
-                following.append(len(users & self.story.after[there[-1]]) if whole else None)
+            following = self.months(frozenset(users), cohort)
             found.append((cohort, len(users), following))
         return found
 
@@ -199,9 +232,15 @@ def report(engine: Engine, span: Span, by: By = By.WEEK) -> AccountReport:
 def test_stays_are_those_that_counting_users_one_by_one_finds(told: Engine, span: Span) -> None:
     hand = ByHand(span)
     last_id = HISTORY.index(hand.story.applied[-1]) + 1
+    first_id = HISTORY.index(hand.story.applied[hand.indexes(span)[0]]) + 1
     with analysing(told) as connection:
         counted = queries.stay_counts(
-            connection, A, first=span.first, seen_until=hand.seen_until, last_id=last_id
+            connection,
+            A,
+            first=span.first,
+            seen_until=hand.seen_until,
+            first_id=first_id,
+            last_id=last_id,
         )
     assert Counter({each._replace(users=0): each.users for each in counted}) == hand.stays()
     assert len(counted) == len(hand.stays()), "each kind of stay is one row"
@@ -218,6 +257,61 @@ def test_every_period_counts_what_the_sets_of_users_say(told: Engine, span: Span
         base = expected.following_start + expected.baseline
         if period.churn_rate is not None:
             assert period.churn_rate == pytest.approx((expected.unfollowed or 0) / base)
+
+
+@pytest.mark.parametrize("by", list(By))
+@pytest.mark.parametrize("span", SPANS, ids=lambda span: f"{span.first}-{span.last}")
+def test_a_rate_by_follower_days_is_who_left_by_who_was_there_each_covered_day(
+    told: Engine, span: Span, by: By
+) -> None:
+    hand = ByHand(span)
+    figures = report(told, span, by)
+    windows = [each for each in (figures.last_30_days, figures.before_30_days) if each]
+    for period in (*figures.periods, *figures.bars, figures.total, *windows):
+        inside = Span(period.first, period.last)
+        covered = hand.covered(inside)
+        assert period.days_whole == len([day for day in hand.whole_days() if day in inside])
+        assert period.covers == (Span(covered[0], covered[-1]) if covered else None)
+        at_risk = sum(hand.following_before(day) for day in covered)
+        assert (period.follower_days or 0) == at_risk
+        left = sum(
+            len(hand.story.gone(index))
+            for index in hand.indexes(inside)
+            if hand.story.applied[index].day in covered
+        )
+        if at_risk:
+            assert period.churn_per_30_days == pytest.approx(30 * left / at_risk)
+        else:
+            assert period.churn_per_30_days is None
+
+
+@pytest.mark.parametrize("span", SPANS, ids=lambda span: f"{span.first}-{span.last}")
+def test_of_those_there_at_the_start_so_many_are_left_each_month(told: Engine, span: Span) -> None:
+    hand = ByHand(span)
+    users = hand.there_at_start
+    figures = report(told, span)
+    assert figures.there_at_start is not None
+    assert figures.there_at_start.users == len(users)
+    months = hand.months(users, month_number(span.first))
+    assert list(figures.there_at_start.following) == months
+    gone = len(users - hand.story.after[-1])
+    assert figures.left_share == pytest.approx(gone / len(users))
+
+
+@pytest.mark.parametrize("span", SPANS, ids=lambda span: f"{span.first}-{span.last}")
+def test_the_last_30_days_and_the_30_before_are_counted_beyond_the_span(
+    told: Engine, span: Span
+) -> None:
+    hand = ByHand(span)
+    figures = report(told, span)
+    last, before = figures.last_30_days, figures.before_30_days
+    assert last.first == max(span.last - timedelta(days=29), FIRST)
+    assert (last.last, counts_of(last)) == (span.last, counts_by_hand(hand, last.span))
+    assert (before is None) == (last.days < 30 or last.first == FIRST)
+    if before is not None:
+        assert before.last == last.first - timedelta(days=1)
+        assert before.first == max(before.last - timedelta(days=29), FIRST)
+        assert counts_of(before) == counts_by_hand(hand, before.span)
 
 
 @pytest.mark.parametrize("span", SPANS, ids=lambda span: f"{span.first}-{span.last}")

@@ -21,9 +21,9 @@ from told import Reading, Story, tell
 
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
-from etl.reports.figures import Period
-from etl.reports.language import TEXTS
-from etl.reports.text import CSV_COLUMNS
+from etl.reports.counting import Period
+from etl.reports.records import CSV_COLUMNS
+from etl.reports.texts import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,9 @@ def test_csv_is_a_row_an_oa_and_period_and_empty_where_nobody_could_see() -> Non
     assert rows["2026-10-01"] == {
         "oaid": A, "name": NAMES[A], "first": "2026-10-01", "last": "2026-10-01", "following_start": "4", "baseline": "0",
         "followed": "2", "refollowed": "0", "unfollowed": "0", "net": "2", "following_end": "6", "churn_rate": "0.0",
-        "growth_rate": "0.5", "complete": "1", "partial": "0", "observed_since": "2026-09-29T19:00:00+00:00",
+        "growth_rate": "0.5", "complete": "1", "partial": "0", "observed_since": "2026-09-29T19:00:00+00:00", "whole": "True", "days": "1",
+        "days_whole": "1", "bounded": "True", "covers_first": "2026-10-01", "covers_last": "2026-10-01", "follower_days": "4",
+        "churn_per_30_days": "0.0",
     }  # fmt: skip
     assert [
         rows["2026-10-02"][name] for name in ("followed", "unfollowed", "net", "churn_rate")
@@ -160,7 +162,7 @@ def test_the_page_shows_the_periods_that_csv_holds() -> None:
             "unfollowed",
             "following_end",
         )
-        assert [cells[index] for index in (1, 2, 3, 4, 5, 7)] == [
+        assert [cells[index] for index in (2, 3, 4, 5, 6, 8)] == [
             row[name] or "–" for name in names
         ]
 
@@ -180,16 +182,17 @@ def rows_of(page: str, table: str) -> list[list[str]]:
 def test_the_table_states_the_definitions_beside_the_numbers() -> None:
     table = good()
     for words in (
-        "Churn rate = unfollowed in the period ÷ following at its start",
-        "Farris",
-        "Kaplan-Meier",
-        "right-censored",
+        "Churn = left in the period ÷ followers at its start",
+        "counts as new and as left",
+        "of those whom a reading saw at least once",
+        "Who comes and leaves between two readings is in no figure.",
     ):
         assert words in " ".join(table.split())
-    assert "What we could not see" in table
-    assert re.search(r"failed +3 Oct 2026 +3 Oct 2026 +1 +unreachable", table)
+    assert "Nights without data" in table
+    assert re.search(r"failed +3 Oct 2026 +3 Oct 2026 +1 +eSMS did not answer", table)
     assert re.search(
-        r"held back +8 Oct 2026 +8 Oct 2026 +1 +mass_unfollow, would have marked 70 as unfollowed",
+        r"held, to be confirmed +8 Oct 2026 +8 Oct 2026 +1 +far more followers than usual were missing "
+        r"from the list, 70 would have been marked as having left",
         table,
     )
     assert re.search(r"no run +4 Oct 2026 +4 Oct 2026 +– +–", table)
@@ -198,8 +201,7 @@ def test_the_table_states_the_definitions_beside_the_numbers() -> None:
 @pytest.mark.usefixtures("told_sqlite")
 def test_the_most_recent_unfollows_come_first() -> None:
     rows = [
-        line.split()
-        for line in good("--oaid", A).partition("most recent unfollows")[2].splitlines()[2:]
+        line.split() for line in good("--oaid", A).partition("Who left last")[2].splitlines()[2:]
     ]
     gone = [
         user for index in reversed(range(len(STORY.applied))) for user in sorted(STORY.gone(index))

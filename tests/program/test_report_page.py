@@ -128,16 +128,22 @@ def test_the_numbers_on_the_page_are_those_of_the_database(page: Page, database:
     [(following,)] = asked(database, "SELECT count(*) FROM current_followers WHERE oaid = :a", a=A)
     assert min(followed, refollowed, unfollowed) > 0
     total = shown(page, "oa-1-periods")[-1]
-    assert [number(cell) for cell in total[1:8]] == [
+    assert [number(cell) for cell in total[2:9]] == [
         0, 1200, followed, refollowed, unfollowed, followed + refollowed - unfollowed, following,
     ]  # fmt: skip
     tiles = page.evaluate(
-        "[...document.querySelectorAll('#oa-1 .tiles dd')].map(each => each.innerText)"
+        "[...document.querySelectorAll('#oa-1 .tiles dd:not(.before)')].map(each => each.innerText)"
     )
-    assert [number(each) for each in tiles[:4]] == [following, followed, refollowed, unfollowed]
+    [window] = asked(
+        database,
+        "SELECT sum(followed), sum(refollowed), sum(unfollowed) FROM snapshots WHERE oaid = :a "
+        "AND status IN ('complete', 'partial') AND taken_on > '2026-10-01'",
+        a=A,
+    )
+    assert [number(tiles[place]) for place in (0, 2, 3, 4)] == [following, *window]
     headline = page.evaluate("document.querySelector('#oa-1 strong').innerText")
-    assert f"{following:,} followed" in headline
-    assert f"(+{followed + refollowed:,}, −{unfollowed:,})" in headline
+    assert headline.startswith(f"{following:,} followers on 31 Oct 2026 (")
+    assert f"{followed + refollowed:,} new or returned, {unfollowed:,} left" in headline
 
 
 def test_every_week_of_the_table_is_what_the_database_counts(page: Page, database: str) -> None:
@@ -148,7 +154,7 @@ def test_every_week_of_the_table_is_what_the_database_counts(page: Page, databas
         a=A,
     )
     rows = shown(page, "oa-1-periods")[1:-1]
-    assert [tuple(number(cell) for cell in row[3:6]) for row in rows] == weeks
+    assert [tuple(number(cell) for cell in row[4:7]) for row in rows] == weeks
 
 
 def test_the_most_recent_unfollows_are_those_of_the_database(page: Page, database: str) -> None:
@@ -164,14 +170,14 @@ def test_the_most_recent_unfollows_are_those_of_the_database(page: Page, databas
 def test_what_we_could_not_see_is_told(page: Page) -> None:
     kinds = [(row[0], row[1]) for row in shown(page, "oa-1-unseen")[1:]]
     assert kinds == [
-        ("read in part", "21 Sep 2026"), ("held back", "1 Oct 2026"), ("failed", "11 Oct 2026"), ("no run", "21 Oct 2026"),
+        ("read in part", "21 Sep 2026"), ("held, to be confirmed", "1 Oct 2026"), ("failed", "11 Oct 2026"), ("no run", "21 Oct 2026"),
     ]  # fmt: skip
 
 
 def test_the_curve_is_broken_and_shaded_where_the_list_was_not_read_whole(page: Page) -> None:
     """Four stretches without a whole reading: five pieces of line, four shaded days or stretches."""
     tips = page.evaluate("document.querySelector('#oa-1 .wide svg').textContent")
-    assert tips.count(": not seen") == 4
+    assert tips.count(": no data") == 4
     pieces = page.evaluate(
         "[...document.querySelectorAll('#oa-1 .wide svg')[0].querySelectorAll('path')]"
         ".filter(path => path.getAttribute('fill') !== '#2a78d6' && path.getAttribute('stroke') === '#2a78d6'"
@@ -188,9 +194,9 @@ def test_one_can_hover_over_the_charts_and_read_values(page: Page, database: str
         "[...document.querySelectorAll('#oa-1 .wide svg title')].map(each => each.textContent)"
     )
     assert f"31 Oct 2026: {following:,}" in tips
-    assert [tip for tip in tips if tip.startswith("28 Sep – 4 Oct 2026: Followed ")]
+    assert [tip for tip in tips if tip.startswith("28 Sep – 4 Oct 2026: New ")]
     assert [tip for tip in tips if tip.startswith("First followed in Sep 2026: ")]
-    assert [tip for tip in tips if tip.startswith("Day 0: 100.0% still follow")]
+    assert [tip for tip in tips if tip.startswith("After 0 days: 100.0% still follow")]
     hovered = page.evaluate(
         """(() => {
             const svg = document.querySelector('#oa-1 .wide svg');
@@ -258,7 +264,9 @@ def test_in_the_dark_text_and_charts_stand_out_from_the_ground(
             ("#oa-1 .wide svg text", "fill", 4.5),
             ("#oa-1 .wide svg path[stroke-width='2']", "stroke", 3),
             ("#oa-1 .wide svg [fill='#2a77d5']", "fill", 3),
-            ("#oa-1 .wide svg [fill='#e0602f']", "fill", 3),
+            ("#oa-1 .wide svg [fill='#c94f20']", "fill", 3),
+            ("#oa-1 .wide svg [fill='#0f7f57']", "fill", 3),
+            ("#oa-1 .wide svg [stroke='#858177']", "stroke", 3),
         ):
             colour = opened.evaluate(
                 f'getComputedStyle(document.querySelector("{selector}")).{name}'

@@ -11,7 +11,7 @@ import pytest
 from etl.errors import UsageError
 from etl.model import NOTHING, Account, Change, Counts, Snapshot, Status
 from etl.reports.churn import Question
-from etl.reports.figures import MOST_BARS, Cohort, Period, account_report
+from etl.reports.figures import MOST_BARS, Cohort, account_report
 from etl.reports.gaps import Unseen, unseen
 from etl.reports.periods import By, Span, chosen_span, month_number, split, whole
 from etl.reports.queries import LostUser, StayCount
@@ -19,6 +19,7 @@ from etl.reports.queries import LostUser, StayCount
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from etl.reports.counting import Period
     from etl.reports.figures import AccountReport
 
 OA = Account("4097311281936189049", "Bubble tea")
@@ -94,7 +95,6 @@ def test_each_period_starts_where_the_one_before_it_ended() -> None:
     first, second, third = report(runs, By.WEEK).periods
     assert (first.following_end, second.following_start) == (50, 50)
     assert (second.following_end, third.following_start) == (55, 55)
-    assert third.churn_rate == 11 / 55
     assert [each.whole for each in (first, second, third)] == [False, True, False]
 
 
@@ -218,6 +218,81 @@ def test_periods_cover_every_day_of_the_span_once(by: By) -> None:
         for number in range(each.days)
     ]
     assert days == [span.first + timedelta(days=number) for number in range(span.days)]
+
+
+# --- what a rate rests on
+# ------------------------------------------------------------------------------------------------
+
+
+def weeks_alike(*nights: str) -> Runs:
+    """Every night seven leave and seven arrive; each word tells of a week from Monday on what became of its nights."""
+    runs = Runs().run(day("08-30"), baseline=700)
+    left = 0
+    for number, night in enumerate("".join(nights)):
+        left += 7
+        on = day("08-31") + timedelta(days=number)
+        if night == "c":
+            runs.run(on, followed=7, unfollowed=left)
+            left = 0
+        elif night == "p":
+            runs.run(on, "partial", reason="torn", followed=7)
+    return runs
+
+
+def test_a_week_of_which_one_night_was_read_whole_has_no_rate_and_neither_has_the_next() -> None:
+    """All weeks are alike: 49 of 700 leave. Any other rate than 7 % would be an artefact."""
+    runs = weeks_alike("ccccccc", "ccccccc", "cpppppp", "ccccccc", "ccccccc")
+    weeks = report(runs, By.WEEK).periods[1:]
+    assert [each.churn_rate for each in weeks] == [0.07, 0.07, None, None, 0.07]
+    assert [each.growth_rate for each in weeks] == [0, 0, None, None, 0]
+    assert [each.days_whole for each in weeks] == [7, 7, 1, 7, 7]
+    assert weeks[2].covers == Span(day("09-14"), day("09-14"))
+    assert weeks[3].covers == Span(day("09-15"), day("09-27"))
+    assert weeks[3].churn_per_30_days == pytest.approx(91 / weeks[3].follower_days * 30)  # type: ignore[operator]
+
+
+def test_a_week_whose_last_night_is_missing_is_near_enough_and_one_without_two_is_not() -> None:
+    one = report(weeks_alike("ccccccc", "cccccc-", "ccccccc"), By.WEEK).periods[2]
+    two = report(weeks_alike("ccccccc", "ccccc--", "ccccccc"), By.WEEK).periods[2]
+    assert (one.churn_rate, two.churn_rate) == (42 / 700, None)
+
+
+def test_a_list_that_is_read_once_a_week_has_weekly_rates_but_no_daily_ones() -> None:
+    runs = Runs().run(day("09-02"), baseline=100)
+    for number in range(1, 5):
+        runs.run(day("09-02") + timedelta(days=7 * number), unfollowed=7, followed=7)
+    assert [each.churn_rate for each in report(runs, By.WEEK).periods][1:-1] == [0.07] * 3
+    assert {each.churn_rate for each in report(runs, By.DAY).periods} == {None}
+
+
+def test_two_histories_of_different_lengths_are_compared_over_the_same_days() -> None:
+    """One loses a fifth of a percent a day over a year, the other 1 % a day for two weeks."""
+    old, new = Runs().run(day("01-01"), baseline=1000), Runs().run(day("12-18"), baseline=1000)
+    for number in range(1, 365):
+        old.run(day("01-01") + timedelta(days=number), followed=2, unfollowed=2)
+    for number in range(1, 14):
+        new.run(day("12-18") + timedelta(days=number), followed=10, unfollowed=10)
+    slow, fast = report(old).total, report(new).total
+    assert slow.churn_per_30_days == pytest.approx(0.06)
+    assert fast.churn_per_30_days == pytest.approx(0.3)
+    window = report(old).last_30_days
+    assert (window.days, window.churn_rate) == (30, 0.06)
+
+
+def test_a_list_that_was_never_read_whole_has_no_survival_and_no_rate() -> None:
+    runs = Runs().run(day("10-01"), "partial", reason="ceiling", baseline=540)
+    runs.run(day("10-02"), "partial", reason="ceiling", followed=3)
+    stays = [StayCount(Change.FOLLOWED, month_number(day("10-02")), 1, None, 0, 3)]
+    figures = report(runs, stays=stays)
+    assert (figures.survival.users, figures.cohorts, figures.left_share) == (0, (), None)
+    assert {each.churn_rate for each in (*figures.periods, figures.total)} == {None}
+    assert figures.total.churn_per_30_days is None
+
+
+def test_one_reading_is_a_first_night_and_two_are_none() -> None:
+    runs = Runs().run(day("10-01"), baseline=9)
+    assert report(runs).first_night
+    assert not report(runs.run(day("10-02"))).first_night
 
 
 # --- which days

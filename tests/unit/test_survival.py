@@ -58,10 +58,18 @@ def test_before_the_first_step_it_is_one_between_steps_the_last_and_past_the_lon
     None
 ):
     survival = remissions()
-    assert survival.at(5) == SurvivalPoint(0, 21, 0, 1.0, 1.0, 1.0)
+    assert survival.at(5) == SurvivalPoint(0, 21, 0, 1.0, pytest.approx(0.025 ** (1 / 21)), 1.0)  # type: ignore[arg-type]
     assert survival.at(15) == survival.at(13)
     assert survival.at(35) == survival.at(23)
     assert survival.at(36) is None
+
+
+def test_of_three_of_whom_nobody_left_one_knows_little() -> None:
+    """The exact binomial bound: were 29 % to stay, three of three would with a chance of 2.5 %."""
+    point = kaplan_meier([(30, False, 3)]).at(30)
+    assert point is not None
+    assert (point.survival, point.high) == (1.0, 1.0)
+    assert point.low == pytest.approx(0.2924, abs=1e-4)
 
 
 def test_who_is_censored_on_a_day_was_still_there_when_others_left_on_it() -> None:
