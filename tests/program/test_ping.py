@@ -235,19 +235,18 @@ def test_an_answer_other_than_2xx_is_a_warning_and_a_redirect_is_not_followed(
 
 
 @pytest.mark.parametrize("behaviour", ["hang", "drip"])
-def test_a_service_that_hangs_or_drips_holds_a_run_up_for_seconds_only(
+def test_a_service_that_hangs_or_drips_is_not_waited_for(
     run: Callable[..., Finished], hears: Hears, behaviour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ping, "_ANSWER", 0.3)
     hears.behaviour = behaviour
-    began = time.monotonic()
     done = run()
-    assert time.monotonic() - began < 2 * ping.LONGEST
+    assert not hears.over.is_set(), "it would have gone on"
     assert done.returncode == 0
     assert [line["ping"] for line in warnings(done)] == ["start", "success"]
 
 
-def test_a_name_that_takes_for_ever_to_resolve_holds_a_run_up_for_seconds_only(
+def test_a_name_that_takes_for_ever_to_resolve_is_not_waited_for(
     run: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No time-out of a socket bounds that."""
@@ -256,13 +255,16 @@ def test_a_name_that_takes_for_ever_to_resolve_holds_a_run_up_for_seconds_only(
 
     def slow(host: Any, *arguments: Any, **options: Any) -> Any:
         if host == "slow.invalid":
-            resolved.wait(10)
+            resolved.wait()
             raise socket.gaierror
         return real(host, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    done = run(ETL_PING_URL="https://slow.invalid/x")
-    resolved.set()
+    try:
+        done = run(ETL_PING_URL="https://slow.invalid/x")
+        assert not resolved.is_set()
+    finally:
+        resolved.set()
     assert done.returncode == 0
     assert [line["reason"] for line in warnings(done)] == ["no answer within 0.2 s"] * 2
 

@@ -11,6 +11,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -199,17 +200,27 @@ def test_more_than_its_rate_is_answered_with_160_until_time_has_passed() -> None
         assert esms.page(0)["CodeResult"] == "100"
 
 
+class Together(threading.Event):
+    """A wait that is over when ten wait at once, and not before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[float | None] = []
+        self._barrier = threading.Barrier(10)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.asked.append(timeout)
+        self._barrier.wait(60)
+        return False
+
+
 def test_latency_is_waited_side_by_side() -> None:
     with asked(latency=0.3) as sim:
-        esms, begun = Asker(sim), time.monotonic()
-        threads = [threading.Thread(target=esms.page, args=(0,)) for _ in range(10)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert 0.3 <= time.monotonic() - begun < 10 * 0.3, (
-            "neither none of it nor one after the other"
-        )
+        sim._stopped = together = Together()
+        with ThreadPoolExecutor(10) as pool:
+            pages = list(pool.map(Asker(sim).page, [0] * 10))
+        assert {page["CodeResult"] for page in pages} == {"100"}
+        assert together.asked == [0.3] * 10
 
 
 def test_it_remembers_what_it_was_asked(esms: Asker) -> None:
