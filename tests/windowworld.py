@@ -26,8 +26,7 @@ class WindowWorld:
     """Users, their days, and a server that lists at most `reach` of them at once.
 
     `ahead` is by how many days the server's date, `today`, is ahead of ours. `before` happens just
-    before the n-th answer, counted from 1. A shuffled list has
-    another order in every answer.
+    before the n-th answer, counted from 1. A shuffled list has another order in every answer.
     """
 
     count: int

@@ -93,10 +93,9 @@ def _at_ceiling_still(
 ) -> Sweep | None:
     """What two requests show of an OA that was read by windows before; None: it needs none now."""
     head = ceiling_stands(page, spool.add)
-    # A look of its own: whoever is on these pages must not count among those that another one saw.
-    spool.end_look()
     if head is None:
         return None
+    spool.end_look()
     add_known()
     return Sweep(
         total=head.total,

@@ -256,11 +256,20 @@ def accounts_compared() -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
     for oaid, story in STORIES.items():
         days = in_month(oaid, "2026-10")
-        known = [(day, day.day - day.day_before) for day in days if day.known and day.day_before]
-        follower_days = sum(day.start * covered.days for day, covered in known)
-        rate = 100 * 30 * sum(day.gone for day, _ in known) / follower_days
-        arrivals = (sum(day.followed for day in days), sum(day.refollowed for day in days))
+        whole = [day.day for day in DAYS if day.oaid == oaid and day.known]
+        since = max(day for day in whole if day < date(2026, 10, 1))
+        until = max(day for day in whole if day < date(2026, 11, 1))
+        follower_days = sum(
+            len(
+                story.before(
+                    sum(each.day < since + timedelta(days=number) for each in story.applied)
+                )
+            )
+            for number in range(1, (until - since).days + 1)
+        )
         gone = sum(day.gone for day in days)
+        arrivals = (sum(day.followed for day in days), sum(day.refollowed for day in days))
+        rate = 100 * 30 * gone / follower_days
         found.append((oaid, NAMES[oaid], len(story.after[-1]), *arrivals, gone, rate))
     return [*found, (C, NAMES[C], 0, None, None, None, None)]
 

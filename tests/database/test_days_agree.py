@@ -203,6 +203,18 @@ def test_who_was_lost_within_seven_days_does_not_hang_on_the_minute_of_a_reading
         assert answer(connection, "Lost within 7 days of following") == expected
 
 
+def test_accounts_are_compared_by_the_reports_rate(url: str) -> None:
+    told = reports(url, "--since", "2026-10-01", "--until", "2026-10-31")
+    names = ("followed", "refollowed", "unfollowed")
+    for connection in sessions(url):
+        compared = answer(connection, "Accounts compared")
+        for oaid, _, following, *counts, rate in compared:
+            assert counts == [told[oaid]["total"][name] for name in names]
+            assert float(rate) == pytest.approx(100 * told[oaid]["total"]["churn_per_30_days"])
+            assert following == len(STORIES[oaid].after[-1])
+        assert len(compared) == len(told)
+
+
 @pytest.mark.parametrize(
     "heading",
     ["Net by weekday", "Days we could not see", "Accounts compared", "Flapping users", "How long a gap each day closes",

@@ -324,24 +324,3 @@ def test_a_night_in_which_everybody_acts_meanwhile_marks_nobody_who_stayed(
 
         sim.before_page(moved_at, half_of_them_act)
         night(sim, db)
-
-
-@pytest.mark.parametrize("lie", ["blank", "other", "stale"])
-def test_answers_that_are_blank_of_another_window_or_stale_mark_nobody_who_stayed(
-    sqlite_url: str, lie: str
-) -> None:
-    db = connect_engine(sqlite_url)
-    upgrade(db)
-    with world() as sim:
-        night(sim, db)
-        change(sim, **{lie: 0.05})
-        for _ in range(4):
-            sim.midnight()
-            sim.follow()
-            sim.interactions().freeze()  # no answer is older than the run
-            sim.churn(leaves=0.02, arrivals=0.02, touches=0.05)
-            night(sim, db)
-            sim.calm()
-        change(sim, **{lie: 0})
-        assert night(sim, db).status is Status.COMPLETE
-        assert following(db, sim.default) == set(sim.users())

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from windowworld import Nights, WindowWorld
 
-from etl.errors import EsmsUnavailableError, UnknownAccountError
+from etl.errors import EsmsUnavailableError
 from etl.model import Gaps, Page, Reason, Source, Window
 from etl.sync import window_reader, windowed
 from etl.sync.look import Budget
@@ -398,27 +398,6 @@ def test_an_oa_that_grows_past_the_ceiling_is_read_by_windows_from_that_night_on
         Source.WINDOWS, None, 10, set()
     )  # fmt: skip
     assert nights.known == set(world.here)
-
-
-def test_where_windows_are_not_served_any_more_those_in_reach_are_read_and_nobody_is_marked() -> (
-    None
-):
-    world = large(10_103)
-    nights = Nights(world)
-    nights.night()
-    new = [*world.here]
-    world.arrive()
-    world.here.insert(0, world.here.pop(next(i for i, u in enumerate(world.here) if u not in new)))
-    world.leave()
-
-    def refuse(*_: object, **__: object) -> Page:
-        raise UnknownAccountError("not added", code="799", hint="")
-
-    world.users_between = refuse  # type: ignore[method-assign]
-    swept, _ = nights.night()
-    assert (swept.source, swept.reason) == (Source.FOLLOWERS, Reason.CEILING)
-    assert world.here[0] in nights.known
-    assert swept.missing == len(nights.known) - swept.seen
 
 
 @pytest.mark.parametrize("rate", ["arrive", "leave"])
