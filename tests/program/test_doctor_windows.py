@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from commandline import etl
 
-from etl.doctor_windows import (
+from etl.doctor.windows import (
     Known,
     bounds,
     crowded,

@@ -1,0 +1,60 @@
+"""The doctor: step by step, what works, what does not, and what to do about it; then what eSMS leaves undocumented, by asking.
+
+It changes nothing: no snapshot, no database, no row that stays. What decides takes values and gives
+a `Step`; what asks decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.doctor.database import clock, days, numbers, of_database, place, text_encoding
+from etl.doctor.esms import of_esms, registered
+from etl.doctor.get_followers import End, ceiling, counting, listing, order, page_length
+from etl.doctor.machine import timer
+from etl.doctor.notified import notifying
+from etl.doctor.step import State, Step, failed
+from etl.errors import SettingsError
+from etl.settings import sync_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from etl.settings import Settings
+
+__all__ = [
+    "End", "State", "Step", "ceiling", "clock", "counting", "days", "examine", "failed", "listing", "numbers", "order",
+    "page_length", "place", "registered", "text_encoding",
+]  # fmt: skip
+
+
+def examine(chosen: Sequence[str]) -> Iterator[Step]:
+    """Look at everything, one step after the other; go on after a failed one where sense remains.
+
+    Args:
+        chosen: the OAs to look at; ESMS_OAIDS where it is empty.
+    """
+    step, settings = _settings(chosen)
+    yield step
+    yield from of_database(settings)
+    if settings is not None:
+        yield from notifying(settings)
+    yield from timer()
+    yield from of_esms(settings, chosen)
+
+
+def _settings(chosen: Sequence[str]) -> tuple[Step, Settings | None]:
+    try:
+        settings = sync_settings()
+    except SettingsError as error:
+        return failed("settings", error), None
+    if not chosen and not settings.esms_oaids:
+        missing = SettingsError(
+            ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
+        )
+        return failed("settings", missing), settings
+    return Step(
+        "settings",
+        State.OK,
+        f"all there; ESMS_OAIDS names {', '.join(settings.esms_oaids) or 'nobody'}",
+    ), settings

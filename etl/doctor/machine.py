@@ -1,0 +1,47 @@
+"""Whether this machine runs a sync by itself."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from etl.doctor.step import State, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SYSTEMD = Path("/run/systemd/system")
+"""There where systemd runs the machine (sd_booted(3))."""
+
+TIMERS = ("etl-sync.timer", "etl-sync@*.timer")
+
+SECONDS = 10.0
+
+
+def timer() -> Iterator[Step]:
+    """The timer of deploy/, where systemd runs; nothing elsewhere, nor where systemd does not answer."""
+    if not SYSTEMD.is_dir():
+        return
+    command = ["systemctl", "list-unit-files", "--no-legend", "--no-pager", *TIMERS]
+    try:
+        told = subprocess.run(  # noqa: S603 - no word of it comes from outside
+            command, capture_output=True, text=True, check=False, timeout=SECONDS
+        )
+    except (OSError, subprocess.SubprocessError):
+        return
+    yield enabled([line.split()[:2] for line in told.stdout.splitlines() if line.strip()])
+
+
+def enabled(units: list[list[str]]) -> Step:
+    """Whether one of the timers (name, state) is enabled."""
+    name = "timer"
+    on = [unit for unit, state in units if state.startswith(("enabled", "static"))]
+    if on:
+        return Step(name, State.OK, f"{', '.join(on)} is enabled")
+    if units:
+        told = f"{units[0][0]} is there and not enabled: no sync runs by itself"
+        return Step(name, State.WARN, told, f"systemctl enable --now {units[0][0]}")
+    return Step(
+        name, State.SKIPPED, "no timer of etl is installed here (cron, or another machine?)"
+    )
