@@ -65,10 +65,11 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One Official Account (OA) as GetListZOA names it."""
+    """One Official Account (OA) as GetListZOA names it. Of a retired one the history stays, and nobody waits for it any more."""
 
     oaid: str
     name: str
+    retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,15 @@ Needs no command line: `sync_all` syncs all OAs of an eSMS account and gives wha
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec
 
-from etl.db.accounts import name_accounts
 from etl.db.catalogue import EMPTY
-from etl.db.engine import connect_engine, reading
+from etl.db.engine import connect_engine, limited
+from etl.db.limits import Limit, StopSwitch
 from etl.db.schema import create_or_require_current, current_revision, require_current
-from etl.db.snapshots import latest
 from etl.errors import (
     EtlError,
     InterruptedRunError,
@@ -27,16 +26,16 @@ from etl.errors import (
     gravest,
 )
 from etl.esms.client import EsmsClient
-from etl.model import Account, Status
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
-from etl.settings import ALL
+from etl.roster import in_time, keep_names, roster
 from etl.sync.account import Run, preview_account, sync_account
+from etl.sync.at_once import at_once
 from etl.sync.decide import Limits
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from datetime import datetime
 
     from sqlalchemy import Engine
@@ -103,10 +102,12 @@ def sync_all(
     with around:
         close = partial(_harmless(_close), log)
         on_outcome = _harmless(on_outcome)
-        for outcome in _outcomes(settings, order, log, _harmless(on_page)):
-            outcomes.append(outcome)
-            close(outcome)
-            on_outcome(outcome)
+        # closing: a signal may come between two results; then the OAs that are read are ended first.
+        with closing(_outcomes(settings, order, log, _harmless(on_page))) as results:
+            for outcome in results:
+                outcomes.append(outcome)
+                close(outcome)
+                on_outcome(outcome)
     return outcomes
 
 
@@ -194,19 +195,22 @@ def _harmless(callback: Callable[P, None]) -> Callable[P, None]:
 
 def _outcomes(
     settings: Settings, order: Order, log: Log, on_page: Callable[[str, int, int, int], None]
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """What becomes of each OA, as it becomes."""
     if not order.oaids and not settings.esms_oaids:
         raise SettingsError(
             ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
         )
-    engine = _database(settings, dry_run=order.dry_run)
     deadline = time.monotonic() + settings.max_runtime_seconds
+    switch = StopSwitch()
+    engine = _database(settings, switch, dry_run=order.dry_run)
+    written = None if order.dry_run else engine
     with EsmsClient(settings, deadline=deadline, on_retry=partial(_log_retry, log)) as esms:
-        oaids = _chosen(settings, order, esms, engine)
-        if order.allow_mass_unfollow and not order.oaids and len(oaids) > 1:
-            raise SeveralAccountsError(len(oaids))
-        oaids = [oaid for oaid in oaids if not _is_read(engine, oaid, order.unless_since)]
+        chosen = roster(settings, order.oaids, esms, engine, unless_since=order.unless_since)
+        if order.allow_mass_unfollow and not order.oaids and len(chosen.oaids) > 1:
+            raise SeveralAccountsError(len(chosen.oaids))
+        if written is not None:
+            keep_names(written, chosen.names)
         run = Run(
             esms,
             engine,
@@ -214,33 +218,23 @@ def _outcomes(
             settings.timezone,
             settings.day_begins,
             windows=settings.etl_windows == "auto",
+            max_runtime=settings.max_runtime_seconds,
+            switch=switch,
             on_page=on_page,
         )
-        for outcome in _each(run, oaids, settings, order):
-            yield outcome
-            if isinstance(outcome.error, InterruptedRunError):
-                esms.stop()
-                return
 
+        def sync(oaid: str) -> Outcome:
+            own = replace(run, limits=_limits(settings.of(oaid), order))
+            outcome = (preview_account if order.dry_run else sync_account)(own, oaid)
+            return replace(outcome, name=chosen.names.get(oaid, ""))
 
-def _is_read(engine: Engine | None, oaid: str, since: datetime | None) -> bool:
-    """Whether a run that began at `since` or later read the OA whole."""
-    if engine is None or since is None:
-        return False
-    with reading(engine) as connection:
-        newest = latest(connection, oaid, (Status.COMPLETE,))
-    return bool(newest) and newest[0].taken_at >= since
+        def stop(signum: int) -> None:
+            esms.stop(signum)
+            switch.stop(signum)
 
-
-def _each(run: Run, oaids: list[str], settings: Settings, order: Order) -> Iterator[Outcome]:
-    """One OA after the other, each by its own thresholds and with the name that it was given."""
-    for oaid in oaids:
-        own = replace(run, limits=_limits(settings.of(oaid), order))
-        outcome = (preview_account if order.dry_run else sync_account)(own, oaid)
-        given = settings.oas.get(oaid)
-        if given and given.etl_name and run.engine is not None and not order.dry_run:
-            name_accounts(run.engine, [Account(oaid, given.etl_name)], add=False)
-        yield outcome
+        yield from at_once(sync, chosen.oaids, settings.esms_concurrency, stop=stop)
+        if written is not None:
+            keep_names(written, chosen.names)  # of those that are new
 
 
 def _close(log: Log, outcome: Outcome) -> None:
@@ -250,6 +244,7 @@ def _close(log: Log, outcome: Outcome) -> None:
         duration_s=outcome.duration_s,
         exit_code=outcome.exit_code,
         error=outcome.error,
+        name=outcome.name,
     )
 
 
@@ -264,36 +259,21 @@ def _log_retry(log: Log, retry: Retry) -> None:
     )
 
 
-def _database(settings: Settings, *, dry_run: bool) -> Engine | None:
+def _database(settings: Settings, switch: StopSwitch, *, dry_run: bool) -> Engine | None:
     """The database, created where it is empty; None for a dry run where there is none yet."""
-    if not dry_run:
-        engine = connect_engine(settings.database_url)
-        create_or_require_current(engine)
-        return engine
     try:
-        engine = connect_engine(settings.database_url, create=False)
+        engine = connect_engine(settings.database_url, create=not dry_run)
     except NoDatabaseError:
         return None
-    if current_revision(engine) == EMPTY:
+    engine = limited(engine, Limit(switch=switch))
+    soon = in_time(engine)
+    if not dry_run:
+        create_or_require_current(soon)
+    elif current_revision(soon) == EMPTY:
         return None
-    require_current(engine)
+    else:
+        require_current(soon)
     return engine
-
-
-def _chosen(settings: Settings, order: Order, esms: EsmsClient, engine: Engine | None) -> list[str]:
-    """The OAs of this run, each once. Where `all` is set, eSMS names them, and the database keeps the names."""
-    if order.oaids:
-        return list(dict.fromkeys(order.oaids))
-    if settings.esms_oaids != (ALL,):
-        return list(settings.esms_oaids)
-    accounts = esms.accounts()
-    if not accounts:
-        raise SettingsError(
-            ["ESMS_OAIDS is `all`, but eSMS names no OA for this account (see `etl accounts`)"]
-        )
-    if engine is not None and not order.dry_run:
-        name_accounts(engine, accounts)
-    return list(dict.fromkeys(account.oaid for account in accounts))
 
 
 def _limits(settings: Settings, order: Order) -> Limits:

@@ -5,29 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from etl.db.encoding import storable
 from etl.db.engine import reading, writing
-from etl.db.tables import official_accounts
+from etl.db.tables import official_accounts, snapshots
 from etl.errors import UsageError
-from etl.model import Account
+from etl.model import Account, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 
 def known_accounts(engine: Engine) -> list[Account]:
     """Every OA that was ever synced, by OAID; the name is empty where GetListZOA was never asked."""
     with reading(engine) as connection:
-        rows = connection.execute(
-            select(official_accounts.c.oaid, official_accounts.c.name).order_by(
-                official_accounts.c.oaid
-            )
-        )
-        return [Account(row.oaid, row.name or "") for row in rows]
+        oas = official_accounts.c
+        rows = connection.execute(select(oas.oaid, oas.name, oas.retired_at).order_by(oas.oaid))
+        return [Account(row.oaid, row.name or "", row.retired_at is not None) for row in rows]
 
 
 def watched_accounts(engine: Engine, configured: Sequence[str]) -> list[Account]:
@@ -64,6 +61,29 @@ def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:
             there = ", ".join(known) or "none yet: run `etl sync` first"
             raise UsageError(f"OA {oaid!r} is not in the database (there: {there})")
     return [known[oaid] for oaid in dict.fromkeys(chosen)]
+
+
+def retire(engine: Engine, oaid: str, at: datetime | None) -> None:
+    """Leave an OA out of every run and listing from a moment on, or (None) take it back in.
+
+    Raises:
+        UsageError: it is not in the database.
+    """
+    chosen_accounts(engine, [oaid])
+    with writing(engine) as connection:
+        connection.execute(
+            update(official_accounts).where(official_accounts.c.oaid == oaid).values(retired_at=at)
+        )
+
+
+def last_read(connection: Connection) -> dict[str, datetime]:
+    """When the last run that read an OA whole began, by OAID."""
+    rows = connection.execute(
+        select(snapshots.c.oaid, func.max(snapshots.c.taken_at))
+        .where(snapshots.c.status == Status.COMPLETE)
+        .group_by(snapshots.c.oaid)
+    )
+    return {oaid: taken_at for oaid, taken_at in rows}  # noqa: C416 - rows are no pairs to a type checker
 
 
 def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = True) -> None:

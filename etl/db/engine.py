@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import threading
+import time
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from etl.db import address, serves
+from etl.db.limits import CANCEL_SECONDS, LOCK_SECONDS, Limit, begin_on_postgresql
 from etl.db.opening import opening
 from etl.db.words import ours
 from etl.errors import (
@@ -23,9 +27,10 @@ from etl.errors import (
     EtlError,
     InterruptedRunError,
 )
+from etl.threads import begin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from psycopg import Connection as PsycopgConnection
     from pydantic import SecretStr
@@ -33,12 +38,29 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
-SQLITE_BUSY_SECONDS = 30
-"""How long a writer waits for another one (a sync of another OA, a backup) before it gives up."""
+SQLITE_BUSY_SECONDS = 2
+"""How long SQLite itself waits for another program. In there no signal is heard: BEGIN is tried again and again instead."""
+
+SQLITE_PAUSE_SECONDS = 0.02
 
 POSTGRESQL_CONNECT_SECONDS = 10
 
+_KEPT_ALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""A server that has gone without a word is noticed within half a minute
+(https://www.postgresql.org/docs/current/libpq-connect.html); milliseconds for the last, seconds for the others."""
+
 _IMMEDIATE = "etl_begin_immediate"
+_LIMIT = "etl_limit"
+_NO_LIMIT = Limit()
+
+_writer = threading.Lock()
+"""Threads of one process that write to SQLite do so in turn: a lock is fair, and trying again is not."""
 
 
 def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
@@ -62,15 +84,26 @@ def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
 
 def _postgresql(arguments: dict[str, Any]) -> Engine:
     # prepare_threshold: server-side prepared statements do not survive a transaction-pooling
-    # pgbouncer.
+    # pgbouncer. What the URL says of the others wins.
     engine = create_engine(
         address.as_sqlalchemy(arguments),
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args={"prepare_threshold": None, "connect_timeout": POSTGRESQL_CONNECT_SECONDS},
+        connect_args={
+            "prepare_threshold": None,
+            "connect_timeout": POSTGRESQL_CONNECT_SECONDS,
+            **_KEPT_ALIVE,
+        },
+        # Whatever the role or the database has as default.
+        isolation_level="READ COMMITTED",
     )
     fit = partial(serves.connect_postgresql, arguments, serves.Once())
     event.listen(engine, "do_connect", fit)
+
+    @event.listens_for(engine, "begin")
+    def say_what_we_need(connection: Connection) -> None:
+        begin_on_postgresql(connection, _limit_of(connection.get_execution_options()))
+
     return engine
 
 
@@ -101,11 +134,44 @@ def _sqlite(file: address.File, *, create: bool) -> Engine:
         event.listen(engine, "commit", opened.at_rest.require_unchanged)
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        immediate = connection.get_execution_options().get(_IMMEDIATE)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    def begin_sqlite(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get(_IMMEDIATE):
+            _begin_immediate(connection, _limit_of(options))
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_immediate(connection: Connection, limit: Limit) -> None:
+    """Take the write lock of a SQLite file, or wait for it where a signal is heard."""
+    ends = time.monotonic() + min(LOCK_SECONDS, limit.left)
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except DBAPIError as error:
+            if time.monotonic() >= ends or not _is_busy(error.orig):
+                raise
+            time.sleep(SQLITE_PAUSE_SECONDS)
+        else:
+            return
+
+
+def limited(engine: Engine, limit: Limit) -> Engine:
+    """The same database, whose transactions end at the limit."""
+    return engine.execution_options(**{_LIMIT: limit})
+
+
+def limit_of(engine: Engine) -> Limit:
+    """The limit of an engine's transactions: none, where none was given."""
+    return _limit_of(engine.get_execution_options())
+
+
+def _limit_of(options: Mapping[str, Any]) -> Limit:
+    limit = options.get(_LIMIT, _NO_LIMIT)
+    assert isinstance(limit, Limit)  # noqa: S101 - nobody else sets it
+    return limit
 
 
 def upserting(connection: Connection, table: Table) -> PostgresqlInsert | SqliteInsert:
@@ -124,29 +190,79 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that writes: on SQLite it takes the write lock at once, so it cannot fail half-way for want of it.
 
     Raises:
-        DatabaseUnreachableError: the database is gone, full, read-only or refuses us.
+        DatabaseUnreachableError: the database is gone, full, read-only, locked or refuses us.
+        OutOfTimeError, InterruptedRunError: the engine's limit is over.
     """
+    if engine.dialect.name == "postgresql":
+        with _transaction(engine) as connection:
+            yield connection
+        return
     with (
-        translated(),
-        engine.execution_options(**{_IMMEDIATE: True}).begin() as connection,
-        _stoppable(connection),
+        _in_turn(engine),
+        _transaction(engine.execution_options(**{_IMMEDIATE: True})) as connection,
     ):
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction that only reads: all its statements see the same moment.
-
-    Raises:
-        DatabaseUnreachableError: the database is gone or refuses us.
-    """
+    """One transaction that only reads: all its statements see the same moment. Raises as `writing` does."""
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-    with translated(), engine.begin() as connection, _stoppable(connection):
+    with _transaction(engine) as connection:
         yield connection
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    limit = limit_of(engine)
+    limit.check()
+    try:
+        with (
+            translated(),
+            _connect(engine, limit) as connection,
+            limit.switch.watching(connection, limit.ends),
+            connection.begin(),
+            _stoppable(connection),
+        ):
+            yield connection
+    except DatabaseUnreachableError as error:
+        limit.check(error)
+        raise
+
+
+def _connect(engine: Engine, limit: Limit) -> Connection:
+    """Connect, in another thread where a signal or the end of the time must not wait for it."""
+    if limit is _NO_LIMIT or engine.dialect.name != "postgresql":
+        return engine.connect()
+    signum = limit.switch.signum
+    connecting = begin(engine.connect, "etl-connect")
+    while not connecting.done():
+        wait([connecting], timeout=0.1)
+        if limit.left <= 0 or limit.switch.signum != signum:
+            connecting.add_done_callback(_close)
+            raise DatabaseUnreachableError("the database failed: it did not answer in time")
+    return connecting.result()
+
+
+def _close(connecting: Future[Connection]) -> None:
+    with suppress(Exception):  # nobody waits for it any more
+        connecting.result().close()
+
+
+@contextmanager
+def _in_turn(engine: Engine) -> Iterator[None]:
+    limit = limit_of(engine)
+    limit.check()
+    if not _writer.acquire(timeout=max(0.0, min(LOCK_SECONDS, limit.left))):
+        limit.check()
+        raise DatabaseUnreachableError("the database failed: another thread of this run writes")
+    try:
+        yield
+    finally:
+        _writer.release()
 
 
 @contextmanager
@@ -158,7 +274,7 @@ def _stoppable(connection: Connection) -> Iterator[None]:
         if connection.dialect.name == "postgresql":
             with suppress(*_driver_errors()):
                 cast("PsycopgConnection", connection.connection.driver_connection).cancel_safe(
-                    timeout=POSTGRESQL_CONNECT_SECONDS
+                    timeout=CANCEL_SECONDS
                 )
             # Rolling back would fail, amid a statement, and hide the signal; the server does it
             # when the connection goes.
@@ -197,11 +313,7 @@ def worth_another_try(error: EtlError) -> bool:
             return True
         cause = cause.orig
     if isinstance(cause, sqlite3.Error):
-        # The low byte is the primary code: https://sqlite.org/rescode.html
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in {
-            sqlite3.SQLITE_BUSY,
-            sqlite3.SQLITE_LOCKED,
-        }
+        return _is_busy(cause)
     state = getattr(cause, "sqlstate", "")
     # A psycopg.OperationalError that the server gave no state is a connection that broke.
     return (
@@ -209,6 +321,12 @@ def worth_another_try(error: EtlError) -> bool:
         if state is None
         else state.startswith(_PASSING_STATES)
     )
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    # The low byte is the primary code: https://sqlite.org/rescode.html
+    busy = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in busy
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:

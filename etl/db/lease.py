@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, not_, or_, select, text, update
 
-from etl.db.engine import upserting, writing
+from etl.db.engine import limit_of, limited, upserting, writing
 from etl.db.tables import official_accounts, snapshots
-from etl.errors import BusyError, InterruptedRunError, LeaseLostError
+from etl.errors import BusyError, DatabaseUnreachableError, LeaseLostError
 from etl.model import Status
 
 if TYPE_CHECKING:
@@ -68,14 +68,18 @@ class Lease:
             raise LeaseLostError(f"the lease of OA {self.oaid} was lost while we were away")
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, *, last: bool = False) -> Iterator[Connection]:
         """A transaction that writes under the lease: the renewer rests, and the fence comes first.
+
+        Args:
+            last: whether it says what became of a run whose time may be over: it gets a little more.
 
         Raises:
             LeaseLostError: the lease ran out, or was taken over.
             DatabaseUnreachableError: the database cannot be written.
+            OutOfTimeError, InterruptedRunError: the time of the run is over.
         """
-        with self._resting, writing(self.engine) as connection:
+        with self._alone(last=last) as engine, writing(engine) as connection:
             self.fence(connection)
             yield connection
 
@@ -93,19 +97,29 @@ class Lease:
             with self._resting, suppress(Exception):
                 if self._ended.is_set():
                     return
-                with writing(self.engine) as connection:
+                # Whatever a run may take: whoever waits for the renewer waits no longer than this.
+                soon = limited(self.engine, limit_of(self.engine).at_most(every))
+                with writing(soon) as connection:
                     self._renew(connection)
 
     def end(self) -> None:
         """Stop renewing, and give back what is still ours; where that fails, it ends by itself."""
         self._ended.set()
+        # Suppressed: what became of the run counts, not what became of its lease.
+        with suppress(Exception), self._alone(last=True) as engine, writing(engine) as connection:
+            self.release(connection)
+
+    @contextmanager
+    def _alone(self, *, last: bool) -> Iterator[Engine]:
+        """The renewer rests; gives the database, within the time that is left."""
+        limit = limit_of(self.engine).longer() if last else limit_of(self.engine)
+        if not self._resting.acquire(timeout=min(max(0.0, limit.left), threading.TIMEOUT_MAX)):
+            limit.check()
+            raise DatabaseUnreachableError("the database failed: the lease is still being renewed")
         try:
-            with self._resting, writing(self.engine) as connection:
-                self.release(connection)
-        except InterruptedRunError:
-            raise
-        except Exception:  # noqa: BLE001, S110 - what became of the run counts, not what became of its lease
-            pass
+            yield limited(self.engine, limit)
+        finally:
+            self._resting.release()
 
     def _ours(self) -> ColumnElement[bool]:
         return and_(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import zlib
 from collections import Counter
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import requests
 import urllib3.exceptions
+from urllib3.exceptions import ClosedPoolError
 from urllib3.util import Timeout
 
 from etl.errors import (
@@ -19,19 +22,18 @@ from etl.errors import (
     EsmsUnavailableError,
     EtlError,
     ImpossibleAnswerError,
-    InterruptedRunError,
     MalformedAnswerError,
     OutOfTimeError,
     RefusedError,
     ThrottledError,
 )
 from etl.esms import wire
-from etl.esms.pace import STOPPED, Pace, Retry, patiently
+from etl.esms.pace import Pace, Retry, patiently
 from etl.transport import Adapter
 from etl.transport.route import PASSING, Route, refusal, route_to, trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from pydantic import SecretStr
@@ -91,6 +93,9 @@ class EsmsClient:
     ) -> None:
         self._settings = settings
         self._deadline = deadline
+        self._deadlines: dict[str, float] = {}
+        # However many OAs are read at once, they share these.
+        self._connections = threading.BoundedSemaphore(settings.esms_concurrency)
         self._on_retry = on_retry
         self._pace = Pace(settings.esms_rate, deadline=deadline)
         self._lock = threading.Lock()
@@ -109,7 +114,6 @@ class EsmsClient:
             ).prepare()
             for path in (FOLLOWERS_PATH, ACCOUNTS_PATH, WINDOWS_PATH)
         }
-        self._stopped = False
 
     def __repr__(self) -> str:
         return f"EsmsClient({self._settings.esms_base_url!r})"
@@ -126,10 +130,14 @@ class EsmsClient:
         self.stop()
         self._adapter.close()
 
-    def stop(self) -> None:
-        """Let every waiting and every new call end at once: the run is over."""
-        self._stopped = True
-        self._pace.stop()
+    def begin(self, oaid: str, ends: float) -> None:
+        """From here on requests for the OA end at `ends` (of `time.monotonic()`)."""
+        self._deadlines[oaid] = ends
+
+    def stop(self, signum: int | None = None) -> None:
+        """Let every call end at once, those too that wait for an answer: the run is over."""
+        self._pace.stop(signum)
+        self._adapter.cut_off()
 
     def fresh_connections(self) -> None:
         """Let go of the idle connections: whoever asks next meets, perhaps, another server."""
@@ -214,8 +222,15 @@ class EsmsClient:
             lambda answer: wire.window_page(answer, offset, secrets=self._secrets),
         )
 
-    def accounts(self) -> list[Account]:
-        """The OAs of the eSMS account (GetListZOA). Raises as `page` does."""
+    def accounts(self, *, seconds: float | None = None) -> list[Account]:
+        """The OAs of the eSMS account (GetListZOA).
+
+        Args:
+            seconds: where it is not worth more: asked once, and waited for so long at most.
+
+        Raises as `page` does.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
         body = wire.accounts_request(
             api_key=self._settings.esms_api_key, secret_key=self._settings.esms_secret_key
         )
@@ -226,6 +241,8 @@ class EsmsClient:
             None,
             lambda answer: wire.accounts(answer, secrets=self._secrets),
             largest=LARGEST_LISTING,
+            attempts=None if seconds is None else 1,
+            deadline=deadline,
         )
 
     @property
@@ -241,18 +258,23 @@ class EsmsClient:
         read: Callable[[bytes], T],
         *,
         largest: int | None = None,
+        attempts: int | None = None,
+        deadline: float | None = None,
     ) -> T:
         tries = 0
         size = largest or largest_page(self._settings.esms_page_size)
+        deadline = deadline or self._deadlines.get(oaid, self._deadline)
 
         def once() -> T:
             nonlocal tries
-            self._pace.take()
-            tries += 1
-            with self._lock:
-                self._requests[oaid] += 1
-                self._retries[oaid] += tries > 1
-            return read(self._post(path, body, size))
+            with self._connection(deadline):
+                self._pace.take(deadline)
+                tries += 1
+                with self._lock:
+                    self._requests[oaid] += 1
+                    self._retries[oaid] += tries > 1
+                answer = self._post(path, body, size, deadline)
+            return read(answer)
 
         def on_retry(attempt: int, wait: float, reason: str) -> None:
             self._on_retry(Retry(oaid, offset, attempt, wait, reason))
@@ -260,34 +282,40 @@ class EsmsClient:
         try:
             return patiently(
                 once,
-                attempts=self._settings.esms_max_attempts,
+                attempts=attempts or self._settings.esms_max_attempts,
                 backoff_base=self._settings.esms_backoff_base,
                 pace=self._pace,
+                deadline=deadline,
                 on_retry=on_retry,
             )
         except (EsmsUnavailableError, MalformedAnswerError) as error:
             error.args = (f"{error} (tried {tries} times)",) if tries > 1 else error.args
             raise
 
-    def _post(self, path: str, body: bytes, largest: int) -> bytes:
+    @contextmanager
+    def _connection(self, deadline: float | None) -> Iterator[None]:
+        """One of ESMS_CONCURRENCY; waited for until the deadline."""
+        left = None
+        if deadline is not None and deadline < math.inf:
+            left = max(0.0, deadline - time.monotonic())
+        if not self._connections.acquire(timeout=left):
+            raise self._late(deadline)
+        try:
+            yield
+        finally:
+            self._connections.release()
+
+    def _post(self, path: str, body: bytes, largest: int, deadline: float | None) -> bytes:
         """One request, its answer's body whole, within ESMS_TIMEOUT and `largest` bytes."""
-        if self._stopped:
-            raise InterruptedRunError(STOPPED)
         ends = time.monotonic() + self._settings.esms_timeout
-        if self._deadline is not None:
-            ends = min(ends, self._deadline)
+        if deadline is not None:
+            ends = min(ends, deadline)
         request = self._prepared[path].copy()
         request.body = body
         request.headers["Content-Length"] = str(len(body))
         try:
             timeout = Timeout(total=max(0.001, ends - time.monotonic()))
-            with self._adapter.send(
-                request,
-                stream=True,
-                timeout=timeout,  # type: ignore[arg-type]  # requests takes one; its types do not say so
-                verify=self._route.verify,
-                proxies=self._route.proxies,
-            ) as response:
+            with self._send(request, timeout) as response:
                 _check_http(response)
                 return _body(response, largest)
         # `from None`, all of them: their cause carries the request, and the request carries the
@@ -300,7 +328,7 @@ class EsmsClient:
                 ) from None
             raise EsmsUnavailableError("the TLS connection to eSMS failed") from None
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
-            raise self._late() from None
+            raise self._late(deadline) from None
         except zlib.error:
             raise MalformedAnswerError("the body's compression is broken") from None
         except (
@@ -310,6 +338,21 @@ class EsmsClient:
         ) as error:
             raise self._lost(error) from None
 
+    def _send(self, request: requests.PreparedRequest, timeout: Timeout) -> requests.Response:
+        while True:
+            try:
+                return self._adapter.send(
+                    request,
+                    stream=True,
+                    timeout=timeout,  # type: ignore[arg-type]  # requests takes one; its types do not say so
+                    verify=self._route.verify,
+                    proxies=self._route.proxies,
+                )
+            except requests.exceptions.ConnectionError as error:
+                if not isinstance(next(iter(error.args), None), ClosedPoolError):
+                    raise
+                # Another OA let go of the idle connections at this very moment: nothing was sent.
+
     def _lost(self, error: Exception) -> EtlError:
         """No answer: what stood in the way."""
         proxy = self._route.proxy
@@ -317,8 +360,8 @@ class EsmsClient:
         words = trouble(error, self._route)
         return refused or EsmsUnavailableError(f"the connection to eSMS failed ({words})")
 
-    def _late(self) -> EsmsUnavailableError | OutOfTimeError:
-        if self._deadline is not None and time.monotonic() >= self._deadline:
+    def _late(self, deadline: float | None) -> EsmsUnavailableError | OutOfTimeError:
+        if deadline is not None and time.monotonic() >= deadline:
             return OutOfTimeError("the run reached ETL_MAX_RUNTIME")
         return EsmsUnavailableError(
             f"eSMS did not answer within ESMS_TIMEOUT ({self._settings.esms_timeout:g} s)"

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
@@ -35,6 +36,9 @@ SLOWEST_SHARE = 1 / 16
 RECOVERY = 1.05
 """By how much the pace grows back with every request, up to ESMS_RATE: some 15 requests undo one halving."""
 
+STOPPED = 15
+"""SIGTERM: what ended a worker that was stopped without a word."""
+
 PACE_WITHOUT_RATE = 100.0
 """Requests a second from which throttling halves where ESMS_RATE is 0 (no limit)."""
 
@@ -53,8 +57,8 @@ class Retry:
 class Pace:
     """The pace of all workers of the process: evenly spaced slots, never a burst; slower after each throttling.
 
-    Thread-safe. `clock` gives seconds; waiting ends at `deadline` (of that clock), or when `stop()`
-    is called.
+    Thread-safe. `clock` gives seconds; waiting ends at a deadline (of that clock: the pace's own, or
+    that of whoever waits), or when `stop()` is called.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Pace:
         self._lock = threading.Lock()
         self._next = clock()
         self._share = 1.0
+        self._signum = STOPPED
 
     @property
     def interval(self) -> float:
@@ -76,18 +81,14 @@ class Pace:
         with self._lock:
             return self._interval()
 
-    def take(self) -> None:
-        """Wait for the next slot.
-
-        Raises:
-            OutOfTimeError: the deadline comes first.
-        """
+    def take(self, deadline: float | None = None) -> None:
+        """Wait for the next slot. Raises as `wait` does."""
         with self._lock:
             now = self._clock()
             slot = max(self._next, now)
             self._next = slot + self._interval()
             self._share = min(1.0, self._share * RECOVERY)
-        self.wait(slot - now)
+        self.wait(slot - now, deadline=deadline)
 
     def slow_down(self, seconds: float) -> None:
         """After code 160 or HTTP 429: nobody asks for so many seconds, and then all ask half as fast, for a while."""
@@ -95,22 +96,32 @@ class Pace:
             self._share = max(SLOWEST_SHARE, self._share / 2)
             self._next = max(self._next, self._clock() + seconds)
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, deadline: float | None = None) -> None:
         """Sleep, unless the run is stopped or the deadline comes first.
 
         Raises:
             OutOfTimeError: the deadline comes first, or is over.
             InterruptedRunError: the run was stopped.
         """
-        if self._deadline is not None and self._clock() + max(seconds, 0) >= self._deadline:
+        ends = self._deadline if deadline is None else deadline
+        if ends is not None and self._clock() + max(seconds, 0) >= ends:
             raise OutOfTimeError("the run reached ETL_MAX_RUNTIME")
         if seconds > 0:
             self._sleep(seconds)
-        if self._stopped.is_set():
-            raise InterruptedRunError(STOPPED)
+        self.check()
 
-    def stop(self) -> None:
-        """Wake everybody who waits, and let nobody ask any more."""
+    def check(self) -> None:
+        """Raise where the run was stopped.
+
+        Raises:
+            InterruptedRunError: it was.
+        """
+        if self._stopped.is_set():
+            raise InterruptedRunError(self._signum)
+
+    def stop(self, signum: int | None = None) -> None:
+        """Wake everybody who waits, and let nobody ask any more; `signum` is of the signal that ended the run."""
+        self._signum = signum or self._signum
         self._stopped.set()
 
     def _interval(self) -> float:
@@ -119,16 +130,13 @@ class Pace:
         return 1 / ((self._rate or PACE_WITHOUT_RATE) * self._share)
 
 
-STOPPED = 15
-"""SIGTERM: what a worker that was stopped says ended it; nobody but the main thread tells an operator."""
-
-
 def patiently(
     call: Callable[[], T],
     *,
     attempts: int,
     backoff_base: float,
     pace: Pace,
+    deadline: float | None = None,
     on_retry: Callable[[int, float, str], None],
     rng: Callable[[float, float], float] = random.uniform,
 ) -> T:
@@ -162,7 +170,7 @@ def patiently(
         stop=stop_after_attempt(attempts),
         wait=wait_after,
         before_sleep=before_sleep,
-        sleep=pace.wait,
+        sleep=partial(pace.wait, deadline=deadline),
         reraise=True,
     )
     return retrying(call)

@@ -118,9 +118,11 @@ def closing_event(
     duration_s: float,
     exit_code: int,
     error: EtlError | None = None,
+    name: str = "",
 ) -> None:
     """The one line an OA's sync ends with: the snapshot's fields, how long it took, and what to do if it went wrong."""
-    fields = {name: plain(value) for name, value in snapshot.row().items() if value is not None}
+    fields = {each: plain(value) for each, value in snapshot.row().items() if value is not None}
+    fields |= {"name": name} if name else {}
     advice = _advice(error) if error is not None else _ADVICE.get(snapshot.status, {})
     getattr(log, level_of(snapshot.status))(
         RECORD, **fields, duration_s=duration_s, exit_code=exit_code, **advice

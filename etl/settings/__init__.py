@@ -258,6 +258,11 @@ class Settings(EsmsSettings, OaidSettings, ProcessSettings):
 
     etl_max_runtime: Annotated[float, Field(gt=0, le=24 * 60)] = 30  # minutes an OA
 
+    @property
+    def names_of_oas(self) -> dict[str, str]:
+        """The names that were set for OAs (ETL_NAME_…), by OAID."""
+        return {oaid: own.etl_name for oaid, own in self.oas.items() if own.etl_name}
+
     def of(self, oaid: str) -> Self:
         """These settings, with what is set for one OA."""
         own = self.oas.get(oaid, OaSettings()).model_dump(exclude_none=True, exclude={"etl_name"})

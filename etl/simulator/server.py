@@ -102,6 +102,8 @@ class Simulator:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.lock = threading.RLock()
         self.requests: list[Request] = []
+        self.listings = 0  # how often GetListZOA was asked
+        self.listing_code = ""  # what it is refused by
         self.asked: Request | None = None
         self.remember = True
         self.connections = 0
@@ -280,6 +282,9 @@ class Simulator:
             if self.account_code:
                 return refusal(self.account_code, "simulated")
             if path.rstrip("/") == f"{BASE_PATH}/ZNS/GetListZOA":
+                self.listings += 1
+                if self.listing_code:
+                    return refusal(self.listing_code, "simulated")
                 listed = [
                     {"OAID": oaid, "OAName": each.name} for oaid, each in self._accounts.items()
                 ]

@@ -8,21 +8,22 @@ raced or killed changes no follower row; it leaves at most its own snapshot (doc
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from etl.db import forgotten, snapshots, stage
 from etl.db import lease as leases
-from etl.db.engine import reading, worth_another_try
+from etl.db.engine import limit_of, limited, reading, worth_another_try
+from etl.db.limits import Limit, StopSwitch
 from etl.db.snapshots import Before
 from etl.errors import (
     BusyError,
-    DatabaseUnreachableError,
     EtlError,
-    InterruptedRunError,
     LeaseLostError,
     UnknownAccountError,
     as_ours,
@@ -53,6 +54,9 @@ _EXIT = {Status.COMPLETE: 0, Status.PARTIAL: 75, Status.HELD: 65}
 class Esms(Protocol):
     """What a sync needs of the eSMS client."""
 
+    def begin(self, oaid: str, ends: float) -> None:
+        """From here on requests for the OA end at `ends` (of `time.monotonic()`)."""
+
     def page(self, oaid: str, offset: int) -> Page:
         """The page of an OA's followers at an offset."""
 
@@ -73,20 +77,22 @@ class Esms(Protocol):
 class Outcome:
     """What became of one OA: its snapshot, seconds, exit code, and the error if any.
 
-    The snapshot of a dry run and of a busy OA is not on record.
+    The snapshot of a dry run and of a busy OA is not on record. `name` is the OA's, as far as is known.
     """
 
     snapshot: Snapshot
     duration_s: float
     exit_code: int
     error: EtlError | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """What all OAs of one run share: ETL_TIMEZONE and ETL_WINDOWS among it.
 
-    `day_begins` is how long after midnight a day begins.
+    `day_begins` is how long after midnight a day begins; `max_runtime` seconds bound each OA;
+    `switch` ends what the database is asked.
     """
 
     esms: Esms
@@ -95,8 +101,18 @@ class Run:
     zone: ZoneInfo
     day_begins: timedelta = timedelta()
     windows: bool = True
+    max_runtime: float = math.inf
+    switch: StopSwitch = field(default_factory=StopSwitch)
     on_page: Callable[[str, int, int, int], None] = lambda oaid, look, end, total: None  # noqa: ARG005 - a callback that ignores all
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def of(self, oaid: str) -> Run:
+        """The run of one OA, which begins now: it ends `max_runtime` from now."""
+        ends = time.monotonic() + self.max_runtime
+        self.esms.begin(oaid, ends)
+        if self.engine is None:
+            return self
+        return replace(self, engine=limited(self.engine, Limit(ends, self.switch)))
 
     def begun(self, oaid: str) -> Snapshot:
         """The snapshot of a run that begins now."""
@@ -200,12 +216,12 @@ def _commit(
                 finished = _decided(read, decision, run.clock())
                 _apply(connection, finished, decision, before)
                 lease.release(connection)
-        except (DatabaseUnreachableError, LeaseLostError) as failure:
+        except EtlError as failure:
             if _recorded(lease.engine, finished):  # the connection was lost during COMMIT
                 return finished
             if wait is None or not worth_another_try(failure):
                 raise
-            time.sleep(wait)
+            limit_of(lease.engine).pause(wait)
         else:
             return finished
     raise AssertionError("unreachable: the last try returns or raises")
@@ -257,32 +273,30 @@ def _recorded(engine: Engine, finished: Snapshot) -> bool:
     if finished.status is Status.RUNNING:
         return False
     try:
-        with reading(engine) as connection:
+        with reading(limited(engine, limit_of(engine).longer())) as connection:
             return snapshots.recorded(connection, finished)
-    except DatabaseUnreachableError:
+    except EtlError:
         return False
 
 
 def _record_failure(lease: Lease, failed: Snapshot, failure: EtlError) -> None:
-    """Put a failed run on record, behind the same fence, and give the lease back with it."""
-    try:
-        with lease.transaction() as connection:
-            snapshots.finish(connection, failed)
-            lease.release(connection)
-            if isinstance(failure, UnknownAccountError):
-                snapshots.withdraw(connection, failed)
-    except InterruptedRunError:
-        raise
-    except Exception:  # noqa: BLE001, S110 - whatever it is must not hide the failure itself
-        # The next run finds it `running` and calls it abandoned; what failed first is what must be
-        # told.
-        pass
+    """Put a failed run on record, behind the same fence, and give the lease back with it.
+
+    Whatever goes wrong with that must not hide the failure itself: the next run finds the snapshot
+    `running` and calls it abandoned.
+    """
+    with suppress(Exception), lease.transaction(last=True) as connection:
+        snapshots.finish(connection, failed)
+        lease.release(connection)
+        if isinstance(failure, UnknownAccountError):
+            snapshots.withdraw(connection, failed)
 
 
 def _outcome_of(
     run: Run, oaid: str, work: Callable[[Run, Snapshot], tuple[Snapshot, EtlError | None]]
 ) -> Outcome:
     started = time.monotonic()
+    run = run.of(oaid)
     begun = run.begun(oaid)
     error: EtlError | None
     try:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import io
 import socket
 import sys
+import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPResponse, parse_headers
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -71,6 +74,15 @@ class _Response(HTTPResponse):
 class _InTime(HTTPConnection):
     """Shares its time to connect among the addresses of the name."""
 
+    adapter: Adapter
+    """Whose connection it is."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.adapter.sockets.add(self.sock)
+        if self.adapter.stopped.is_set():  # and it was not seen any more
+            self.sock.shutdown(socket.SHUT_RDWR)
+
     def _new_conn(self) -> socket.socket:
         try:
             sock = connecting.connect(
@@ -79,6 +91,7 @@ class _InTime(HTTPConnection):
                 self.timeout if isinstance(self.timeout, (int, float)) else None,
                 source=self.source_address,
                 options=self.socket_options or (),
+                stopped=self.adapter.stopped.is_set,
             )
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
@@ -98,17 +111,6 @@ class _Https(_InTime, HTTPSConnection):
     response_class = _Response
 
 
-class _HttpPool(HTTPConnectionPool):
-    ConnectionCls = _Http
-
-
-class _HttpsPool(HTTPSConnectionPool):
-    ConnectionCls = _Https
-
-
-_POOLS = {"http": _HttpPool, "https": _HttpsPool}
-
-
 class Adapter(HTTPAdapter):
     """As requests', with such connections; through a proxy too. Give `send` a `urllib3.Timeout(total=…)`."""
 
@@ -116,12 +118,27 @@ class Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they came
         """Called by requests when it is made."""
+        self.sockets: WeakSet[socket.socket] = WeakSet()
+        self.stopped = threading.Event()
+        mine = {"adapter": self}
+        http, https = type("Http", (_Http,), mine), type("Https", (_Https,), mine)
+        self._pools = {
+            "http": type("HttpPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
+            "https": type("HttpsPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
+        }
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:  # noqa: ANN401 - passed on as they came
         """Called by requests for each proxy."""
         manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs)
         if not proxy.lower().startswith("socks"):  # its pools alone know the way through it
-            manager.pool_classes_by_scheme = _POOLS
+            manager.pool_classes_by_scheme = self._pools
         return manager
+
+    def cut_off(self) -> None:
+        """End what is on its way, in whatever thread: connections that are being made, and answers that are waited for."""
+        self.stopped.set()
+        for each in list(self.sockets):
+            with suppress(OSError):  # it was closed before
+                each.shutdown(socket.SHUT_RDWR)

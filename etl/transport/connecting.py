@@ -16,7 +16,7 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 STAGGER = 0.25
 """Seconds that an address is given before the next one is tried beside it."""
@@ -32,8 +32,11 @@ def connect(
     *,
     source: tuple[str, int] | None = None,
     options: Iterable[tuple[int, int, int | bytes]] = (),
+    stopped: Callable[[], bool] = lambda: False,
 ) -> socket.socket:
     """A connected socket, whose own timeout is what is left of `timeout` (seconds; None: no end).
+
+    `stopped` is asked now and then: whether nobody wants the connection any more.
 
     Raises:
         socket.gaierror: the name does not resolve.
@@ -42,7 +45,7 @@ def connect(
     """
     ends = None if timeout is None else time.monotonic() + timeout
     with _Race(source, list(options)) as race:
-        sock = race.run(deque(interleaved(addresses(host, port))), ends)
+        sock = race.run(deque(interleaved(addresses(host, port))), ends, stopped)
     sock.settimeout(None if ends is None else max(0.001, ends - time.monotonic()))
     return sock
 
@@ -87,13 +90,17 @@ class _Race:
             self._drop(key.fileobj)
         self._selector.close()
 
-    def run(self, waiting: deque[Address], ends: float | None) -> socket.socket:
+    def run(
+        self, waiting: deque[Address], ends: float | None, stopped: Callable[[], bool]
+    ) -> socket.socket:
         """Try the addresses until one answers, or until `ends` (of `time.monotonic()`)."""
         start_next = time.monotonic()
         while True:
             now = time.monotonic()
             if ends is not None and now >= ends:
                 raise TimeoutError("timed out")
+            if stopped():
+                raise OSError(errno.ECANCELED, "nobody waits for it any more")
             if waiting and now >= start_next:
                 started = self._start(waiting.popleft())
                 start_next = now + STAGGER if started else now
@@ -101,11 +108,9 @@ class _Race:
             trying = bool(self._selector.get_map())
             if not trying and not waiting:
                 raise self._error
-            wake = min(
-                (each for each in (ends, start_next if waiting else None) if each is not None),
-                default=None,
-            )
-            for key, _ in self._selector.select(None if wake is None else wake - now):
+            wakes = now + STAGGER, ends, start_next if waiting else None
+            wake = min(each for each in wakes if each is not None)
+            for key, _ in self._selector.select(wake - now):
                 sock = key.fileobj
                 if self._connected(sock):
                     self._selector.unregister(sock)

@@ -546,7 +546,7 @@ def test_a_retry_after_is_kept_within_reason(
     status: str, asked: str, waited: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(Pace, "wait", lambda _, seconds: waits.append(seconds))
+    monkeypatch.setattr(Pace, "wait", lambda _, seconds, **__: waits.append(seconds))
     with (
         Raw(then(reply(b"", f"Retry-After: {asked}", status=status), reply())) as server,
         EsmsClient(settings(f"http://{server.address}")) as esms,

@@ -9,16 +9,19 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, make_url, text
 from world import contradictions, following, rows, sync
 
 from etl.cli import main
@@ -260,8 +263,14 @@ def test_asked_to_stop_a_run_gives_its_lease_back_at_once_and_is_on_record(
     before = rows(synced, sim.default)
     somebody_comes_and_goes(sim)
     with running(sim, db_url) as run:
-        sim.before_page(4, run.kill, signum)
+
+        def stop() -> None:
+            sim.fault_rate("hang", 1)  # no answer comes any more: it cannot be done before it hears
+            run.kill(signum)
+
+        sim.before_page(4, stop)
         ended, out = run.ended()
+    sim.calm()
     assert ended == code
     assert '"status": "failed"' in out
     assert not all_or_nothing(sim, synced, before)
@@ -318,6 +327,123 @@ def test_ended_while_it_applies_what_it_found_a_run_has_changed_nothing(
         locker.rollback()
     assert not all_or_nothing(sim, db, before)
     takes_over(sim, db, abandoned=signum == signal.SIGKILL)
+
+
+class Relay:
+    """Stands between a run and PostgreSQL, and can fall silent without closing a connection. A context manager."""
+
+    def __init__(self, url: str) -> None:
+        there = make_url(url)
+        self._server = f"{there.query['host']}/.s.PGSQL.5432"
+        self._open = ExitStack()
+        self._listener = self._open.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = self._listener.getsockname()[1]
+        self.url = there.set(host="127.0.0.1", port=port, query={}).render_as_string(
+            hide_password=False
+        )
+        self._silent = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.swallowed = 0
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._silent.set()
+        for each in self._threads:
+            each.join(PATIENCE)
+        self._open.close()
+
+    def silence(self) -> None:
+        """Pass nothing on any more."""
+        self._silent.set()
+
+    def _start(self, work: Callable[..., None], *args: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=work, args=args, daemon=True))
+        self._threads[-1].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._open.enter_context(self._listener.accept()[0])
+                server = self._open.enter_context(socket.socket(socket.AF_UNIX))
+                server.connect(self._server)
+                self._start(self._pass, client, server)
+                self._start(self._pass, server, client)
+
+    def _pass(self, from_: socket.socket, to: socket.socket) -> None:
+        with suppress(OSError):
+            while data := from_.recv(65536):
+                if self._silent.is_set():
+                    self.swallowed += len(data)
+                else:
+                    to.sendall(data)
+        with suppress(OSError):  # the other end hears of it
+            to.shutdown(socket.SHUT_RDWR)
+
+
+LOCKS = {
+    "a row of official_accounts": "SELECT * FROM official_accounts FOR UPDATE",
+    "snapshots": "LOCK TABLE snapshots IN EXCLUSIVE MODE",
+    "followers": "LOCK TABLE followers IN EXCLUSIVE MODE",
+}
+"""What somebody else holds: by name, the statement."""
+
+
+@pytest.mark.parametrize("how", [*LOCKS, "silence"])
+@pytest.mark.parametrize("ender", ["SIGTERM", "ETL_MAX_RUNTIME"])
+def test_a_run_ends_whatever_it_waits_for(
+    how: str, ender: str, sim: Simulator, postgresql_url: str
+) -> None:
+    """Somebody holds a lock, or the server says nothing any more, until after the run has ended."""
+    db = connect_engine(postgresql_url)
+    upgrade(db)
+    sync(sim, db)
+    before = rows(db, sim.default)
+    somebody_comes_and_goes(sim)
+    settings = {"ETL_MAX_RUNTIME": "0.05"} if ender == "ETL_MAX_RUNTIME" else {}
+    with Relay(postgresql_url) as relay, db.connect() as locker:
+        waiting: Callable[[], object] = lambda: waits_for_a_lock(db)  # noqa: E731 - or the other one
+        if how == "silence":
+            sim.before_page(1, relay.silence)
+            waiting = lambda: relay.swallowed  # noqa: E731 - as above
+        else:
+            sim.before_page(1, lambda: locker.execute(text(LOCKS[how])))
+        with running(sim, relay.url, **settings) as run:
+            until(waiting)
+            if ender == "SIGTERM":
+                run.kill(signal.SIGTERM)
+            code, out = run.ended()
+        locker.rollback()
+    assert code == (143 if ender == "SIGTERM" else 75)
+    assert ("interrupted: " if ender == "SIGTERM" else "out_of_time: ") in out
+    assert not all_or_nothing(sim, db, before)
+    until(lambda: not waits_for_a_lock(db))
+    takes_over(sim, db, abandoned=snapshots(db, 1)[0].status == "running")
+
+
+def test_asked_to_stop_a_run_does_not_wait_for_another_writer_of_a_sqlite_file(
+    sim: Simulator, sqlite_url: str
+) -> None:
+    db = connect_engine(sqlite_url)
+    upgrade(db)
+    sync(sim, db)
+    before = rows(db, sim.default)
+    somebody_comes_and_goes(sim)
+    with closing(
+        sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), check_same_thread=False)
+    ) as writer:
+        asked = len(sim.requests)
+        sim.before_page(1, lambda: writer.execute("BEGIN IMMEDIATE"))
+        with running(sim, sqlite_url) as run:
+            until(lambda: len(sim.requests) >= asked + 8)  # the last page of the first look
+            run.kill(signal.SIGTERM)
+            assert run.ended()[0] == 143
+    assert not all_or_nothing(sim, db, before)
+    takes_over(sim, db, abandoned=True)
 
 
 def waits_for_a_lock(db: Engine) -> bool:

@@ -247,7 +247,8 @@ def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(operator: Op
     both = f"{operator.sim.default},111"
     operator.sync(ESMS_OAIDS=both)
     operator.sim.before_each(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert operator.sync(ESMS_OAIDS=both).returncode == 143
+    one_at_a_time = operator.sync(ESMS_OAIDS=both, ESMS_CONCURRENCY="1")
+    assert one_at_a_time.returncode == 143
     assert (operator.status(), operator.status("111")) == ("failed", "complete")
 
 

@@ -320,7 +320,8 @@ def test_past_the_deadline_nothing_is_asked_any_more() -> None:
     clock = Clock()
     pace = clock.pace(0, deadline=clock.now + 5)
     clock.now += 5
-    for ask_for in (pace.take, lambda: pace.wait(0), lambda: pace.wait(-1)):
+    asks: list[Callable[[], None]] = [pace.take, lambda: pace.wait(0), lambda: pace.wait(-1)]
+    for ask_for in asks:
         with pytest.raises(OutOfTimeError):
             ask_for()
 

@@ -1,0 +1,191 @@
+"""No transaction lasts for ever: the server's timeouts end it, and where the server is silent, it is cut off.
+
+What a transaction needs of the server's session is said here, too, at the begin of each one: a
+pooler may give every transaction another session, and no setting of a server, a database, a role
+or a client may change what is read or written.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import InterruptedRunError, OutOfTimeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+LOCK_SECONDS = 30.0
+"""How long a lock is waited for at most, of another writer of a SQLite file as of a PostgreSQL table."""
+
+GRACE_SECONDS = 0.5
+"""How much longer than its limit a transaction is let be: the server's own timeout comes first."""
+
+LAST_WORDS_SECONDS = 3.0
+"""What the database gets, in all, to put an ended run on record and to take its leases back."""
+
+CANCEL_SECONDS = 1.0
+
+_SESSION = {
+    # How values are written and read.
+    "datestyle": "ISO, YMD",
+    "timezone": "UTC",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    # Whoever reads slowly from one database and writes to another is no idler.
+    "idle_in_transaction_session_timeout": "0",
+}
+_TRANSACTION_TIMEOUT_SINCE = (17,)
+
+
+class StopSwitch:
+    """Ends what the database is asked, in all threads of a run, when a signal came. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pressed = threading.Event()
+        self._open: set[_Transaction] = set()
+        self._until = math.inf
+        self.signum = 0
+
+    @property
+    def until(self) -> float:
+        """Until when (of `time.monotonic()`) a transaction may last: for ever, as long as no signal came."""
+        return self._until
+
+    def stop(self, signum: int) -> None:
+        """Cut off whatever is open; what begins later gets LAST_WORDS_SECONDS, all of it together."""
+        with self._lock:
+            self.signum = signum
+            self._until = time.monotonic() + LAST_WORDS_SECONDS
+            self._pressed.set()
+            cut = list(self._open)
+        for each in cut:
+            threading.Thread(target=each.cut_off, name="etl-stop", daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless a signal comes or came."""
+        self._pressed.wait(seconds)
+
+    @contextmanager
+    def watching(self, connection: Connection, ends: float) -> Iterator[None]:
+        """Around an open connection: cut it off when a signal comes, or at `ends` and a little later."""
+        watched = _Transaction(connection.connection.driver_connection)
+        with self._lock:
+            self._open.add(watched)
+        timer = None
+        ends = min(ends, self._until)
+        if ends < math.inf:
+            seconds = max(0.0, ends - time.monotonic()) + GRACE_SECONDS
+            timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), watched.cut_off)
+            timer.daemon = True
+            with suppress(RuntimeError):  # no more threads: the server's own timeouts are left
+                timer.start()
+        try:
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+            with self._lock:
+                self._open.discard(watched)
+            watched.over()
+
+
+class _Transaction:
+    """A driver's connection that another thread may end, as long as the transaction is not over."""
+
+    def __init__(self, driver: Any) -> None:  # noqa: ANN401 - of psycopg or of sqlite3
+        self._driver = driver
+        self._lock = threading.Lock()
+
+    def over(self) -> None:
+        with self._lock:
+            self._driver = None
+
+    def cut_off(self) -> None:
+        with self._lock:
+            if self._driver is None:
+                return
+            with suppress(Exception):  # whatever it raises, the run is ended
+                _cut_off(self._driver)
+
+
+def _cut_off(driver: Any) -> None:  # noqa: ANN401 - as above
+    if hasattr(driver, "interrupt"):  # sqlite3
+        driver.interrupt()
+        return
+    with suppress(Exception):  # a server that is silent takes no request to cancel either
+        driver.cancel_safe(timeout=CANCEL_SECONDS)
+    # It may be between two statements, or not listening: then only the connection's end ends it.
+    with socket.socket(fileno=os.dup(driver.fileno())) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Until when (of `time.monotonic()`) the transactions of one OA may last, and what ends them sooner."""
+
+    ends: float = math.inf
+    switch: StopSwitch = field(default_factory=StopSwitch)
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return min(self.ends, self.switch.until) - time.monotonic()
+
+    def check(self, cause: BaseException | None = None) -> None:
+        """Raise where it is over.
+
+        Raises:
+            InterruptedRunError: a signal came, and what came after it had its time.
+            OutOfTimeError: ETL_MAX_RUNTIME is over.
+        """
+        if self.switch.signum and (cause is not None or self.left <= 0):
+            raise InterruptedRunError(self.switch.signum) from cause
+        if self.left <= 0:
+            raise OutOfTimeError("the run reached ETL_MAX_RUNTIME") from cause
+
+    def pause(self, seconds: float) -> None:
+        """Sleep before another try. Raises as `check` does."""
+        self.switch.wait(min(seconds, max(0.0, self.left)))
+        if self.switch.signum:
+            raise InterruptedRunError(self.switch.signum)
+        self.check()
+
+    def longer(self) -> Limit:
+        """Give a limit for the last words: what is left, or LAST_WORDS_SECONDS where that is more."""
+        return Limit(max(self.ends, time.monotonic() + LAST_WORDS_SECONDS), self.switch)
+
+    def at_most(self, seconds: float) -> Limit:
+        """Give a limit that is no later than so many seconds from now."""
+        return Limit(min(self.ends, time.monotonic() + seconds), self.switch)
+
+
+def begin_on_postgresql(connection: Connection, limit: Limit) -> None:
+    """Say what this transaction needs of the session, and how long it may last: one statement.
+
+    `set_config(…, true)` is SET LOCAL: nothing outlives the transaction.
+    """
+    left = max(0.001, limit.left)
+    needs = {
+        **_SESSION,
+        # 0 is for ever.
+        "statement_timeout": f"{left * 1000:.0f}ms" if left < math.inf else "0",
+        "lock_timeout": f"{max(1, min(left, LOCK_SECONDS if left == math.inf else left) * 1000):.0f}ms",
+    }
+    version = connection.dialect.server_version_info or (0,)
+    if version >= _TRANSACTION_TIMEOUT_SINCE:
+        needs["transaction_timeout"] = "0"
+    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in needs.items())
+    connection.exec_driver_sql(f"SELECT {calls}")
