@@ -281,6 +281,17 @@ def test_the_image_runs_as_nobody_in_particular_with_a_health_check_that_the_pro
     assert not re.search(r"KEY|PASSWORD|TOKEN", instructions["ENV"])
 
 
+def test_the_images_user_and_group_are_those_of_the_cronjob() -> None:
+    made = next(rest for name, rest in dockerfile() if name == "RUN" and "useradd" in rest)
+    cronjob = (DEPLOY / "cronjob.yaml").read_text(encoding="utf-8")
+    given = dict(re.findall(r"(runAsUser|runAsGroup|fsGroup): (\d+)", cronjob))
+    user, group = (re.search(rf"useradd .*--{each} (\d+)", made) for each in ("uid", "gid"))
+    assert user and group  # noqa: PT018 - both were found
+    assert given == {"runAsUser": user[1], "runAsGroup": group[1], "fsGroup": group[1]}
+    assert f"groupadd --system --gid {group[1]}" in made
+    assert dict(dockerfile())["USER"] == user[1]
+
+
 class Yaml:
     """Reads what deploy/cronjob.yaml is written in: mappings, lists, scalars, `[flow, lists]`; no more of YAML."""
 
