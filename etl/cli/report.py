@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from etl.cli.app import Command, Everyone, Oaids, OutputFile
+from etl.cli.app import Command, Everyone, Oaids
 from etl.cli.database import open_database, watched
 from etl.cli.output import open_output, say
+from etl.cli.progress import progress
 from etl.errors import ExitCode, UsageError
 from etl.reports import records, text
 from etl.reports.churn import Question, churn_report
@@ -21,6 +25,9 @@ from etl.reports.language import Lang, Words
 from etl.reports.periods import By
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from etl.model import Account
     from etl.reports.figures import ChurnReport
 
 app = typer.Typer(add_completion=False)
@@ -39,6 +46,7 @@ class ReportFormat(StrEnum):
     cls=Command,
     epilog="Examples:\n\n    etl report --by month\n\n"
     "    etl report --format html --lang vi -o report.html    (needs: pip install 'follower-etl\\[report]')\n\n"
+    "    etl report --format html -o pages/    (an index, and a page for each OA)\n\n"
     "    etl report --by day --since 2026-11-01 --until 2026-11-30 --format csv > november.csv",
 )
 def report(
@@ -73,31 +81,78 @@ def report(
         Lang, typer.Option("--lang", help="Write table and html in English or Vietnamese.")
     ] = Lang.EN,
     everyone: Everyone = False,
-    file: OutputFile = None,
+    no_users: Annotated[
+        bool,
+        typer.Option("--no-users", help="Leave out the User_Ids of those who left last."),
+    ] = False,
+    file: Annotated[
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|DIR/",
+            help="Write to this file, which appears only when it is complete. Default: stdout. With html and a "
+            "name that ends in /: an index.html and a page for each OA in that directory.",
+        ),
+    ] = None,
 ) -> int:
     """Report how many followers were won and lost, when, and whether the ones won stay."""
-    question = Question(by, _date("--since", since), _date("--until", until))
+    question = Question(by, _date("--since", since), _date("--until", until), users=not no_users)
+    folder = _folder(file, output)
     if output is ReportFormat.HTML:
+        if file is None and sys.stdout.isatty():
+            raise UsageError("--format html on a terminal needs a file: -o report.html")
         require_charts()
         with suppress(RuntimeError):  # no more threads: the page takes a second longer
             Thread(target=_warm_up, daemon=True).start()
     settings, engine = open_database()
     accounts = watched(settings, engine, oaid, everyone=everyone)
-    told = churn_report(
-        engine,
-        accounts,
-        question,
-        now=datetime.now(UTC),
-        zone=settings.timezone,
-        day_begins=settings.day_begins,
-        strict=bool(oaid),
-    )
+    if folder is not None:
+        _check(folder, accounts)
+    words = Words(lang, settings.timezone)
+    with progress() as show:
+        told = churn_report(
+            engine,
+            accounts,
+            question,
+            now=datetime.now(UTC),
+            zone=settings.timezone,
+            day_begins=settings.day_begins,
+            strict=bool(oaid),
+            show=show,
+        )
+        if folder is not None:
+            _write(told, words, folder, show)
     for each in told.left_out:
         say(f"etl: left out: {each.why}")
-    content = _rendered(told, output, Words(lang, settings.timezone))
-    with open_output(file) as target:
-        target.write(content)
+    if folder is None:
+        content = _rendered(told, output, words)
+        with open_output(None if file is None else Path(file)) as target:
+            target.write(content)
     return ExitCode.OK
+
+
+def _folder(file: str | None, output: ReportFormat) -> Path | None:
+    """The directory that `-o` names, if it names one."""
+    if file is None or not file.endswith(("/", os.sep)):
+        return None
+    if output is not ReportFormat.HTML:
+        raise UsageError(f"-o {file}: only --format html writes a directory")
+    return Path(file)
+
+
+def _check(folder: Path, accounts: Sequence[Account]) -> None:
+    from etl.reports.folder import check_folder  # noqa: PLC0415 - needs the extra `report`
+
+    check_folder(folder, [account.oaid for account in accounts])
+
+
+def _write(
+    told: ChurnReport, words: Words, folder: Path, show: Callable[[str, int, int], None]
+) -> None:
+    from etl.reports.folder import write_folder  # noqa: PLC0415 - as above
+
+    write_folder(told, words, folder, show)
 
 
 def _rendered(told: ChurnReport, output: ReportFormat, words: Words) -> str:

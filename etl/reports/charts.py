@@ -51,6 +51,9 @@ ROW_LABEL = 60
 PADDING = {"left": 10, "top": 4, "right": 6, "bottom": 2}
 """Pixels. Labels stand to the left: the reader's font may be wider than the one that they were measured with."""
 
+A_MONTH = 31
+"""Up to so many days each mark of the time axis is a day."""
+
 NOON = 0.5
 """Where in its day a reading is drawn: a shaded day lies around its middle, and touches no neighbour's point."""
 
@@ -355,7 +358,10 @@ def _time_axis(span: Span, words: Words, size: Size) -> alt.X:
     short_form, long_form = ("%d/%m", "%m/%Y") if words.lang is Lang.VI else ("%-d %b", "%b %Y")
     form = long_form if long else short_form
     domain = [_at(span.first), _at(span.last + timedelta(days=1))]
-    axis = alt.Axis(format=form, tickCount=size.ticks, grid=False)
+    # A number of ticks would put two of them into one day.
+    every = -(-span.days // size.ticks)
+    ticks = {"interval": "day", "step": every} if span.days <= A_MONTH else size.ticks
+    axis = alt.Axis(format=form, tickCount=ticks, grid=False)
     return alt.X(
         "t:T", title=None, scale=alt.Scale(type="utc", domain=domain, nice=False), axis=axis
     )

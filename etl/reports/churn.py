@@ -14,7 +14,7 @@ from etl.reports.figures import AccountReport, ChurnReport, LeftOut, account_rep
 from etl.reports.periods import By, chosen_span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
@@ -28,11 +28,15 @@ RECENT = 20
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a report is asked for. Without `since` and `until`: from the first snapshot to the last run."""
+    """What a report is asked for. Without `since` and `until`: from the first snapshot to the last run.
+
+    `users`: whether to name those who left last.
+    """
 
     by: By = By.WEEK
     since: date | None = None
     until: date | None = None
+    users: bool = True
 
     def __post_init__(self) -> None:
         if self.since is not None and self.until is not None and self.since > self.until:
@@ -48,6 +52,7 @@ def churn_report(
     zone: ZoneInfo,
     day_begins: timedelta = timedelta(),
     strict: bool = False,
+    show: Callable[[str, int, int], None] | None = None,
 ) -> ChurnReport:
     """The figures of some OAs.
 
@@ -59,6 +64,7 @@ def churn_report(
         zone: ETL_TIMEZONE.
         day_begins: ETL_DAY_BEGINS, as what passes between midnight and then.
         strict: whether an OA without anything to report is an error even where others have something.
+        show: is told of each OA: what, how many, of how many.
 
     Raises:
         UsageError: there is no OA, or none has anything to report in the time asked for.
@@ -73,7 +79,9 @@ def churn_report(
     reports: list[AccountReport] = []
     left_out: list[LeftOut] = []
     refusal = UsageError("there is nothing to report")
-    for account in accounts:
+    for number, account in enumerate(accounts, 1):
+        if show is not None:
+            show("OAs", number, len(accounts))
         try:
             reports.append(_account(engine, account, question, today=today, until=until))
         except UsageError as nothing:
@@ -83,7 +91,7 @@ def churn_report(
             refusal = nothing
     if not reports:
         raise refusal
-    return ChurnReport(question.by, now, zone.key, tuple(reports), tuple(left_out))
+    return ChurnReport(question.by, now, zone.key, tuple(reports), tuple(left_out), question.users)
 
 
 def _account(
@@ -110,7 +118,8 @@ def _account(
             if whole_days
             else []
         )
-        lost = queries.last_unfollows(connection, account.oaid, inside, limit=RECENT)
+        limit = RECENT if question.users else 0
+        lost = queries.last_unfollows(connection, account.oaid, inside, limit=limit)
     return account_report(
         account,
         span,

@@ -145,13 +145,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ChurnReport:
-    """Several OAs, one way of cutting time."""
+    """Several OAs, one way of cutting time. `users`: whether it names those who left last."""
 
     by: By
     made_at: datetime
     timezone: str
     accounts: tuple[AccountReport, ...]
     left_out: tuple[LeftOut, ...] = ()
+    users: bool = True
 
 
 def account_report(

@@ -67,9 +67,9 @@ def _account(account: AccountReport, report: ChurnReport, words: Words) -> Itera
         )
     if account.last_complete_at is not None:
         yield section(words("stays"), stay_table(account, words), words("def_stays"))
-        if account.recent:
+        if account.recent and report.users:
             yield section(words("recent"), recent_table(account, words))
-        else:
+        elif report.users:
             yield f"{words('recent')}\n{words('no_recent')}"
     if account.unseen:
         yield section(

@@ -325,11 +325,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "back": ("All OAs", "Tất cả các OA"),
     "last_whole": ("Last read whole", "Đọc đủ gần nhất"),
     "flag": ("Look at", "Cần xem"),
-    "flag_none": ("", ""),
+    "flag_nothing": ("nothing was read in this time", "chưa đọc được gì trong thời gian này"),
     "flag_never": ("never read whole", "chưa lần nào đọc đủ"),
     "flag_old": ("not read whole for {days}", "đã {days} chưa đọc đủ"),
     "sort_hint": ("Click a header to sort.", "Bấm vào tên cột để sắp xếp."),
-    "scroll_hint": ("Swipe for more columns →", "Vuốt để xem thêm cột →"),
 }
 """By name: the English text and the Vietnamese one, with the same places to fill."""
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from etl.reports.figures import AccountReport, ChurnReport
     from etl.reports.language import Words
 
+GENERATOR = "follower-etl report"
+"""How a page says who made it (its meta `generator`)."""
+
 _TILES = ("followed", "refollowed", "unfollowed", "net")
 
 
@@ -44,13 +47,12 @@ class Drawn(NamedTuple):
     narrow: Markup
 
 
-def as_page(report: ChurnReport, words: Words, *, users: bool = True, index: str = "") -> str:
+def as_page(report: ChurnReport, words: Words, *, index: str = "") -> str:
     """The page.
 
     Args:
         report: the figures.
         words: the language.
-        users: whether it names the users who left last.
         index: the file of the page that lists all OAs, where there is one.
     """
     # Checking specifications against altair's schema takes longer than drawing them, and a wrong
@@ -66,7 +68,7 @@ def as_page(report: ChurnReport, words: Words, *, users: bool = True, index: str
         .render(
             page_head(report, words),
             accounts=accounts,
-            users=users,
+            users=report.users,
             index=index,
             comparison=text.comparison_table(report, words) if len(accounts) > 1 else [],
             compared=text.compared(report, words),
@@ -166,11 +168,7 @@ def _tiles(account: AccountReport, words: Words) -> list[Tile]:
             words.number(following),
             words("then", value=then, day=words.day(before.last)) if before is not None else "",
         ),
-        Tile(
-            words("churn_rate"),
-            text.window_churn(last, words),
-            note(_churn_before(last, before, words)),
-        ),
+        _churn(last, before, words),
     ]
     for each in _TILES:
         value, earlier = (
@@ -181,15 +179,19 @@ def _tiles(account: AccountReport, words: Words) -> list[Tile]:
     return tiles
 
 
-def _churn_before(last: Period, before: Period | None, words: Words) -> str:
-    """The rate of the 30 days before, and by how many points it changed."""
-    if before is None or before.churn_rate is None:
-        return words.percent(None)
-    told = words.percent(before.churn_rate)
-    if last.churn_rate is None:
-        return told
-    points = words.points(last.churn_rate - before.churn_rate)
-    return f"{told} ({words('change', change=points)})"
+def _churn(last: Period, before: Period | None, words: Words) -> Tile:
+    """The rate, that of the 30 days before, and by how many points it changed."""
+    name = words("churn_rate")
+    if last.days < WINDOW:
+        return Tile(name, words.percent(None), words("since_day", day=words.day(last.first)))
+    told = words.percent(last.churn_rate)
+    if before is None or before.days < WINDOW:
+        return Tile(name, told, "")
+    earlier = words.percent(before.churn_rate)
+    if last.churn_rate is not None and before.churn_rate is not None:
+        points = words.points(last.churn_rate - before.churn_rate)
+        earlier += f" ({words('change', change=points)})"
+    return Tile(name, told, words("before_days", value=earlier, days=WINDOW))
 
 
 def _moved(account: AccountReport) -> bool:
