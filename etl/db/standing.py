@@ -85,6 +85,8 @@ def _points(oaids: Sequence[str], trends_since: Sequence[datetime]) -> CTE:
         )
         .where(official_accounts.c.oaid.in_(oaids))
         .cte("points")
+        # Or PostgreSQL finds the numbers again for every snapshot that it compares with them.
+        .prefix_with("MATERIALIZED", dialect="postgresql")
     )
 
 
