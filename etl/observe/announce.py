@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
-from etl.db.engine import connect_engine
+from etl.db.engine import connect_engine, limited
+from etl.db.limits import Limit
 from etl.errors import EtlError, ExitCode, gravest
 from etl.observe.ping import Pings, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
     from etl.model import Snapshot
     from etl.observe.logs import Log
@@ -71,12 +73,14 @@ def _finish(
     reason: str | None = None,
 ) -> None:
     runs = [(outcome.snapshot, outcome.duration_s) for outcome in outcomes]
+    names = {outcome.snapshot.oaid: outcome.name for outcome in outcomes}
     if settings.etl_metrics_file is not None:
         with _harmless(log, "metrics not written", file=str(settings.etl_metrics_file)):
             _write_metrics(
                 settings.etl_metrics_file,
                 settings,
                 runs,
+                names,
                 exit_code=exit_code,
                 keep_others=keep_others,
             )
@@ -89,13 +93,19 @@ def _write_metrics(
     path: Path,
     settings: ProcessSettings,
     runs: list[tuple[Snapshot, float]],
+    names: dict[str, str],
     *,
     exit_code: int,
     keep_others: bool,
 ) -> None:
     from etl.observe.metrics import update_file  # noqa: PLC0415 - prometheus_client, for who has a metrics file only
 
-    connect = partial(connect_engine, settings.database_url, create=False)
+    # After a signal the process has seconds to end.
+    limit = Limit().at_most(2 if exit_code >= ExitCode.SIGNALLED else 30)
+
+    def connect() -> Engine:
+        return limited(connect_engine(settings.database_url, create=False), limit)
+
     by_oaid = {run[0].oaid: run for run in runs}
     update_file(
         path,
@@ -103,6 +113,7 @@ def _write_metrics(
         exit_code=exit_code,
         now=datetime.now(UTC),
         keep_others=keep_others,
+        names=names,
         connect=connect,
     )
 

@@ -35,6 +35,7 @@ LAST_SUCCESS = "etl_sync_last_success_timestamp_seconds"
 LAST_RUN = "etl_sync_last_run_timestamp_seconds"
 EXIT_CODE = "etl_sync_exit_code"
 STATUS = "etl_sync_status"
+INFO = "etl_account_info"
 FOLLOWING = "etl_following_users"
 
 GAUGES = {
@@ -54,8 +55,11 @@ GAUGES = {
 STATUSES = (Status.COMPLETE, Status.PARTIAL, Status.HELD, Status.FAILED, Status.BUSY)
 """What can become of a sync; one of them is 1."""
 
+LABELS = {STATUS: "status", INFO: "name"}
+"""The metrics that have a second label, beside `oaid`."""
+
 Samples = dict[tuple[str, str], float]
-"""The values of one OA, by metric and, for STATUS, by status ("" for the others)."""
+"""The values of one OA, by metric and its second label ("" where it has none)."""
 
 
 def measured(
@@ -91,6 +95,7 @@ def update_file(
     exit_code: int,
     now: datetime,
     keep_others: bool,
+    names: Mapping[str, str],
     connect: Callable[[], Engine],
 ) -> None:
     """Replace the file by what a run found.
@@ -101,6 +106,7 @@ def update_file(
         exit_code: of the run.
         now: when the run ended.
         keep_others: whether what the file says of OAs that are not in `runs` still holds.
+        names: of the OAs, as far as is known.
         connect: gives the database; asked only where the file before does not know an OA.
 
     Raises:
@@ -116,6 +122,7 @@ def update_file(
         if snapshot.status != Status.COMPLETE and not last_success:
             last_success, following = _by_database(connect, oaid)
         after[oaid] = measured(snapshot, duration_s, last_success=last_success, following=following)
+        after[oaid][INFO, names.get(oaid, "")] = 1.0
     text = _text(after, exit_code, now)
     with atomic_file(path, "wb") as file:
         # node_exporter is another user, and the umask of a service need not be kind.
@@ -155,8 +162,8 @@ def _read(path: Path) -> dict[str, Samples]:
     try:
         for family in text_string_to_metric_families(path.read_text(encoding="utf-8")):
             for sample in family.samples:
-                if "oaid" in sample.labels and sample.name in {*GAUGES, STATUS}:
-                    key = sample.name, sample.labels.get("status", "")
+                if "oaid" in sample.labels and sample.name in {*GAUGES, *LABELS}:
+                    key = sample.name, sample.labels.get(LABELS.get(sample.name, ""), "")
                     found.setdefault(sample.labels["oaid"], {})[key] = sample.value
     except (OSError, ValueError, KeyError, IndexError):
         return {}
@@ -169,15 +176,14 @@ def _text(oas: Mapping[str, Samples], exit_code: int, now: datetime) -> bytes:
     gauges = {
         name: Gauge(name, words, ["oaid"], registry=registry) for name, words in GAUGES.items()
     }
-    gauges[STATUS] = Gauge(
-        STATUS,
-        "1 for what became of the OA's last sync, 0 for the rest.",
-        ["oaid", "status"],
-        registry=registry,
-    )
+    for name, words in (
+        (STATUS, "1 for what became of the OA's last sync, 0 for the rest."),
+        (INFO, "The name of the OA, to join others with on `oaid`; empty where it is not known."),
+    ):
+        gauges[name] = Gauge(name, words, ["oaid", LABELS[name]], registry=registry)
     for oaid, samples in sorted(oas.items()):
-        for (name, status), value in samples.items():
-            gauges[name].labels(*([oaid, status] if name == STATUS else [oaid])).set(value)
+        for (name, second), value in samples.items():
+            gauges[name].labels(*([oaid, second] if name in LABELS else [oaid])).set(value)
     Gauge(LAST_RUN, "When the last run ended (unix time), however it did.", registry=registry).set(
         now.timestamp()
     )

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 from urllib3.util import Timeout
 
-from etl.errors import EtlError, SettingsError
+from etl.errors import EtlError, ExitCode, SettingsError
 from etl.transport import Adapter
 from etl.transport.route import Route, route_to, trouble
 
@@ -38,6 +38,9 @@ _HEADERS = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "follower
 
 LONGEST = 5.0
 """Seconds a ping may take in all: the name's resolution, every address of it, and a server that sends a byte now and then."""
+
+AFTER_A_SIGNAL = 2.0
+"""Seconds it may take where a signal ended the run: the process must end, too."""
 
 _ANSWER = 4.0
 """Seconds of them for the connection and the answer."""
@@ -57,16 +60,17 @@ class Pings:
     def finish(self, exit_code: int, summary: str) -> None:
         """The run is over."""
         if exit_code:
-            self._send("fail", "/fail", summary)
+            seconds = AFTER_A_SIGNAL if exit_code >= ExitCode.SIGNALLED else None
+            self._send("fail", "/fail", summary, seconds)
         else:
             self._send("success", "", summary)
 
-    def _send(self, kind: str, signal: str, body: str) -> None:
+    def _send(self, kind: str, signal: str, body: str, seconds: float | None = None) -> None:
         if self.url is None:
             return
         url = _with_path(self.url.get_secret_value(), signal)
         try:
-            trouble = _within_time(url, body.encode())
+            trouble = _within_time(url, body.encode(), seconds or LONGEST)
         except EtlError:
             raise
         except Exception as error:  # noqa: BLE001 - no thread for it, say; its words may quote the URL
@@ -85,7 +89,7 @@ def summary(
 
 def try_pinging(url: SecretStr) -> str | None:
     """What keeps a ping from arriving, if anything does. Sent as `/log`, which says nothing about a run."""
-    return _within_time(_with_path(url.get_secret_value(), "/log"), b"etl doctor\n")
+    return _within_time(_with_path(url.get_secret_value(), "/log"), b"etl doctor\n", LONGEST)
 
 
 def _line(snapshot: Snapshot, seconds: float) -> str:
@@ -120,15 +124,15 @@ def _with_path(url: str, signal: str) -> str:
     )
 
 
-def _within_time(url: str, body: bytes) -> str | None:
+def _within_time(url: str, body: bytes, seconds: float) -> str | None:
     """Send it, from a thread that is left behind where it takes too long: nothing bounds the resolution of a name."""
     troubles: list[str | None] = []
     sender = threading.Thread(
         target=lambda: troubles.append(_post(url, body)), name="ping", daemon=True
     )
     sender.start()
-    sender.join(LONGEST)
-    return troubles[0] if troubles else f"no answer within {LONGEST:g} s"
+    sender.join(seconds)
+    return troubles[0] if troubles else f"no answer within {seconds:g} s"
 
 
 def _post(url: str, body: bytes) -> str | None:

@@ -69,10 +69,12 @@ class Operator:
         return etl("sync", *arguments, **given)
 
     def samples(self) -> dict[tuple[str, ...], float]:
-        """(name, OA) or (name, OA, status) → value."""
+        """(name, OA) or (name, OA, status or the OA's name) → value."""
         families = list(text_string_to_metric_families(self.file.read_text()))
         return {
-            (sample.name, *sample.labels.values()): sample.value
+            (sample.name, *sorted(sample.labels.values(), key=lambda each: not each.isdigit())): (
+                sample.value
+            )
             for family in families
             for sample in family.samples
         }
@@ -240,6 +242,15 @@ def test_an_oa_that_is_no_longer_synced_goes_out_of_the_file(operator: Operator)
     operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
     operator.sync()
     assert operator.oas() == {operator.sim.default}
+
+
+def test_the_name_of_an_oa_is_a_metric_to_join_with(operator: Operator) -> None:
+    operator.sim.add_account("111", 'Trà sữa "Hoà\nBình"', 3)
+    operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
+    operator.sync("--oaid", operator.sim.default)  # what is said of the other is kept
+    text = operator.file.read_text()
+    assert f'etl_account_info{{name="Simulated OA",oaid="{operator.sim.default}"}} 1.0' in text
+    assert 'etl_account_info{name="Trà sữa \\"Hoà Bình\\"",oaid="111"} 1.0' in text
 
 
 def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(operator: Operator) -> None:

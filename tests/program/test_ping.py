@@ -303,7 +303,7 @@ def test_a_run_that_is_stopped_pings_its_failure(
     with subprocess.Popen(
         [sys.executable, "-m", "etl", "sync"], env=environment, stderr=subprocess.PIPE
     ) as process:
-        while "/start" not in hears.signals or not sim.connections:
+        while "/start" not in hears.signals or not sim.requests:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
