@@ -83,7 +83,7 @@ def simulate(
             "--windows",
             metavar="RULE=VALUE",
             help="Serve QueryListUID, too: `on`, or with rules such as semantics=any, "
-            "bounds=to_excluded, future=refused, undated=0.1, reach=500.",
+            "future=refused, undated=0.1, reach=500 (CONTRIBUTING.md has all).",
         ),
     ] = None,
     fault: Annotated[

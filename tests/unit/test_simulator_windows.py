@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -293,3 +295,8 @@ def test_a_rule_that_does_not_fit_is_wrong_usage(given: str, told: str) -> None:
     done = etl("simulate", "--windows", given)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+def test_every_rule_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [each.name for each in fields(WindowRules) if f"`{each.name}`" not in page] == []
