@@ -53,6 +53,8 @@ class World:
 
     def answer(self, path: bytes, asked: dict[str, str]) -> bytes:
         """The answer to one request, HTTP head included."""
+        if b"GetListZOA" in path:
+            return http(b'{"CodeResult": "100", "ZOAList": []}')
         offset, count = int(asked["Offset"]), int(asked["Count"])
         if self.reach and offset + MIN_PAGE > self.reach:
             return http(REFUSED)
