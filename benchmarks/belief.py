@@ -30,8 +30,9 @@ from etl.esms.client import EsmsClient
 from etl.model import Status
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY, Simulator, WindowRules
-from etl.sync.account import Run, sync_account
+from etl.sync.account import sync_account
 from etl.sync.decide import Limits
+from etl.sync.run import Run
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:

@@ -41,7 +41,8 @@ from etl.db.schema import upgrade
 from etl.esms.client import EsmsClient
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY, Simulator, WindowRules
-from etl.sync.account import Run, sync_account
+from etl.sync.account import sync_account
+from etl.sync.run import Run
 
 NIGHTS = 4
 """In a row, of one OA."""

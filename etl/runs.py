@@ -29,9 +29,10 @@ from etl.esms.client import EsmsClient
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
 from etl.roster import in_time, keep_names, roster
-from etl.sync.account import Run, preview_account, sync_account
+from etl.sync.account import preview_account, sync_account
 from etl.sync.at_once import at_once
 from etl.sync.decide import Limits
+from etl.sync.run import Run
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from etl.observe.logs import Log
     from etl.settings import ProcessSettings, Settings
     from etl.settings.accounts import EsmsAccount
-    from etl.sync.account import Outcome
+    from etl.sync.run import Outcome
 
 P = ParamSpec("P")
 

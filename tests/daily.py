@@ -15,8 +15,9 @@ from etl.db.tables import metadata
 from etl.esms.client import EsmsClient
 from etl.maintenance.verify import check, oaids
 from etl.settings import EsmsSettings
-from etl.sync.account import Outcome, Run, preview_account, sync_account
+from etl.sync.account import preview_account, sync_account
 from etl.sync.decide import Limits
+from etl.sync.run import Outcome, Run
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from etl.esms.client import EsmsClient
 from etl.maintenance.verify import check
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY
-from etl.sync.account import Run, sync_account
+from etl.sync.account import sync_account
 from etl.sync.decide import Limits
+from etl.sync.run import Run
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from etl.model import Counts, Snapshot
     from etl.simulator import Simulator
-    from etl.sync.account import Outcome
+    from etl.sync.run import Outcome
 
 LIMITS = Limits(SweepLimits(concurrency=3))
 

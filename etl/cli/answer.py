@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from etl.model import Snapshot
-    from etl.sync.account import Outcome
+    from etl.sync.run import Outcome
     from etl.texts import Texts
 
 

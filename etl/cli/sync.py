@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from etl.errors import EtlError
     from etl.observe.logs import Log
     from etl.settings import ProcessSettings
-    from etl.sync.account import Outcome
+    from etl.sync.run import Outcome
     from etl.texts import Texts
 
 app = typer.Typer(add_completion=False)

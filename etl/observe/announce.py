@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from etl.model import Snapshot
     from etl.observe.logs import Log
     from etl.settings import ProcessSettings
-    from etl.sync.account import Outcome
+    from etl.sync.run import Outcome
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from etl.db.schema import upgrade
 from etl.demo import beyond_the_ceiling
 from etl.model import Reason, Source, Status
 from etl.simulator import Simulator, WindowRules
-from etl.sync.account import Run, preview_account
+from etl.sync.account import preview_account
+from etl.sync.run import Run
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from etl.sync.account import Outcome
+    from etl.sync.run import Outcome
 
 FENCE = "UPDATE official_accounts SET lease_expires_at"
 

@@ -19,7 +19,8 @@ from world import LIMITS, client, contradictions, counted, following, rows, sync
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import HEAD, current_revision
 from etl.simulator import Simulator, WindowRules
-from etl.sync.account import Run, preview_account
+from etl.sync.account import preview_account
+from etl.sync.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
