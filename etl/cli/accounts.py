@@ -80,8 +80,8 @@ def _change(oaid: str, *, retire_it: bool, as_json: bool) -> int:
     if as_json:
         write_line({"oaid": account.oaid, "name": account.name, "retired": account.retired})
     elif retire_it:
-        say(f"OA {oaid} is retired: no run reads it, nobody waits for it, and its history stays.")
-        say(f"Back again: etl accounts --restore {oaid}")
+        say(f"OA {oaid} is retired: no run reads it, and nobody waits for it.")
+        say(f"Its history stays. To take it back: etl accounts --restore {oaid}")
     else:
         say(f"OA {oaid} is back: the next run reads it.")
     return ExitCode.OK
