@@ -33,7 +33,7 @@ SELECT told.oaid, told.day, told.following_start, told.baseline, told.followed, 
             THEN CAST(sum(told.change) OVER (PARTITION BY told.oaid, told.stretch ORDER BY told.day) AS BIGINT)
             END AS net,
        told.following_start + told.baseline + told.change AS following_end,
-       CASE WHEN told.complete > 1 OR told.complete = 1 AND told.complete_before > 0
+       CASE WHEN told.complete > 0 AND told.complete_before > 0
             THEN CAST(told.unfollowed AS DOUBLE PRECISION) / nullif(told.following_start + told.baseline, 0)
             END AS churn_rate,
        before.taken_at AS observed_since,
@@ -69,7 +69,7 @@ COMMENTS = {
     "COLUMN daily_follower_churn.net": "followed + refollowed - unfollowed since the last day with a complete snapshot, so "
     "that sum(net) is true; NULL where unfollowed is",
     "COLUMN daily_follower_churn.churn_rate": "unfollowed / (following_start + baseline); NULL where unfollowed is, nobody "
-    "followed, or the first complete snapshot has none before it to compare with",
+    "followed, or there is no observed_since: then nothing is known to compare with",
     "COLUMN daily_follower_churn.observed_at": "taken_at of the first applied snapshot of the day",
 }
 

@@ -157,6 +157,25 @@ def test_the_daily_view_is_the_report_by_day(url: str) -> None:
         assert {(oaid, str(day)): tuple(row) for oaid, day, *row in found} == days
 
 
+def test_a_days_churn_is_the_reports_and_after_a_gap_the_gaps(url: str) -> None:
+    """The report gives no rate to a day whose losses are those of several; the view says since when they are."""
+    rates = {
+        (oaid, period["first"]): period["churn_rate"]
+        for oaid, report in reports(url, "--by", "day").items()
+        for period in report["periods"]
+        if period["followed"] is not None
+    }
+    for connection in sessions(url):
+        found = ask(
+            connection, "SELECT oaid, day, churn_rate, observed_since FROM daily_follower_churn"
+        )
+        for oaid, day, rate, since in found:
+            told = rates[oaid, str(day)]
+            assert told is None or rate == pytest.approx(told)
+            assert since is not None or rate is told is None
+        assert sum(rate is not None for rate in rates.values()) > len(rates) / 2
+
+
 def test_who_followed_on_a_date_is_what_export_and_report_say(url: str) -> None:
     done = etl("export", "--as-of", "2026-10-15", DATABASE_URL=url)
     exported = {(row["oaid"], row["user_id"]) for row in csv.DictReader(StringIO(done.stdout))}
