@@ -106,8 +106,9 @@ class UnfitDatabaseError(EtlError):
 
     exit_code = ExitCode.SETTINGS
     reason = "database_unfit"
+    hint = "Set DATABASE_URL to a database that can serve (docs/postgresql.md)."
 
-    def __init__(self, message: str, *, hint: str) -> None:
+    def __init__(self, message: str, *, hint: str = hint) -> None:
         super().__init__(message)
         self.hint = hint
 

@@ -78,6 +78,8 @@ def sqlite_file(url: str) -> File:
         parsed = make_url(url.strip())
     except (ArgumentError, ValueError):
         raise problem(_NO_URL) from None
+    if parsed.host or parsed.username:
+        raise problem(_NO_URL)
     path = parsed.database or ""
     if path.startswith("file:"):
         path = re.sub(r"^//[^/]*", "", path.removeprefix("file:"))

@@ -33,6 +33,7 @@ EXIT_CODES = {
     "UsageError": 2,
     "SeveralAccountsError": 2,
     "DatabaseBehindError": 78,
+    "UnfitDatabaseError": 78,
     "RefusedError": 77,
     "UnknownAccountError": 77,
     "FaultError": 1,
