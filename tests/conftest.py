@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from postgres import own_server
 from sqlalchemy import create_engine, text
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Engine
+
+
+# No example fails because the machine was busy.
+settings.register_profile("etl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("etl")
 
 
 @pytest.fixture(autouse=True)
