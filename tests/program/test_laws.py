@@ -12,9 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from world import changed, contradictions, following, limits, rows, sync
 
 from etl.model import Change, Status
-from etl.simulator import Simulator
+from etl.simulator import Simulator, WindowRules
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Engine
 
 PAGE = 10
@@ -55,10 +57,17 @@ class SyncMachine(RuleBasedStateMachine):
         followers=st.integers(0, 90), order=st.sampled_from(["oldest", "newest", "activity"])
     )
     def begin(self, followers: int, order: str) -> None:
-        self.sim = Simulator(followers, oaid=self.oaid, order=order, max_page=PAGE).__enter__()
+        self.sim = self.world(followers, order).__enter__()
         # On a list ordered by activity nothing can be proved, only made unlikely: two looks miss
         # nobody as long as less than a page of users moves to the head during one sync.
         self.most = PAGE - 2 if order == "activity" else 40
+
+    def world(self, followers: int, order: str) -> Simulator:
+        return Simulator(followers, oaid=self.oaid, order=order, max_page=PAGE)
+
+    def now(self) -> datetime | None:
+        """When a sync is made; None: now."""
+        return None
 
     def teardown(self) -> None:
         if hasattr(self, "sim"):
@@ -157,6 +166,7 @@ class SyncMachine(RuleBasedStateMachine):
             self.db,
             self.oaid,
             limits=limits(unfollow_floor=1000, concurrency=concurrency),
+            at=self.now(),
         ).snapshot
         self.sim.calm()
         told = f"{snapshot.status} {snapshot.reason}"
@@ -175,14 +185,36 @@ class SyncMachine(RuleBasedStateMachine):
         return snapshot
 
 
-@pytest.mark.parametrize("examples", [40])
+class WindowsMachine(SyncMachine):
+    """The same of an OA that is read by windows of days; a day may begin at any moment."""
+
+    def world(self, followers: int, order: str) -> Simulator:
+        rules = WindowRules(reach=60, spread_days=12, semantics="any" if followers % 2 else "last")
+        return Simulator(
+            70 + followers, oaid=self.oaid, order=order, max_page=PAGE, max_offset=50, windows=rules
+        )
+
+    def now(self) -> datetime | None:
+        return self.sim.interactions().now
+
+    @rule(page=st.none() | st.integers(1, 100))
+    def a_day_begins(self, page: int | None) -> None:
+        if page is None:
+            self.sim.midnight()
+        else:
+            self.sim.before_page(page, self.sim.midnight)
+
+
+@pytest.mark.parametrize(
+    ("machine", "examples"), [(SyncMachine, 40), (WindowsMachine, 16)], ids=["followers", "windows"]
+)
 def test_no_false_unfollow_and_one_story_however_the_list_moves_while_it_is_read(
-    db: Engine, examples: int
+    db: Engine, machine: type[SyncMachine], examples: int
 ) -> None:
     if db.dialect.name == "postgresql":
         examples //= 2  # the laws are the same, the statements differ
     run_state_machine_as_test(
-        lambda: SyncMachine(db),  # type: ignore[arg-type]  # any callable that makes one will do; the hint says a class
+        lambda: machine(db),  # type: ignore[arg-type]  # any callable that makes one will do; the hint says a class
         settings=settings(
             max_examples=examples,
             stateful_step_count=6,
