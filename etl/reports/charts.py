@@ -247,8 +247,8 @@ def shown_cohorts(account: AccountReport) -> tuple[Cohort, ...]:
 
 
 def hatched(period: Period) -> bool:
-    """Whether its losses are known, but are those of other days."""
-    return period.unfollowed is not None and not period.bounded
+    """Whether it has losses that are known, but are those of other days."""
+    return bool(period.unfollowed) and not period.bounded
 
 
 def cohort_tip(name: str, cohort: Cohort, since: int, words: Words) -> str:
@@ -266,7 +266,10 @@ def cohort_tip(name: str, cohort: Cohort, since: int, words: Words) -> str:
 def survival(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     """The share of new followers who still follow, by days, with its band."""
     curve = account.survival
-    days = sorted({0, *(point.day for point in curve.points), curve.last})
+    steps_at = [point.day for point in curve.points]
+    # Until the first step the band widens as fewer are observed.
+    before = [day for day, _ in curve.lengths if not steps_at or day < steps_at[0]]
+    days = sorted({0, *before, *steps_at, curve.last})
     steps = []
     for day in _thinned(days, size.width // 2):
         point = curve.at(day)

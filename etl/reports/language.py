@@ -44,7 +44,7 @@ class Words:
 
     def zone(self, name: str) -> str:
         """A time zone as readers of the language call it."""
-        return self("vietnam") if name == "Asia/Ho_Chi_Minh" else name
+        return self("vietnam") if name == "Asia/Ho_Chi_Minh" else self("zone", zone=name)
 
     def number(self, value: float | None, *, sign: bool = False) -> str:
         """A count, or what stands for one that could not be seen."""

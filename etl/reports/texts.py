@@ -12,8 +12,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Made by follower-etl on {when} ({zone}).",
         "Lập bởi follower-etl lúc {when} ({zone}).",
     ),
-    "days_in": ("Days are days in {zone}.", "Ngày được tính theo múi giờ {zone}."),
-    "vietnam": ("Asia/Ho_Chi_Minh", "giờ Việt Nam"),
+    "days_in": ("Days are days in {zone}.", "Ngày được tính theo {zone}."),
+    "vietnam": ("Viet Nam time", "giờ Việt Nam"),
+    "zone": ("{zone}", "múi giờ {zone}"),
     "compared": (
         "OAs compared: the {days} days to {day}",
         "So sánh các OA: {days} ngày đến {day}",

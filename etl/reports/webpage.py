@@ -219,7 +219,7 @@ def _curve_table(account: AccountReport, words: Words) -> list[list[str]]:
 
 
 def _wins_note(account: AccountReport, words: Words) -> str:
-    unsure = any(not period.bounded for period in account.bars)
+    unsure = any(period.unfollowed is None or charts.hatched(period) for period in account.bars)
     note = words("wins_note", by=words(f"by_{account.bars_by}"))
     return f"{note} {words('wins_hatched')}" if unsure else note
 

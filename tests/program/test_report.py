@@ -19,11 +19,15 @@ from commandline import Finished
 from commandline import etl as run
 from told import Reading, Story, tell
 
+from etl import errors
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
+from etl.model import Reason
 from etl.reports.counting import Period
+from etl.reports.reasons import REASONS
 from etl.reports.records import CSV_COLUMNS
 from etl.reports.texts import TEXTS
+from etl.sync import guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -242,6 +246,34 @@ def test_vietnamese_is_vietnamese(output: str) -> None:
     assert "09/10/2026" in told_in_vietnamese
     if output == "html":
         assert '<html lang="vi">' in told_in_vietnamese
+
+
+@pytest.mark.usefixtures("told_sqlite")
+@pytest.mark.parametrize(
+    ("zone", "lang", "words"),
+    [
+        ("Asia/Ho_Chi_Minh", "vi", "Ngày được tính theo giờ Việt Nam."),
+        ("Europe/Berlin", "vi", "Ngày được tính theo múi giờ Europe/Berlin."),
+        ("Europe/Berlin", "en", "Days are days in Europe/Berlin."),
+    ],
+)
+def test_a_zone_is_called_as_readers_call_it(
+    zone: str, lang: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ETL_TIMEZONE", zone)
+    assert words in good("--lang", lang)
+
+
+def test_every_reason_on_record_has_a_sentence() -> None:
+    """Those of lists, of holds, and of every error that a run can end with."""
+    held = {guard.MASS_UNFOLLOW, guard.NOBODY_SEEN}
+    ended = {
+        kind.reason
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.EtlError)
+    }
+    of_commands = {"settings", "usage", "database_behind", "database_unfit", "torn_story", "busy"}
+    assert {*Reason, *held, *ended} - of_commands <= REASONS.keys()
 
 
 def test_both_languages_have_the_same_places_to_fill() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from told import Reading, tell
 
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import upgrade
+from etl.reports import charts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -272,6 +274,40 @@ def test_in_the_dark_text_and_charts_stand_out_from_the_ground(
                 f'getComputedStyle(document.querySelector("{selector}")).{name}'
             )
             assert contrast(colour, ground) >= least, (selector, dark, colour, ground)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_number_of_the_heat_map_stands_out_from_its_cell(dark: bool) -> None:  # noqa: FBT001 - a parameter
+    for cell, ink in zip(charts.HEAT, charts.HEAT_TEXT, strict=True):
+        colours = [charts.DARK[each] if dark else each for each in (cell, ink)]
+        assert contrast(*map(as_rgb, colours)) >= 4.5, colours
+
+
+def test_headings_are_in_order(page: Page) -> None:
+    levels = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3, h4')].map(each => Number(each.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_values_of_the_curve_are_a_table_that_opens_without_a_mouse(
+    page: Page, database: str
+) -> None:
+    days = asked(
+        database,
+        "SELECT following FROM snapshots WHERE oaid = :a AND status IN ('complete', 'partial') ORDER BY id DESC",
+        a=A,
+    )
+    page.evaluate("document.querySelector('#oa-1 details').open = true")
+    cells = shown(page, "oa-1-curve-table")[1:]
+    assert [number(row[1]) for row in cells] == [following for (following,) in days]
+
+
+def as_rgb(colour: str) -> str:
+    """`#rrggbb` as a browser says it."""
+    return f"rgb({', '.join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))})"
 
 
 def contrast(one: str, other: str) -> float:
