@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sysconfig
 import tomllib
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,20 @@ def test_etl_by_hand_has_the_credentials_the_user_and_the_directory_of_the_servi
              "LoadCredential", "PrivateTmp")  # fmt: skip
     said = {f"{name}={value}" for name in names for value in service[name]}
     assert asked == {each.replace("%i", account).replace("%S", "/var/lib") for each in said}
+
+
+def test_everything_that_runs_by_the_clock_reads_when_a_day_ends() -> None:
+    """A reading closes the day that it is named for; what is tried again after midnight still does."""
+    at = Settings.model_fields["etl_fleet_schedule"].default
+    hour, minute = at.split(":")
+    for timer in TIMERS:
+        assert f"OnCalendar=*-*-* {at}:00 Asia/Ho_Chi_Minh" in (DEPLOY / timer).read_text("utf-8")
+    assert f'schedule: "{minute} {hour} * * *"' in (DEPLOY / "cronjob.yaml").read_text("utf-8")
+    for document in (DEPLOY / "crontab.example", DEPLOY.parent / "README.md"):
+        assert re.search(rf"^{minute} {hour} \* \* \* ", document.read_text("utf-8"), re.MULTILINE)
+    _, ((_, _), (again, _), _) = crontab()
+    begins = time.fromisoformat(Settings.model_fields["etl_day_begins"].default)
+    assert all(time(int(each), int(again[0])) < begins for each in again[1].split(","))
 
 
 # -- cron -------------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_after_a_sync_it_says_who_follows_and_since_when(operator: Operator) -> 
     assert 0 <= age < 600
     assert abs((datetime.now(UTC) - at).total_seconds() - age) < 60
     assert line == {
-        "oaid": OAID, "name": "", "following": 121, "last_complete_id": 2, "last_status": "complete", "last_reason": None,
+        "oaid": OAID, "name": "Simulated OA", "following": 121, "last_complete_id": 2, "last_status": "complete", "last_reason": None,
         "net_7_days": None, "net_30_days": None, "since": {}, "too_old": False, "verdict": "ok",
     }  # fmt: skip
 
