@@ -257,6 +257,13 @@ def test_a_week_whose_last_night_is_missing_is_near_enough_and_one_without_two_i
     assert (one.churn_rate, two.churn_rate) == (42 / 700, None)
 
 
+def test_a_week_that_is_covered_by_as_many_days_but_ends_too_early_has_no_rate() -> None:
+    """From Sunday to Friday: one day early at its start, two at its end."""
+    week = report(weeks_alike("cccccc-", "ccccc--", "ccccccc"), By.WEEK).periods[2]
+    assert week.covers == Span(day("09-06"), day("09-11"))
+    assert week.churn_rate is None
+
+
 def test_a_list_that_is_read_once_a_week_has_weekly_rates_but_no_daily_ones() -> None:
     runs = Runs().run(day("09-02"), baseline=100)
     for number in range(1, 5):
