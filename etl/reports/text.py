@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MILESTONES = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095)
 """The days of the survival curve that tables tell."""
 
+SENTENCE = 30
+"""A last column that is wider than that, in characters, holds sentences."""
+
 WIDTH = 110
 """Of the definitions, in characters."""
 
@@ -352,12 +355,13 @@ def section(title: str, table: Sequence[Sequence[str]], *notes: str) -> str:
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The first column to the left, the others to the right."""
+    """The first column to the left, the others to the right; sentences, which come last, to the left again."""
     cells = [[_printable(cell) for cell in row] for row in table]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    to_left = {0} if widths[-1] < SENTENCE else {0, len(widths) - 1}
     for row in cells:
         first, *others = (
-            cell.rjust(width) if number else cell.ljust(width)
+            cell.ljust(width) if number in to_left else cell.rjust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield "  ".join(["  " + first, *others]).rstrip()
