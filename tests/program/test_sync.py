@@ -524,7 +524,7 @@ def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Operator) -> 
     operator.sim.add_account("111", "Hệ thống ESMS", 30)
     done = operator.run("sync", "--json", ESMS_OAIDS="all")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
-    assert "Hệ thống ESMS" in operator.run("status").stdout
+    assert "Hệ thống ESMS" in operator.run("status", ESMS_OAIDS="all").stdout
 
 
 # --- how it is asked
