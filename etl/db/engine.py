@@ -59,7 +59,7 @@ _IMMEDIATE = "etl_begin_immediate"
 _LIMIT = "etl_limit"
 _NO_LIMIT = Limit()
 
-_writer = threading.Lock()
+_writer = threading.RLock()
 """Threads of one process that write to SQLite do so in turn: a lock is fair, and trying again is not."""
 
 
