@@ -40,19 +40,23 @@ if TYPE_CHECKING:
     from etl.model import Snapshot
 
 OAID = "1000000000000000001"
-NAME = "Simulated OA"
+NAME = "SIMULATED OA"
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 FOLLOWERS = 1_000
 LARGE, LISTED = 2_003, 500
 AT = time(23, 40)
 """When the demo's cron line runs, in ETL_TIMEZONE."""
 
+LIMITS = Limits(SweepLimits(concurrency=1))
+"""One page after the other: who moves while which page is read is the same each time."""
+
 OUTAGE, CUT_SHORT, SILENCE, CAMPAIGN = 24, 33, 40, range(15, 19)
 """The days on which something happens, counted from 0."""
 
 TOLD = {
     CAMPAIGN.start: "a campaign begins: many arrive, and some will not stay",
-    OUTAGE: "eSMS lists nobody. A tool that believes it retires everybody; this one holds",
+    OUTAGE: "eSMS lists nobody. A tool that believes it retires everybody; this one holds. "
+    "On a real night: compare with Zalo, then wait, or accept it",
     CUT_SHORT: "eSMS lists fewer than it counts: who is new is baseline, nobody is marked as unfollowed",
     SILENCE: "eSMS does not answer at all",
 }
@@ -120,7 +124,7 @@ def _sync(sim: Simulator, engine: Engine, at: datetime) -> Snapshot:
         esms_backoff_base=0,
     )
     with EsmsClient(settings) as esms:
-        run = Run(esms, engine, Limits(SweepLimits()), ZONE, clock=lambda: at)
+        run = Run(esms, engine, LIMITS, ZONE, clock=lambda: at)
         return sync_account(run, OAID).snapshot
 
 
@@ -198,13 +202,15 @@ def _line(snapshot: Snapshot, day: int) -> str | None:
         return None
     counts = snapshot.counts
     if counts is not None and counts.baseline:
-        happened = f"{counts.baseline} followers found: the baseline, no arrivals"
+        happened = f"{counts.baseline:,} followers found: the baseline, no arrivals"
     elif counts is not None and snapshot.status is Status.HELD:
-        happened = f"{counts.unfollowed} would have been marked as unfollowed; nothing was changed"
+        happened = (
+            f"{counts.unfollowed:,} would have been marked as unfollowed; nothing was changed"
+        )
     elif counts is not None:
         arrived = counts.followed + counts.refollowed
-        happened = f"{counts.following} follow (+{arrived} −{counts.unfollowed})"
+        happened = f"{counts.following:,} followers (+{arrived} −{counts.unfollowed})"
     else:
         happened = f"nothing was changed ({(snapshot.reason or '').partition(':')[0]})"
     line = f"  {snapshot.taken_on}  {snapshot.status:8}  {happened}"
-    return f"{line}\n{'':24}↳ {TOLD[day]}" if day in TOLD else line
+    return f"{line}\n    ↳ {TOLD[day]}" if day in TOLD else line

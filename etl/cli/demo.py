@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli.app import Command
-from etl.cli.output import open_output, show
+from etl.cli.listing import Column, Row, listing
+from etl.cli.output import folded, open_output, show, show_lines, width
 from etl.demo import AT, FOLLOWERS, NAME, OAID, ZONE, Demo
 from etl.errors import ExitCode, SettingsError
 from etl.model import Account
 from etl.reports.churn import Question, churn_report
 from etl.reports.extra import require_charts
 from etl.reports.language import Lang, Words
-from etl.reports.text import period_table, section
+from etl.reports.text import period_table
 
 if TYPE_CHECKING:
     from etl.reports.figures import ChurnReport
@@ -27,28 +29,40 @@ app = typer.Typer(add_completion=False)
 
 DEMO_FILE = Path("followers-demo.db")
 
+LEFT_OUT = {"Growth rate": 5, "Baseline": 4, "At start": 3}
+"""Columns of the table, by which goes first."""
+
 LAST_WORDS = """
 {page}
 
-Try on that file:
+Look at what the demo left, as you will look at your own:
   export DATABASE_URL={url}
   {etl} status
   {etl} history
   {etl} report --by month
+  {etl} report --lang vi -o baocao.txt
   {etl} verify
-  {etl} export | head
 
-With real keys (a .env file or the environment; README.md has the rest):
-  export ESMS_API_KEY=… ESMS_SECRET_KEY=… ESMS_OAIDS=…
-  unset DATABASE_URL          # then followers.db in the current directory
-  {etl} doctor                  # checks settings, keys and OA; changes nothing
-  {etl} sync
+A held night changes nothing. Compare with the number that Zalo shows for the
+OA. It is as before: do nothing, the next night decides. It is really smaller:
+  {etl} sync --allow-mass-unfollow
+
+To clean up:
+  unset DATABASE_URL
+  rm -f {files} baocao.txt
+
+With real keys, in a file .env (README.md; in Vietnamese: README.vi.md):
+  {etl} doctor    # checks everything, changes nothing
+  {etl} sync      # the first night: whoever is found is the baseline
+Churn needs two nights: from the second on it is known who came and who left.
+So let cron sync every night (crontab -e):
+  40 23 * * *  cd {here} && ETL_LOG_LEVEL=warning ETL_LOG_FORMAT=console {path} sync
 """
 
 
 @app.command(
     cls=Command,
-    epilog="Example: etl demo && etl report    (with DATABASE_URL as the demo's last lines say)",
+    epilog="Example: etl demo --weeks 4",
 )
 def demo(
     file: Annotated[
@@ -62,31 +76,65 @@ def demo(
     ] = 8,
 ) -> int:
     """Show everything without keys and without network: a simulated OA, synced for weeks, and its churn."""
+    length = "1 week" if weeks == 1 else f"{weeks} weeks"
     show(
-        f"The data of this demo is SIMULATED: an OA of {FOLLOWERS:,} made-up followers on a simulated eSMS. The syncs are real:\n"
-        f"one every night at {AT:%H:%M} for {weeks} weeks, by a scripted clock, while people come and go between the pages.\n"
+        folded(
+            f"The data of this demo is SIMULATED: an OA of {FOLLOWERS:,} made-up followers on a "
+            f"simulated eSMS. The syncs are real: one every night at {AT:%H:%M} for {length}, by a "
+            "scripted clock, while people come and go between the pages.",
+            rest="",
+        )
+        + "\n"
     )
     world = Demo(file, weeks, datetime.now(UTC))
-    engine = world.run(show)
+    engine = world.run(_show_night)
     report = churn_report(
         engine, [Account(OAID, NAME)], Question(), now=datetime.now(UTC), zone=ZONE
     )
     words = Words(Lang.EN, ZONE)
     requests = sum(snapshot.requests or 0 for snapshot in world.snapshots)
     show(f"\n{len(world.snapshots)} syncs, {requests:,} requests to the simulated eSMS.\n")
-    show(section("Churn by week (simulated)", period_table(report.accounts[0], report, words)))
+    show("Churn by week (SIMULATED)")
+    show_lines(_by_week(period_table(report.accounts[0], report, words)))
     page = _page(report, words, file)
-    show(LAST_WORDS.format(etl=_called(), url=world.url, page=page))
+    called = _called()
+    files = shlex.join(map(str, [file, _page_of(file)]))
+    path = shutil.which(called) or called
+    show(
+        LAST_WORDS.format(
+            etl=called, url=world.url, page=page, files=files, here=Path.cwd(), path=path
+        )
+    )
     return ExitCode.OK
+
+
+def _show_night(lines: str) -> None:
+    for line in lines.split("\n"):
+        show(folded(line, rest=" " * 6))
+
+
+def _by_week(table: list[list[str]]) -> list[str]:
+    """The table of periods, of which a narrow terminal leaves some columns out."""
+    header, *rows = table
+    columns = [Column(header[0])]
+    columns += [Column(name, number=True, drop=LEFT_OUT.get(name, 1)) for name in header[1:]]
+    *weeks, total = rows
+    total[-2:] = ["", ""]  # a rate of all weeks together compares with nothing
+    return listing(columns, [Row(row) for row in weeks], width(), total=Row(total))
+
+
+def _page_of(file: Path) -> Path:
+    """Where the page of a demo lies: beside its database."""
+    return file.with_name(f"{file.name if file.suffix == '.html' else file.stem}.html")
 
 
 def _page(report: ChurnReport, words: Words, file: Path) -> str:
     """Write the report as a page beside the file, where the extra is installed; say where it is, or how to get it."""
     try:
         require_charts()
-    except SettingsError:
-        return "A page with charts needs an extra: pip install 'follower-etl[report]', then etl demo again"
-    page = file.with_name(f"{file.name if file.suffix == '.html' else file.stem}.html")
+    except SettingsError as error:
+        return f"{error}. {error.hint}"
+    page = _page_of(file)
     from etl.reports import webpage  # noqa: PLC0415 - needs the extra `report`
 
     content = webpage.as_page(report, words)

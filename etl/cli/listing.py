@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 GAP = 2
 """Blanks between two columns."""
 
+READABLE = 20
+"""Rather than fold a text to less, a column is left out, where one can be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -83,7 +86,7 @@ def _kept(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[in
     while True:
         shown = [columns[at] for at in kept]
         cells = [[row.cells[at] for at in kept] for row in rows]
-        if _line_width(_widths(shown, cells, width)) <= width:
+        if _line_width(_widths(shown, cells, width, readable=READABLE)) <= width:
             return kept
         least = max(kept, key=lambda at: (columns[at].drop, at))
         if not columns[least].drop:
@@ -91,15 +94,24 @@ def _kept(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[in
         kept.remove(least)
 
 
-def _widths(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The width of each column: as wide as its cells, less where texts can be folded and have to be."""
+def _widths(
+    columns: Sequence[Column],
+    cells: Sequence[Sequence[str]],
+    width: int,
+    *,
+    readable: int = 0,
+) -> list[int]:
+    """The width of each column: as wide as its cells, less where texts can be folded and have to be.
+
+    No text is folded to less than `readable` characters.
+    """
     widths, least = [], []
     for at, column in enumerate(columns):
         texts = [row[at] for row in cells]
         words = [column.header, *([] if column.number else texts)]
         longest = max((breadth(word) for text in words for word in text.split()), default=0)
         widest = max((breadth(text) for text in texts), default=0)
-        least.append(max(longest, widest if column.number else 0))
+        least.append(max(longest, widest if column.number else min(widest, readable)))
         widths.append(max(longest, widest, breadth(column.header)))
     while (excess := _line_width(widths) - width) > 0:
         at = max(range(len(widths)), key=lambda at: widths[at] - least[at])
