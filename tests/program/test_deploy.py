@@ -26,6 +26,7 @@ PROGRAM = Path(sysconfig.get_path("scripts")) / "etl"
 INSTALLED = "/opt/follower-etl/bin/etl"
 SERVICES = ("etl-sync.service", "etl-sync@.service")
 WORKER = "etl-fleet.service"
+REPORT = ("etl-report.service", "etl-report.timer")
 TIMERS = ("etl-sync.timer", "etl-sync@.timer")
 MAY_PASS = {69, 75}
 """Exit codes that another try may cure."""
@@ -61,7 +62,7 @@ def units(tmp_path: Path) -> Path:
         if os.environ.get("CI"):
             pytest.fail("systemd-analyze is missing: CI installs Debian's package systemd")
         pytest.skip("systemd-analyze is not installed (Debian: apt install systemd)")
-    for unit in (*SERVICES, *TIMERS, WORKER):
+    for unit in (*SERVICES, *TIMERS, WORKER, *REPORT):
         text = (DEPLOY / unit).read_text(encoding="utf-8")
         (tmp_path / unit).write_text(text.replace(INSTALLED, str(PROGRAM)))
     return tmp_path
@@ -77,7 +78,14 @@ def analyze(*arguments: str, units: Path) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     "unit",
-    ["etl-sync.service", "etl-sync@shop.service", "etl-sync.timer", "etl-sync@shop.timer", WORKER],
+    [
+        "etl-sync.service",
+        "etl-sync@shop.service",
+        "etl-sync.timer",
+        "etl-sync@shop.timer",
+        WORKER,
+        *REPORT,
+    ],
 )
 def test_systemd_accepts_the_unit_without_a_word(unit: str, units: Path) -> None:
     assert analyze("verify", f"./{unit}", units=units) == (0, "")
@@ -94,7 +102,7 @@ def test_systemd_would_object_to_a_unit_that_is_wrong(units: Path) -> None:
     assert "DynamicUsers" in told
 
 
-@pytest.mark.parametrize("unit", [*SERVICES, WORKER])
+@pytest.mark.parametrize("unit", [*SERVICES, WORKER, REPORT[0]])
 def test_systemd_calls_the_service_hardened(unit: str, units: Path) -> None:
     # Exposure in tenths: below 5.0 is "OK"; ours is at 1.0, and should stay there.
     code, told = analyze(

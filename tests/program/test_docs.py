@@ -16,7 +16,11 @@ from etl.errors import EtlError
 from etl.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("README*.md")),
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 OPERATIONS = ROOT / "docs" / "operations.md"
 SHELLS = {"", "sh", "bash", "console"}
 
