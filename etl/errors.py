@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
 import traceback
 from enum import IntEnum
 from pathlib import Path
@@ -74,6 +75,14 @@ class SettingsError(EtlError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+def missing_extra(what: str, extra: str) -> SettingsError:
+    """What was asked for needs libraries that a small installation leaves out."""
+    error = SettingsError([f"{what} needs the extra `{extra}`, which is not installed"])
+    # By a path: no index has this program.
+    error.hint = f"In the checkout of etl: {sys.executable} -m pip install '.[{extra}]'"
+    return error
 
 
 class UsageError(EtlError):

@@ -16,7 +16,7 @@ from sqlalchemy import case, func, select
 
 from etl.db.snapshots import get
 from etl.db.tables import follower_changes, followers, snapshots
-from etl.errors import SettingsError, UsageError
+from etl.errors import UsageError, missing_extra
 from etl.model import APPLIED, Change, plain
 from etl.reports.csv_cells import defused
 
@@ -268,7 +268,7 @@ def require_pyarrow() -> None:
         SettingsError: pyarrow is not installed.
     """
     if find_spec("pyarrow") is None:
-        raise SettingsError(["a Parquet file needs pyarrow: pip install 'follower-etl[parquet]'"])
+        raise missing_extra("a Parquet file", "parquet")
 
 
 SINKS: dict[str, type[CsvSink | JsonlSink | ParquetSink]] = {

@@ -65,7 +65,7 @@ def upgrade(as_json: AsJson = False) -> int:
 
 @app.command(
     cls=Command,
-    epilog="Example: etl db check || etl db upgrade    (exit 78: an upgrade is due; 69: not reachable)",
+    epilog="Example: etl db check || etl db upgrade    # exit 78: an upgrade is due; 69: not reachable",
 )
 def check(as_json: AsJson = False) -> int:
     """Check that the tables have the revision that this program needs. Changes nothing."""

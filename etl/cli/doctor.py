@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(
     cls=Command,
-    epilog="Examples:\n\n    etl doctor\n\n    etl doctor --oaid 4097311281936189049 --json    (exit 0: nothing failed)",
+    epilog="Examples:\n\n    etl doctor\n\n    etl doctor --oaid 4097311281936189049 --json    # exit 0: nothing failed",
 )
 def doctor(oaid: Oaids = None, as_json: AsJson = False) -> int:
     """Check settings, database and eSMS step by step, and say what to do about each problem.

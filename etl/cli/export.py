@@ -34,7 +34,7 @@ class ExportFormat(StrEnum):
     cls=Command,
     epilog="Examples:\n\n    etl export --as-of 2026-11-01 > followers.csv\n\n"
     "    etl export --changes --format jsonl -o changes.jsonl\n\n"
-    "    etl export --format parquet -o followers.parquet    (needs: pip install 'follower-etl\\[parquet]')",
+    "    etl export --format parquet -o followers.parquet    # needs the extra `parquet`",
 )
 def export(
     oaid: Oaids = None,

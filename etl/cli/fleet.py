@@ -11,7 +11,7 @@ import typer
 
 from etl.cli.app import AsJson, Command, Group
 from etl.cli.output import say, show_table, write_line
-from etl.errors import ExitCode, SettingsError
+from etl.errors import ExitCode, missing_extra
 from etl.observe.logs import configure_logging, logger
 from etl.settings import process_settings
 from etl.settings.accounts import account_names, esms_accounts
@@ -119,9 +119,5 @@ def status(as_json: AsJson = False) -> int:
 def _settings() -> ProcessSettings:
     settings = process_settings()
     if find_spec("procrastinate") is None:
-        raise SettingsError(
-            [
-                "the extra `fleet` is not installed: install etl with it (docs/operations.md#several-hosts)"
-            ]
-        )
+        raise missing_extra("etl fleet", "fleet")
     return settings

@@ -36,6 +36,7 @@ def history(
         int,
         typer.Option(
             "--limit",
+            metavar="N",
             min=1,
             max=2**63 - 1,
             help="Show this many of the newest snapshots of each OA.",

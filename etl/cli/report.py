@@ -45,8 +45,8 @@ class ReportFormat(StrEnum):
 @app.command(
     cls=Command,
     epilog="Examples:\n\n    etl report --by month\n\n"
-    "    etl report --format html --lang vi -o report.html    (needs: pip install 'follower-etl\\[report]')\n\n"
-    "    etl report --format html -o pages/    (an index, and a page for each OA)\n\n"
+    "    etl report --format html --lang vi -o report.html    # needs the extra `report`\n\n"
+    "    etl report --format html -o pages/    # an index, and a page for each OA\n\n"
     "    etl report --by day --since 2026-11-01 --until 2026-11-30 --format csv > november.csv",
 )
 def report(

@@ -54,7 +54,7 @@ COLUMNS = (
 
 @app.command(
     cls=Command,
-    epilog="Examples:\n\n    etl status\n\n    etl status --max-age 26h --json    (for monitoring: exit 75 when too old)",
+    epilog="Examples:\n\n    etl status\n\n    etl status --max-age 26h --json    # for monitoring: exit 75 when too old",
 )
 def status(
     oaid: Oaids = None,

@@ -48,7 +48,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command(
     cls=Command,
-    epilog="Examples:\n\n    etl sync                          (what a cron line runs)\n\n"
+    epilog="Examples:\n\n    etl sync    # what a cron line runs\n\n"
     "    etl sync --oaid 4097311281936189049 --dry-run --json\n\n"
     "    etl sync --allow-mass-unfollow --oaid 4097311281936189049",
 )

@@ -22,7 +22,7 @@ CHANGES = ("baseline", "followed", "refollowed", "unfollowed")
 
 @app.command(
     cls=Command,
-    epilog="Examples:\n\n    etl history --limit 3    (shows the ids)\n\n    etl undo 412 --dry-run\n\n    etl undo 412 --yes",
+    epilog="Examples:\n\n    etl history --limit 3    # shows the ids\n\n    etl undo 412 --dry-run\n\n    etl undo 412 --yes",
 )
 def undo(
     snapshot_id: Annotated[

@@ -72,7 +72,7 @@ def _require_head(found: Catalogue) -> None:
     if int(at) > int(HEAD):
         raise _behind(
             f"the database is at revision {at}, newer than this program ({HEAD})",
-            "Upgrade etl: pip install -U follower-etl",
+            "Upgrade etl to the version that made it newer (docs/operations.md#upgrading).",
         )
     raise _behind(
         f"the database is at revision {at}, behind this program ({HEAD})",

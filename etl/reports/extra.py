@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import util
 
-from etl.errors import SettingsError
+from etl.errors import missing_extra
 
 
 def require_charts() -> None:
@@ -14,6 +14,4 @@ def require_charts() -> None:
         SettingsError: altair or vl-convert is not installed.
     """
     if util.find_spec("altair") is None or util.find_spec("vl_convert") is None:
-        raise SettingsError(
-            ["a page with charts needs altair and vl-convert: pip install 'follower-etl[report]'"]
-        )
+        raise missing_extra("a page with charts", "report")

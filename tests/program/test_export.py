@@ -366,7 +366,7 @@ def test_parquet_without_pyarrow_names_the_extra(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     done = etl("export", "--format", "parquet", "-o", "x.parquet")
     assert done.code == 78
-    assert "pip install 'follower-etl[parquet]'" in done.err
+    assert "pip install '.[parquet]'" in done.err
     assert not Path("x.parquet").exists()
 
 

@@ -429,5 +429,5 @@ def test_without_the_extra_a_page_is_refused_before_anything_is_read(
     monkeypatch.setattr(util, "find_spec", found)
     done = report("--format", "html", "-o", "report.html")
     assert done.returncode == 78
-    assert "pip install 'follower-etl[report]'" in done.stderr
+    assert "pip install '.[report]'" in done.stderr
     assert not Path("report.html").exists()
