@@ -9,6 +9,8 @@ from etl.cli.output import printable
 from etl.cli.words import hint
 from etl.errors import EtlError, trace
 from etl.model import NOTHING, Reason, Status
+from etl.reports.reasons import in_words
+from etl.texts import Lang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +54,18 @@ def reason(code: str | None, say: Texts) -> list[str]:
     if code is None:
         return []
     kind, _, detail = code.partition(": ")
-    words = [say(key) for key in (f"reason.{kind}", f"advice.{kind}") if say.has(key)]
-    return words or [detail or kind]
+    if detail:
+        return [detail]
+    advice = f"advice.{kind}"
+    return [reason_in_words(kind, say), *([say(advice)] if say.has(advice) else [])]
+
+
+def reason_in_words(kind: str, say: Texts) -> str:
+    """A reason without details as a sentence; its word where it has none."""
+    words = in_words(kind, vietnamese=say.lang is Lang.VI) or kind
+    if words == kind:
+        return kind
+    return f"{words}." if words.startswith("eSMS") else f"{words[0].upper()}{words[1:]}."
 
 
 def _complete(oa: str, snapshot: Snapshot, known: Known, say: Texts) -> str:

@@ -29,7 +29,7 @@ app = typer.Typer(add_completion=False)
 
 DEMO_FILE = Path("followers-demo.db")
 
-LEFT_OUT = {"Growth rate": 5, "Baseline": 4, "At start": 3}
+LEFT_OUT = {"Growth": 5, "Already there": 4, "At start": 3}
 """Columns of the table, by which goes first."""
 
 LAST_WORDS = """

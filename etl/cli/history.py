@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from etl.cli.answer import reason_in_words
 from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.database import accounts_in, open_database
 from etl.cli.listing import Column, Row, listing
@@ -112,7 +113,7 @@ def _notes(snapshot: Snapshot, say: Texts) -> list[str]:
     if snapshot.status is Status.HELD and snapshot.counts is not None:
         notes.append(say("history.held", count=say.number(snapshot.counts.unfollowed)))
     if snapshot.reason is not None:
-        key = f"reason.{snapshot.reason}"
-        words_of = f"{snapshot.reason}: {say(key)}" if say.has(key) else snapshot.reason
-        notes.append(printable(words_of))
+        sentence = reason_in_words(snapshot.reason, say)
+        known = sentence != snapshot.reason and ": " not in snapshot.reason
+        notes.append(printable(f"{snapshot.reason}: {sentence}" if known else snapshot.reason))
     return notes

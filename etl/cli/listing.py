@@ -57,7 +57,9 @@ def listing(
     kept = _kept(columns, every, width)
     shown = [columns[at] for at in kept]
     cells = [[row.cells[at] for at in kept] for row in every]
-    widths = _widths(shown, cells, width)
+    widths = _widths(shown, cells, width, readable=READABLE)
+    if _line_width(widths) > width:
+        widths = _widths(shown, cells, width)
     if _line_width(widths) > width:
         return list(_records(columns, every, width))
     lines = [*_row([column.header for column in shown], shown, widths)]
