@@ -39,7 +39,7 @@ class Known:
 def answer(outcome: Outcome, known: Known, say: Texts) -> list[str]:
     """The lines for one OA: a sentence, then what to do, if anything. Nothing in them is folded."""
     snapshot = outcome.snapshot
-    oa = printable(known.name or f"OA {snapshot.oaid}")
+    oa = printable(outcome.name or known.name or f"OA {snapshot.oaid}")
     if outcome.error is not None:
         return list(_failed(oa, snapshot, outcome.error, say))
     if snapshot.status is Status.HELD:
