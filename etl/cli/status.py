@@ -108,7 +108,7 @@ def _table(states: list[AccountStatus], say: Texts) -> list[str]:
     rows = [_row(state, say, named=named) for state in sorted(states, key=_by_trouble)]
     total = None
     if len(states) > 1:
-        sums = [sum(getattr(state, name) or 0 for state in states) for name in NUMBERS]
+        sums = [_sum([getattr(state, name) for state in states]) for name in NUMBERS]
         name = say("status.total", count=say.number(len(states)))
         total = Row([name, *([""] if named else []), *_numbers(sums, say), ""])
     return listing(columns, rows, width(), total=total)
@@ -126,6 +126,12 @@ def _row(state: AccountStatus, say: Texts, *, named: bool) -> Row:
     oa = [printable(state.name or state.oaid), *([state.oaid] if named else [])]
     numbers = _numbers([getattr(state, each) for each in NUMBERS], say)
     return Row([*oa, *numbers, _ago(state.age_s, say)], notes)
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    """Of all OAs; None where one is not known: a sum of the others would pass for the sum of all."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def _numbers(values: Sequence[int | None], say: Texts) -> list[str]:
