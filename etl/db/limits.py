@@ -32,6 +32,9 @@ GRACE_SECONDS = 0.5
 LAST_WORDS_SECONDS = 3.0
 """What the database gets, in all, to put an ended run on record and to take its leases back."""
 
+AFTERWARDS_SECONDS = 6.0
+"""The same where no signal came, but ETL_MAX_RUNTIME is over."""
+
 CANCEL_SECONDS = 1.0
 
 _SESSION = {
@@ -164,8 +167,8 @@ class Limit:
         self.check()
 
     def longer(self) -> Limit:
-        """Give a limit for the last words: what is left, or LAST_WORDS_SECONDS where that is more."""
-        return Limit(max(self.ends, time.monotonic() + LAST_WORDS_SECONDS), self.switch)
+        """Give a limit for what is to be said of a run whose time may be over, all of it together."""
+        return Limit(self.ends + AFTERWARDS_SECONDS, self.switch)
 
     def at_most(self, seconds: float) -> Limit:
         """Give a limit that is no later than so many seconds from now."""

@@ -204,7 +204,8 @@ def test_a_server_that_cannot_serve_is_named_once(version: str, number: str, wor
             refused = etl(*command, **sim.environment, DATABASE_URL=url)
             assert refused.returncode == 78, (command, refused)
             assert words in refused.stderr + refused.stdout
-            assert len(met) == 1, command
+            # The doctor connects anew in each of its steps: what it finds does not end it.
+            assert len(met) == (3 if command == ["doctor"] else 1), command
 
 
 def test_what_serves_is_let_through() -> None:

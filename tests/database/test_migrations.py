@@ -192,7 +192,7 @@ def test_a_database_that_is_newer_is_refused(db: Engine, db_url: str) -> None:
             done = etl(command, DATABASE_URL=db_url, **sim.environment)
             assert done.returncode == 78, command
             assert "newer than this program" in done.stderr
-            assert "pip install -U" in done.stderr
+            assert "Upgrade etl to the version that made it newer" in done.stderr
         assert sim.requests == []
 
 

@@ -125,7 +125,6 @@ VERDICTS = [
     (everybody_acts_today, Reason.CROWDED_DAY),
     (days_may_be_lost, Reason.WINDOW_GAP),
     (some_are_hidden, Reason.TORN),
-    (two_replicas_answer_in_turn, Reason.TORN),
     (total_stops_at_the_reach, Reason.UNDATED),
     (offsets_are_ignored, Reason.OFFSET_IGNORED),
     (the_last_total_is_too_high, Reason.TOTAL_GAP),
@@ -150,6 +149,20 @@ def test_what_cannot_be_believed_has_its_reason_and_marks_nobody(
         assert gone <= following(db, sim.default)
         assert counted(snapshot).baseline == 0
         assert changed(db, snapshot.id, "followed") <= {new}
+
+
+def test_two_replicas_that_answer_in_turn_have_nobody_marked_who_stayed(db: Engine) -> None:
+    """Which of them answers what depends on the order of the requests: torn, or whole and right."""
+    with world() as sim:
+        night(sim, db)
+        gone = {sim.unfollow() for _ in range(3)}
+        two_replicas_answer_in_turn(sim, db)
+        snapshot = night(sim, db)
+        if snapshot.status is Status.COMPLETE:
+            assert changed(db, snapshot.id, "unfollowed") == gone
+        else:
+            assert (snapshot.status, snapshot.reason) == (Status.PARTIAL, Reason.TORN)
+            assert counted(snapshot).unfollowed == 0
 
 
 def test_who_has_no_day_cannot_be_missed_but_whoever_is_there_is_kept(db: Engine) -> None:

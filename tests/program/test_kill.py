@@ -393,6 +393,7 @@ LOCKS = {
 """What somebody else holds: by name, the statement."""
 
 
+@pytest.mark.parametrize("sim", ["followers"], indirect=True)  # what is waited for is no page
 @pytest.mark.parametrize("how", [*LOCKS, "silence"])
 @pytest.mark.parametrize("ender", ["SIGTERM", "ETL_MAX_RUNTIME"])
 def test_a_run_ends_whatever_it_waits_for(
@@ -425,6 +426,7 @@ def test_a_run_ends_whatever_it_waits_for(
     takes_over(sim, db, abandoned=snapshots(db, 1)[0].status == "running")
 
 
+@pytest.mark.parametrize("sim", ["followers"], indirect=True)
 def test_asked_to_stop_a_run_does_not_wait_for_another_writer_of_a_sqlite_file(
     sim: Simulator, sqlite_url: str
 ) -> None:
