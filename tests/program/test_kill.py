@@ -256,6 +256,7 @@ def test_killed_while_it_reads_a_run_has_changed_nothing_and_the_next_one_takes_
         takes_over(sim, synced, abandoned=True)
 
 
+@pytest.mark.parametrize("sim", ["followers"], indirect=True)
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop_a_run_gives_its_lease_back_at_once_and_is_on_record(
     signum: int, code: int, sim: Simulator, synced: Engine, db_url: str
@@ -283,6 +284,7 @@ def test_asked_to_stop_a_run_gives_its_lease_back_at_once_and_is_on_record(
     assert sync(sim, synced).exit_code == 0, "nobody has to wait for it"
 
 
+@pytest.mark.parametrize("sim", ["followers"], indirect=True)
 @pytest.mark.parametrize("trouble", ["hang", "http_503", "http_429_long"])
 def test_asked_to_stop_a_run_waits_for_no_answer_and_no_retry(
     trouble: str, sim: Simulator, sqlite_url: str
@@ -298,6 +300,7 @@ def test_asked_to_stop_a_run_waits_for_no_answer_and_no_retry(
     assert lease_token(db) is None
 
 
+@pytest.mark.parametrize("sim", ["followers"], indirect=True)
 @pytest.mark.parametrize(
     ("signum", "table"),
     [

@@ -93,6 +93,7 @@ def test_of_many_runs_at_once_each_is_whole_or_busy(sim: Simulator, db: Engine) 
         assert contradictions(db, sim.default) == []
 
 
+@pytest.mark.parametrize("sim", ["followers"], indirect=True)
 def test_the_command_that_comes_second_says_busy_and_exits_75(sim: Simulator, db_url: str) -> None:
     settings = sim.environment | FAST | {"DATABASE_URL": db_url}
     etl("sync", **settings)
