@@ -23,7 +23,7 @@ from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
 from etl.errors import UsageError
 from etl.esms.client import EsmsClient
-from etl.model import Account, Status
+from etl.model import VIETNAM, Account, Status
 from etl.settings import EsmsSettings
 from etl.simulator import Simulator, WindowRules
 from etl.sync.account import sync_account
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 OAID = "1000000000000000001"
 NAME = "SIMULATED OA"
-ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+ZONE = ZoneInfo(VIETNAM)
 FOLLOWERS = 1_000
 LARGE, LISTED = 2_003, 500
 AT = time(23, 40)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 
+VIETNAM = "Asia/Ho_Chi_Minh"
+"""Where Zalo is used: the default of ETL_TIMEZONE, and the zone of eSMS."""
+
+
 class Status(StrEnum):
     """What became of a snapshot."""
 

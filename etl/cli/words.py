@@ -6,11 +6,12 @@ import os
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from etl.settings import DatabaseSettings
+from etl.model import VIETNAM
 from etl.texts import Texts, language
 
 if TYPE_CHECKING:
     from etl.errors import EtlError
+    from etl.settings import DatabaseSettings
 
 _spoken: list[Texts] = []
 
@@ -25,8 +26,7 @@ def words() -> Texts:
     """The texts to speak with; before settings were read, by the environment alone."""
     if _spoken:
         return _spoken[0]
-    zone = DatabaseSettings.model_fields["etl_timezone"].default
-    return Texts(language(os.environ.get("ETL_LANG", ""), os.environ), ZoneInfo(zone))
+    return Texts(language(os.environ.get("ETL_LANG", ""), os.environ), ZoneInfo(VIETNAM))
 
 
 def hint(error: EtlError) -> str:

@@ -24,6 +24,7 @@ from pydantic import (
     field_validator,
 )
 
+from etl.model import VIETNAM
 from etl.settings import sources
 from etl.settings.problems import checked
 
@@ -87,7 +88,7 @@ class DatabaseSettings(_Settings):
     database_url: SecretStr = SecretStr("sqlite:///followers.db")
     """`sqlite:///FILE`, or what psql understands: `postgresql://…`. It may hold a password."""
 
-    etl_timezone: str = "Asia/Ho_Chi_Minh"
+    etl_timezone: str = VIETNAM
     """IANA name; decides with `etl_day_begins` to which day a snapshot belongs."""
 
     etl_day_begins: TimeOfDay = "04:00"

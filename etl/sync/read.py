@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from etl.model import Reason, Source, Sweep
+from etl.model import VIETNAM, Reason, Source, Sweep
 from etl.sync.sweep import sweep
 from etl.sync.windowed import ceiling_stands, needs_windows, sweep_by_windows
 from etl.sync.windows import REACH
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from etl.sync.sweep import SweepLimits
     from etl.sync.window_reader import UsersBetween
 
-WINDOW_ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+WINDOW_ZONE = ZoneInfo(VIETNAM)
 """Whose days the windows are of."""
 
 

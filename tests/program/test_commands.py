@@ -418,3 +418,16 @@ def test_every_option_says_what_it_does() -> None:
     for name, command in all_commands().items():
         for option in command.params:
             assert getattr(option, "help", ""), f"{name} {option.name}"
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version"])
+def test_what_needs_no_settings_and_no_database_loads_neither(arguments: str) -> None:
+    script = (
+        f"import sys, etl.cli; sys.argv = ['etl', '{arguments}']\n"
+        "try: etl.cli.main()\n"
+        "finally: assert not {'pydantic', 'sqlalchemy', 'requests'} & sys.modules.keys()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
