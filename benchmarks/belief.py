@@ -150,18 +150,22 @@ def plain(sim: Simulator, directory: Path, mutate: Callable[[], None]) -> tuple[
     return len(retired & sim.followed_throughout()), False
 
 
-def ours(sim: Simulator, directory: Path, mutate: Callable[[], None]) -> tuple[int, bool]:
-    """The same two syncs by `etl`."""
-    engine = connect_engine(f"sqlite:///{directory}/etl.db")
-    upgrade(engine)
-    settings = EsmsSettings(
+def settings_of(sim: Simulator) -> EsmsSettings:
+    """How to ask a simulator, in a hurry."""
+    return EsmsSettings(
         esms_api_key=SecretStr(API_KEY),
         esms_secret_key=SecretStr(SECRET_KEY),
         esms_base_url=sim.url,
         esms_rate=0,
         esms_backoff_base=0,
     )
-    with EsmsClient(settings) as esms:
+
+
+def ours(sim: Simulator, directory: Path, mutate: Callable[[], None]) -> tuple[int, bool]:
+    """The same two syncs by `etl`."""
+    engine = connect_engine(f"sqlite:///{directory}/etl.db")
+    upgrade(engine)
+    with EsmsClient(settings_of(sim)) as esms:
         run = Run(esms, engine, LIMITS, ZoneInfo("UTC"))
         sync_account(run, sim.default)
         mutate()

@@ -26,8 +26,6 @@ from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -39,8 +37,7 @@ from world import changed
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
 from etl.esms.client import EsmsClient
-from etl.settings import EsmsSettings
-from etl.simulator import API_KEY, SECRET_KEY, Simulator, WindowRules
+from etl.simulator import Simulator, WindowRules
 from etl.sync.account import sync_account
 from etl.sync.run import Run
 
@@ -95,16 +92,9 @@ def _nights_of(world: belief.World, semantics: str, seed: int) -> list[tuple[str
     ):
         engine = connect_engine(f"sqlite:///{directory}/etl.db")
         upgrade(engine)
-        settings = EsmsSettings(
-            esms_api_key=SecretStr(API_KEY),
-            esms_secret_key=SecretStr(SECRET_KEY),
-            esms_base_url=sim.url,
-            esms_rate=0,
-            esms_backoff_base=0,
-        )
         for number in range(NIGHTS + 1):
             sim.mark()
-            with EsmsClient(settings) as esms:
+            with EsmsClient(belief.settings_of(sim)) as esms:
                 run = Run(
                     esms,
                     engine,

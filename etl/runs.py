@@ -205,13 +205,10 @@ def _outcomes(
     deadline = time.monotonic() + settings.max_runtime_seconds
     switch = StopSwitch()
     engine = _database(settings, switch, dry_run=order.dry_run)
-    written = None if order.dry_run else engine
     with EsmsClient(settings, deadline=deadline, on_retry=partial(_log_retry, log)) as esms:
         chosen = roster(settings, order.oaids, esms, engine, unless_since=order.unless_since)
         if order.allow_mass_unfollow and not order.oaids and len(chosen.oaids) > 1:
             raise SeveralAccountsError(len(chosen.oaids))
-        if written is not None:
-            keep_names(written, chosen.names)
         run = Run(
             esms,
             engine,
@@ -234,8 +231,8 @@ def _outcomes(
             switch.stop(signum)
 
         yield from at_once(sync, chosen.oaids, settings.esms_concurrency, stop=stop)
-        if written is not None:
-            keep_names(written, chosen.names)  # of those that are new
+        if engine is not None and not order.dry_run and not switch.signum:
+            keep_names(engine, chosen.names)  # now that those that are new are in the database
 
 
 def _close(log: Log, outcome: Outcome) -> None:

@@ -21,7 +21,7 @@ from etl.db.engine import connect_engine, reading
 from etl.simulator import Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -29,13 +29,37 @@ TAKE_OVER = 9
 """Seconds of silence after which these workers take each other's jobs."""
 
 
-class Firm:
+FAST = "ESMS_RATE=0\nESMS_BACKOFF_BASE=0\nESMS_CONCURRENCY=1\n"
+
+
+class Accounts:
+    """The directory of a firm's eSMS accounts (ETL_ACCOUNTS_DIR)."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def write(self, account: str, file: str, content: str) -> None:
+        (self.directory / account).mkdir(parents=True, exist_ok=True)
+        (self.directory / account / file).write_text(content)
+
+    def write_account(
+        self, name: str, sim: Simulator, oaids: Iterable[str], settings: str = FAST
+    ) -> None:
+        """Make an account: its keys as files, its OAs and settings in settings.env."""
+        settings += f"ESMS_BASE_URL={sim.url}\nESMS_OAIDS={','.join(oaids)}\n"
+        self.write(name, "settings.env", settings)
+        for key in ("ESMS_API_KEY", "ESMS_SECRET_KEY"):
+            self.write(name, key, sim.environment[key])
+
+
+class Firm(Accounts):
     """So many eSMS accounts, each with a simulator, so many OAs and keys of its own; one database."""
 
     def __init__(
         self, directory: Path, url: str, stack: ExitStack, accounts: int, oas: int, **world: Any
     ) -> None:
-        self.directory, self.url = directory, url
+        super().__init__(directory)
+        self.url = url
         self.sims: dict[str, Simulator] = {}
         self.workers: list[Worker] = []
         self.oas = {
@@ -48,18 +72,7 @@ class Firm:
             for oaid in oaids[1:]:
                 sim.add_account(oaid, "", followers=120)
             self.sims[name] = sim
-            self.write(
-                name,
-                "settings.env",
-                f"ESMS_RATE=0\nESMS_BACKOFF_BASE=0\nESMS_CONCURRENCY=1\nESMS_BASE_URL={sim.url}\n"
-                f"ESMS_OAIDS={','.join(oaids)}\n",
-            )
-            for key in ("ESMS_API_KEY", "ESMS_SECRET_KEY"):
-                self.write(name, key, sim.environment[key])
-
-    def write(self, account: str, file: str, content: str) -> None:
-        (self.directory / account).mkdir(parents=True, exist_ok=True)
-        (self.directory / account / file).write_text(content)
+            self.write_account(name, sim, oaids)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from etl.db.tables import follower_changes, followers
 from etl.esms.client import EsmsClient
 from etl.maintenance.verify import check
 from etl.settings import EsmsSettings
-from etl.simulator import API_KEY, SECRET_KEY
+from etl.simulator import API_KEY, SECRET_KEY, Simulator, WindowRules
 from etl.sync.account import sync_account
 from etl.sync.decide import Limits
 from etl.sync.run import Run
@@ -27,10 +27,23 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from etl.model import Counts, Snapshot
-    from etl.simulator import Simulator
     from etl.sync.run import Outcome
 
+PAGE = 10
+"""Users of a page, where a test wants several."""
+
 LIMITS = Limits(SweepLimits(concurrency=3))
+
+
+@contextmanager
+def read_by(source: str) -> Iterator[Simulator]:
+    """A simulated OA within reach of GetFollowers (`followers`), or one that is read by `windows` of days."""
+    world: dict[str, Any] = {"followers": 60}
+    if source == "windows":
+        rules = WindowRules(reach=120, spread_days=20)
+        world = {"followers": 160, "max_offset": 110, "windows": rules}
+    with Simulator(**world, max_page=PAGE) as simulator:
+        yield simulator
 
 
 @contextmanager

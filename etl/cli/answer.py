@@ -26,12 +26,10 @@ class Known:
     """What was known of an OA before.
 
     Attributes:
-        name: of the OA; empty where it is not known.
         last: its last complete snapshot before this run; None before the first.
         following: how many followed before this run.
     """
 
-    name: str = ""
     last: Snapshot | None = None
     following: int = 0
 
@@ -39,7 +37,7 @@ class Known:
 def answer(outcome: Outcome, known: Known, say: Texts) -> list[str]:
     """The lines for one OA: a sentence, then what to do, if anything. Nothing in them is folded."""
     snapshot = outcome.snapshot
-    oa = printable(outcome.name or known.name or f"OA {snapshot.oaid}")
+    oa = printable(outcome.name or f"OA {snapshot.oaid}")
     if outcome.error is not None:
         return list(_failed(oa, snapshot, outcome.error, say))
     if snapshot.status is Status.HELD:

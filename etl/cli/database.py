@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.answer import Known
 from etl.cli.words import speak
-from etl.db.accounts import chosen_accounts, known_accounts, watched_accounts
+from etl.db.accounts import chosen_accounts, watched_accounts
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import require_current
 from etl.db.snapshots import applied, latest
@@ -68,15 +68,10 @@ def known_of(url: SecretStr, snapshot: Snapshot) -> Known:
     try:
         engine = connect_engine(url, create=False)
         with reading(engine) as connection:
-            names = {account.oaid: account.name for account in known_accounts(engine)}
             complete = latest(connection, snapshot.oaid, (Status.COMPLETE,), limit=2)
             others = [each for each in complete if each.id != snapshot.id]
             newest = applied(connection, snapshot.oaid, limit=2)
     except EtlError:
         return Known()
     before = next((each.counts for each in newest if each.id != snapshot.id), None)
-    return Known(
-        names.get(snapshot.oaid, ""),
-        others[0] if others else None,
-        before.following if before else 0,
-    )
+    return Known(others[0] if others else None, before.following if before else 0)

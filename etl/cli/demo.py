@@ -19,8 +19,9 @@ from etl.errors import ExitCode, SettingsError
 from etl.model import Account
 from etl.reports.churn import Question, churn_report
 from etl.reports.extra import require_charts
-from etl.reports.language import Lang, Words
+from etl.reports.language import Words
 from etl.reports.text import period_table
+from etl.texts import Lang
 
 if TYPE_CHECKING:
     from etl.reports.figures import ChurnReport

@@ -21,8 +21,9 @@ from etl.errors import ExitCode, UsageError
 from etl.reports import records, text
 from etl.reports.churn import Question, churn_report
 from etl.reports.extra import require_charts
-from etl.reports.language import Lang, Words
+from etl.reports.language import Words
 from etl.reports.periods import By
+from etl.texts import Lang
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

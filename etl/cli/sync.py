@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated
 
@@ -194,9 +193,7 @@ def _answer(outcome: Outcome, url: SecretStr, texts: Texts, *, dry_run: bool) ->
     """A sentence for people, where ETL_LOG_LEVEL lets it through."""
     if not written(level_of(outcome.snapshot.status)):
         return
-    known = known_of(url, outcome.snapshot)
-    known = replace(known, name=outcome.name or known.name)
-    lines = answer(outcome, known, texts)
+    lines = answer(outcome, known_of(url, outcome.snapshot), texts)
     if dry_run:
         lines = [texts("sync.would", sentence=lines[0]), *lines[1:]]
     say_lines(lines)

@@ -35,16 +35,9 @@ def watched_accounts(engine: Engine, configured: Sequence[str]) -> list[Account]
         configured: OAIDs; one that is not in the database was never read, and is waited for all
             the more. Empty: all that are in the database.
     """
-    table = official_accounts.c
-    with reading(engine) as connection:
-        rows = connection.execute(select(table.oaid, table.name, table.retired_at)).all()
-    names = {row.oaid: row.name or "" for row in rows}
-    retired = {row.oaid for row in rows if row.retired_at is not None}
-    return [
-        Account(oaid, names.get(oaid, ""))
-        for oaid in sorted(configured or names)
-        if oaid not in retired
-    ]
+    known = {account.oaid: account for account in known_accounts(engine)}
+    watched = [known.get(oaid, Account(oaid, "")) for oaid in sorted(configured or known)]
+    return [account for account in watched if not account.retired]
 
 
 def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from etl.db import address, serves
 from etl.db.limits import CANCEL_SECONDS, LOCK_SECONDS, Limit, begin_on_postgresql
 from etl.db.opening import opening
-from etl.db.words import ours
+from etl.db.words import ours, sqlite_code
 from etl.errors import (
     DatabaseUnreachableError,
     EtlError,
@@ -193,10 +193,6 @@ def writing(engine: Engine) -> Iterator[Connection]:
         DatabaseUnreachableError: the database is gone, full, read-only, locked or refuses us.
         OutOfTimeError, InterruptedRunError: the engine's limit is over.
     """
-    if engine.dialect.name == "postgresql":
-        with _transaction(engine) as connection:
-            yield connection
-        return
     with (
         _in_turn(engine),
         _transaction(engine.execution_options(**{_IMMEDIATE: True})) as connection,
@@ -254,6 +250,9 @@ def _close(connecting: Future[Connection]) -> None:
 
 @contextmanager
 def _in_turn(engine: Engine) -> Iterator[None]:
+    if engine.dialect.name == "postgresql":  # where writers do not wait for each other
+        yield
+        return
     limit = limit_of(engine)
     limit.check()
     if not _writer.acquire(timeout=max(0.0, min(LOCK_SECONDS, limit.left))):
@@ -324,9 +323,7 @@ def worth_another_try(error: EtlError) -> bool:
 
 
 def _is_busy(error: BaseException | None) -> bool:
-    # The low byte is the primary code: https://sqlite.org/rescode.html
-    busy = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in busy
+    return sqlite_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:

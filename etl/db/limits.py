@@ -59,19 +59,15 @@ class StopSwitch:
         self._lock = threading.Lock()
         self._pressed = threading.Event()
         self._open: set[_Transaction] = set()
-        self._until = math.inf
         self.signum = 0
-
-    @property
-    def until(self) -> float:
+        self.until = math.inf
         """Until when (of `time.monotonic()`) a transaction may last: for ever, as long as no signal came."""
-        return self._until
 
     def stop(self, signum: int) -> None:
         """Cut off whatever is open; what begins later gets LAST_WORDS_SECONDS, all of it together."""
         with self._lock:
             self.signum = signum
-            self._until = time.monotonic() + LAST_WORDS_SECONDS
+            self.until = time.monotonic() + LAST_WORDS_SECONDS
             self._pressed.set()
             cut = list(self._open)
         for each in cut:
@@ -88,7 +84,7 @@ class StopSwitch:
         with self._lock:
             self._open.add(watched)
         timer = None
-        ends = min(ends, self._until)
+        ends = min(ends, self.until)
         if ends < math.inf:
             seconds = max(0.0, ends - time.monotonic()) + GRACE_SECONDS
             timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), watched.cut_off)
@@ -181,11 +177,12 @@ def begin_on_postgresql(connection: Connection, limit: Limit) -> None:
     `set_config(…, true)` is SET LOCAL: nothing outlives the transaction.
     """
     left = max(0.001, limit.left)
+    for_a_lock = left if left < math.inf else LOCK_SECONDS
     needs = {
         **_SESSION,
         # 0 is for ever.
         "statement_timeout": f"{left * 1000:.0f}ms" if left < math.inf else "0",
-        "lock_timeout": f"{max(1, min(left, LOCK_SECONDS if left == math.inf else left) * 1000):.0f}ms",
+        "lock_timeout": f"{for_a_lock * 1000:.0f}ms",
     }
     version = connection.dialect.server_version_info or (0,)
     if version >= _TRANSACTION_TIMEOUT_SINCE:

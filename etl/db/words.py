@@ -18,7 +18,7 @@ _OF_SQLITE = {
     sqlite3.SQLITE_NOTADB: "The file of DATABASE_URL is no SQLite database: check the path, or restore a backup.",
     sqlite3.SQLITE_PROTOCOL: "Locks do not work there: keep the file on a local disk, or use PostgreSQL (etl db copy).",
 }  # fmt: skip
-"""By primary code (https://sqlite.org/rescode.html)."""
+"""By primary code."""
 
 UNTRANSLATABLE = "22P05"
 NOT_ALLOWED = "42501"
@@ -35,11 +35,15 @@ def ours(error: BaseException) -> EtlError:
         )
     result: EtlError = DatabaseUnreachableError(words)
     if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        result.hint = f"{result.hint} {_OF_SQLITE.get(code, '')}".rstrip()
+        result.hint = f"{result.hint} {_OF_SQLITE.get(sqlite_code(error), '')}".rstrip()
     elif state == NOT_ALLOWED:
         result.hint = f"{result.hint} The role needs what docs/postgresql.md lists."
     return result
+
+
+def sqlite_code(error: BaseException | None) -> int:
+    """SQLite's primary code, the low byte (https://sqlite.org/rescode.html); 0 where it is no error of SQLite."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def driver_words(error: BaseException) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from etl.reports.language import Lang
 from etl.reports.periods import By, Span, month_number, month_of
+from etl.texts import Lang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

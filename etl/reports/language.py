@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from etl.model import VIETNAM
 from etl.reports.periods import By, Span, whole
 from etl.reports.reasons import in_words
 from etl.reports.texts import TEXTS
+from etl.texts import MONTHS, NOTHING, Lang, Texts
 
 if TYPE_CHECKING:
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
-
-
-class Lang(StrEnum):
-    """The languages of reports."""
-
-    EN = "en"
-    VI = "vi"
-
-
-NOTHING = "–"
-"""Stands for what could not be seen. Never 0."""
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Words:
@@ -33,6 +21,7 @@ class Words:
     def __init__(self, lang: Lang, zone: ZoneInfo) -> None:
         self.lang = lang
         self._zone = zone
+        self._texts = Texts(lang, zone)
 
     def __call__(self, name: str, **values: object) -> str:
         """A text, its places filled."""
@@ -44,7 +33,7 @@ class Words:
 
     def zone(self, name: str) -> str:
         """A time zone as readers of the language call it."""
-        return self("vietnam") if name == "Asia/Ho_Chi_Minh" else self("zone", zone=name)
+        return self("vietnam") if name == VIETNAM else self("zone", zone=name)
 
     def number(self, value: float | None, *, sign: bool = False) -> str:
         """A count, or what stands for one that could not be seen."""
@@ -70,15 +59,11 @@ class Words:
         """A date."""
         if day is None:
             return NOTHING
-        return (
-            f"{day:%d/%m/%Y}"
-            if self.lang is Lang.VI
-            else f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
-        )
+        return self._texts.day(day)
 
     def month(self, day: date) -> str:
         """The month of a date."""
-        return f"{day:%m/%Y}" if self.lang is Lang.VI else f"{_MONTHS[day.month - 1]} {day.year}"
+        return f"{day:%m/%Y}" if self.lang is Lang.VI else f"{MONTHS[day.month - 1]} {day.year}"
 
     def moment(self, moment: datetime | None) -> str:
         """A date and a time of day, in ETL_TIMEZONE."""
@@ -100,7 +85,7 @@ class Words:
             return f"{first:%d/%m}{'' if first.year == last.year else f'/{first.year}'}–{last:%d/%m/%Y}"
         begin = f"{first.day}"
         if (first.year, first.month) != (last.year, last.month):
-            begin += f" {_MONTHS[first.month - 1]}"
+            begin += f" {MONTHS[first.month - 1]}"
         if first.year != last.year:
             begin += f" {first.year}"
         return f"{begin} – {self.day(last)}"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from etl.reports.counting import WINDOW
 from etl.reports.gaps import GAP
-from etl.reports.language import NOTHING, Words
 from etl.reports.periods import By
 from etl.reports.texts import DEFINITIONS
+from etl.texts import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from etl.reports.counting import Period
     from etl.reports.figures import AccountReport, ChurnReport
     from etl.reports.gaps import Unseen
+    from etl.reports.language import Words
 
 MILESTONES = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095)
 """The days of the survival curve that tables tell."""

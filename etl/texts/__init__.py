@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 NOTHING = "–"
-"""Stands for what is not known. Never 0."""
+"""Stands for what is not known or could not be seen. Never 0."""
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Lang(StrEnum):
-    """The languages of the terminal."""
+    """The languages that people are spoken to in."""
 
     EN = "en"
     VI = "vi"
@@ -97,7 +97,7 @@ class Texts:
         """A date."""
         if self.lang is Lang.VI:
             return f"{value:%d/%m/%Y}"
-        return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
+        return f"{value.day} {MONTHS[value.month - 1]} {value.year}"
 
     def moment(self, value: datetime) -> str:
         """A time of a day in our zone, with the zone."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commandline import Finished, etl
+from firms import Accounts
 from sqlalchemy import text
 
 from etl.db.engine import connect_engine, reading
@@ -20,24 +21,19 @@ if TYPE_CHECKING:
 FAST = "ESMS_RATE=5000\nESMS_BACKOFF_BASE=0\nESMS_TIMEOUT=5\n"
 
 
-class Firm:
+class Firm(Accounts):
     """Two eSMS accounts, `hotel` (OAs 11 and 12) and `shop` (OA 21), and one database."""
 
     def __init__(self, directory: Path, url: str, stack: ExitStack) -> None:
-        self.directory, self.url = directory, url
+        super().__init__(directory)
+        self.url = url
         self.sims: dict[str, Simulator] = {}
         for name, oaids in (("hotel", ("11", "12")), ("shop", ("21",))):
             sim = stack.enter_context(Simulator(oaid=oaids[0], followers=60))
             for oaid in oaids[1:]:
                 sim.add_account(oaid, "Second", followers=30)
             self.sims[name] = sim
-            self.write(
-                name,
-                "settings.env",
-                f"{FAST}ESMS_BASE_URL={sim.url}\nESMS_OAIDS={','.join(oaids)}\n",
-            )
-            for key in ("ESMS_API_KEY", "ESMS_SECRET_KEY"):
-                self.write(name, key, sim.environment[key])
+            self.write_account(name, sim, oaids, FAST)
 
     def write(self, account: str, file: str, content: str) -> None:
         (self.directory / account).mkdir(parents=True, exist_ok=True)

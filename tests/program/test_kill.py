@@ -22,21 +22,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from sqlalchemy import Engine, event, make_url, text
-from world import contradictions, following, rows, sync
+from world import PAGE, contradictions, following, read_by, rows, sync
 
 from etl.cli import main
 from etl.db.catalogue import EMPTY
 from etl.db.engine import connect_engine, reading, writing
 from etl.db.schema import HEAD, current_revision, upgrade
 from etl.db.snapshots import latest
-from etl.simulator import Simulator, WindowRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from etl.model import Snapshot
-
-PAGE = 10
+    from etl.simulator import Simulator
 
 FAST = {
     "ESMS_RATE": "5000",
@@ -52,11 +50,7 @@ PATIENCE = 60
 @pytest.fixture(params=["followers", "windows"])
 def sim(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """An OA within reach, and one that is read by windows of days."""
-    world: dict[str, Any] = {"followers": 60}
-    if request.param == "windows":
-        rules = WindowRules(reach=120, spread_days=20)
-        world = {"followers": 160, "max_offset": 110, "windows": rules}
-    with Simulator(**world, max_page=PAGE) as simulator:
+    with read_by(request.param) as simulator:
         yield simulator
 
 
@@ -77,6 +71,16 @@ def somebody_comes_and_goes(sim: Simulator) -> None:
     sim.follow()
     sim.unfollow()
     sim.unfollow()
+
+
+def about_to_change(sim: Simulator, url: str) -> tuple[Engine, Any]:
+    """A database that was synced once, with its rows; since then somebody came and somebody went."""
+    db = connect_engine(url)
+    upgrade(db)
+    sync(sim, db)
+    before = rows(db, sim.default)
+    somebody_comes_and_goes(sim)
+    return db, before
 
 
 def all_or_nothing(sim: Simulator, db: Engine, before: Any) -> bool:
@@ -314,11 +318,7 @@ def test_asked_to_stop_a_run_waits_for_no_answer_and_no_retry(
 def test_ended_while_it_applies_what_it_found_a_run_has_changed_nothing(
     signum: int, table: str, sim: Simulator, postgresql_url: str
 ) -> None:
-    db = connect_engine(postgresql_url)
-    upgrade(db)
-    sync(sim, db)
-    before = rows(db, sim.default)
-    somebody_comes_and_goes(sim)
+    db, before = about_to_change(sim, postgresql_url)
     with db.connect() as locker:
         # From the first page on nobody can write to the table: the applying transaction gets so
         # far, and waits.
@@ -403,11 +403,7 @@ def test_a_run_ends_whatever_it_waits_for(
     how: str, ender: str, sim: Simulator, postgresql_url: str
 ) -> None:
     """Somebody holds a lock, or the server says nothing any more, until after the run has ended."""
-    db = connect_engine(postgresql_url)
-    upgrade(db)
-    sync(sim, db)
-    before = rows(db, sim.default)
-    somebody_comes_and_goes(sim)
+    db, before = about_to_change(sim, postgresql_url)
     settings = {"ETL_MAX_RUNTIME": "0.05"} if ender == "ETL_MAX_RUNTIME" else {}
     with Relay(postgresql_url) as relay, db.connect() as locker:
         waiting: Callable[[], object] = lambda: waits_for_a_lock(db)  # noqa: E731 - or the other one
@@ -433,11 +429,7 @@ def test_a_run_ends_whatever_it_waits_for(
 def test_asked_to_stop_a_run_does_not_wait_for_another_writer_of_a_sqlite_file(
     sim: Simulator, sqlite_url: str
 ) -> None:
-    db = connect_engine(sqlite_url)
-    upgrade(db)
-    sync(sim, db)
-    before = rows(db, sim.default)
-    somebody_comes_and_goes(sim)
+    db, before = about_to_change(sim, sqlite_url)
     with closing(
         sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), check_same_thread=False)
     ) as writer:

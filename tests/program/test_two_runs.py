@@ -14,11 +14,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from commandline import etl
 from sqlalchemy import text
-from world import LIMITS, client, contradictions, counted, following, rows, sync
+from world import LIMITS, client, contradictions, counted, following, read_by, rows, sync
 
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import HEAD, current_revision
-from etl.simulator import Simulator, WindowRules
 from etl.sync.account import preview_account
 from etl.sync.run import Run
 
@@ -27,17 +26,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from etl.simulator import Simulator
+
 FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_PAGE_SIZE": "10"}
 
 
 @pytest.fixture(params=["followers", "windows"])
 def sim(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     """An OA within reach, and one that is read by windows of days."""
-    world: dict[str, Any] = {"followers": 60}
-    if request.param == "windows":
-        rules = WindowRules(reach=120, spread_days=20)
-        world = {"followers": 160, "max_offset": 110, "windows": rules}
-    with Simulator(**world, max_page=10) as simulator:
+    with read_by(request.param) as simulator:
         yield simulator
 
 
