@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from etl.settings import Settings
 
 NAMES_SECONDS = 5.0
-"""How long the names of the OAs are waited for, where nothing but their names is needed."""
+"""How long eSMS, and then the database, are waited for where it is about names only."""
 
 DATABASE_SECONDS = 60.0
 """How long the database may take over one question that is no OA's."""
@@ -42,9 +42,9 @@ class Roster:
     names: Mapping[str, str]
 
 
-def in_time(engine: Engine) -> Engine:
+def in_time(engine: Engine, seconds: float = DATABASE_SECONDS) -> Engine:
     """The same database, for a question that is no OA's."""
-    return limited(engine, limit_of(engine).at_most(DATABASE_SECONDS))
+    return limited(engine, limit_of(engine).at_most(seconds))
 
 
 def roster(
@@ -92,7 +92,8 @@ def roster(
 def keep_names(engine: Engine, names: Mapping[str, str]) -> None:
     """Store the names of the OAs that are in the database. A name is an ornament: no run fails for one."""
     with suppress(DatabaseUnreachableError, OutOfTimeError):
-        name_accounts(in_time(engine), [Account(*each) for each in names.items()], add=False)
+        soon = in_time(engine, NAMES_SECONDS)
+        name_accounts(soon, [Account(*each) for each in names.items()], add=False)
 
 
 def _listed(settings: Settings, esms: EsmsClient, *, needed: bool) -> list[Account]:

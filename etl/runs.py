@@ -227,8 +227,9 @@ def _outcomes(
             return replace(outcome, name=chosen.names.get(oaid, ""))
 
         def stop(signum: int) -> None:
-            esms.stop(signum)
+            # The database first: whoever eSMS lets go of begins to put it on record at once.
             switch.stop(signum)
+            esms.stop(signum)
 
         yield from at_once(sync, chosen.oaids, settings.esms_concurrency, stop=stop)
         if engine is not None and not order.dry_run and not switch.signum:
