@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.cli.app import Command
-from etl.cli.listing import Column, Row, listing
 from etl.cli.output import folded, open_output, show, show_lines, width
+from etl.cli.report_table import period_lines
+from etl.cli.words import words
 from etl.demo import AT, FOLLOWERS, NAME, OAID, ZONE, Demo
 from etl.errors import ExitCode, SettingsError
 from etl.model import Account
@@ -30,9 +31,6 @@ app = typer.Typer(add_completion=False)
 
 DEMO_FILE = Path("followers-demo.db")
 
-LEFT_OUT = {"Growth": 5, "Already there": 4, "At start": 3}
-"""Columns of the table, by which goes first."""
-
 LAST_WORDS = """
 {page}
 
@@ -41,7 +39,8 @@ Look at what the demo left, as you will look at your own:
   {etl} status
   {etl} history
   {etl} report --by month
-  {etl} report --lang vi -o baocao.txt
+  {etl} report --format html --lang vi --no-users -o baocao.html
+  {etl} report --format html -o pages/
   {etl} verify
 
 A held night changes nothing. Compare with the number that Zalo shows for the
@@ -50,7 +49,8 @@ OA. It is as before: do nothing, the next night decides. It is really smaller:
 
 To clean up:
   unset DATABASE_URL
-  rm -f {files} baocao.txt
+  rm -f {files} baocao.html
+  rm -rf pages/
 
 With real keys, in a file .env (README.md; in Vietnamese: README.vi.md):
   {etl} doctor    # checks everything, changes nothing
@@ -92,12 +92,13 @@ def demo(
     report = churn_report(
         engine, [Account(OAID, NAME)], Question(), now=datetime.now(UTC), zone=ZONE
     )
-    words = Words(Lang.EN, ZONE)
+    english = Words(Lang.EN, ZONE)
     requests = sum(snapshot.requests or 0 for snapshot in world.snapshots)
     show(f"\n{len(world.snapshots)} syncs, {requests:,} requests to the simulated eSMS.\n")
     show("Churn by week (SIMULATED)")
-    show_lines(_by_week(period_table(report.accounts[0], report, words)))
-    page = _page(report, words, file)
+    table = period_table(report.accounts[0], report, english)
+    show_lines(period_lines(table, english, width(), total=True))
+    page = _page(report, Words(words().lang, ZONE), file)
     called = _called()
     files = shlex.join(map(str, [file, _page_of(file)]))
     path = shutil.which(called) or called
@@ -114,22 +115,12 @@ def _show_night(lines: str) -> None:
         show(folded(line, rest=" " * 6))
 
 
-def _by_week(table: list[list[str]]) -> list[str]:
-    """The table of periods, of which a narrow terminal leaves some columns out."""
-    header, *rows = table
-    columns = [Column(header[0])]
-    columns += [Column(name, number=True, drop=LEFT_OUT.get(name, 1)) for name in header[1:]]
-    *weeks, total = rows
-    total[-2:] = ["", ""]  # a rate of all weeks together compares with nothing
-    return listing(columns, [Row(row) for row in weeks], width(), total=Row(total))
-
-
 def _page_of(file: Path) -> Path:
     """Where the page of a demo lies: beside its database."""
     return file.with_name(f"{file.name if file.suffix == '.html' else file.stem}.html")
 
 
-def _page(report: ChurnReport, words: Words, file: Path) -> str:
+def _page(report: ChurnReport, said: Words, file: Path) -> str:
     """Write the report as a page beside the file, where the extra is installed; say where it is, or how to get it."""
     try:
         require_charts()
@@ -138,7 +129,7 @@ def _page(report: ChurnReport, words: Words, file: Path) -> str:
     page = _page_of(file)
     from etl.reports import webpage  # noqa: PLC0415 - needs the extra `report`
 
-    content = webpage.as_page(report, words)
+    content = webpage.as_page(report, said)
     with open_output(page) as target:
         target.write(content)
     return f"The report as a page with charts, to open in a browser: {page}"

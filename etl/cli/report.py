@@ -15,10 +15,12 @@ import typer
 
 from etl.cli.app import Command, Everyone, Oaids
 from etl.cli.database import open_database, watched
-from etl.cli.output import open_output, say
+from etl.cli.output import open_output, say, width
 from etl.cli.progress import progress
+from etl.cli.report_table import EXACT, as_table, left_out
+from etl.cli.words import words
 from etl.errors import ExitCode, UsageError
-from etl.reports import records, text
+from etl.reports import records
 from etl.reports.churn import Question, churn_report
 from etl.reports.extra import require_charts
 from etl.reports.language import Words
@@ -79,8 +81,12 @@ def report(
         ),
     ] = ReportFormat.TABLE,
     lang: Annotated[
-        Lang, typer.Option("--lang", help="Write table and html in English or Vietnamese.")
-    ] = Lang.EN,
+        Lang | None,
+        typer.Option(
+            "--lang",
+            help="Write table and html in English or Vietnamese. Default: the language of ETL_LANG.",
+        ),
+    ] = None,
     everyone: Everyone = False,
     no_users: Annotated[
         bool,
@@ -110,7 +116,7 @@ def report(
     accounts = watched(settings, engine, oaid, everyone=everyone)
     if folder is not None:
         _check(folder, accounts)
-    words = Words(lang, settings.timezone)
+    said = Words(lang or words().lang, settings.timezone)
     with progress() as show:
         told = churn_report(
             engine,
@@ -123,11 +129,13 @@ def report(
             show=show,
         )
         if folder is not None:
-            _write(told, words, folder, show)
+            _write(told, said, folder, show)
     for each in told.left_out:
-        say(f"etl: left out: {each.why}")
+        why = f"left out: {each.why}" if said.lang is Lang.EN else left_out(each.label, said)
+        say(f"etl: {why}")
     if folder is None:
-        content = _rendered(told, output, words)
+        columns = width() if file is None and sys.stdout.isatty() else EXACT
+        content = _rendered(told, output, said, columns)
         with open_output(None if file is None else Path(file)) as target:
             target.write(content)
     return ExitCode.OK
@@ -156,13 +164,13 @@ def _write(
     write_folder(told, words, folder, show)
 
 
-def _rendered(told: ChurnReport, output: ReportFormat, words: Words) -> str:
+def _rendered(told: ChurnReport, output: ReportFormat, words: Words, columns: int) -> str:
     if output is ReportFormat.CSV:
         return records.as_csv(told)
     if output is ReportFormat.JSON:
         return records.as_json(told)
     if output is ReportFormat.TABLE:
-        return text.as_table(told, words)
+        return as_table(told, words, columns)
     from etl.reports import webpage  # noqa: PLC0415 - needs the extra `report`
 
     return webpage.as_page(told, words)

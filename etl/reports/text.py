@@ -1,14 +1,12 @@
-"""ChurnReport -> sentences and tables for people: the terminal's, and those of the page."""
+"""ChurnReport -> the sentences and tables that the terminal and the page share."""
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from etl.reports.counting import WINDOW
 from etl.reports.gaps import GAP
 from etl.reports.periods import By
-from etl.reports.texts import DEFINITIONS
 from etl.texts import NOTHING
 
 if TYPE_CHECKING:
@@ -22,65 +20,8 @@ if TYPE_CHECKING:
 MILESTONES = (1, 7, 14, 30, 60, 90, 180, 365, 730, 1095)
 """The days of the survival curve that tables tell."""
 
-SENTENCE = 30
-"""A last column that is wider than that, in characters, holds sentences."""
-
-WIDTH = 110
-"""Of the definitions, in characters."""
-
-
-def as_table(report: ChurnReport, words: Words) -> str:
-    """Aligned columns, with the definitions beside the numbers."""
-    blocks = [words("title").upper(), words("days_in", zone=words.zone(report.timezone))]
-    if len(report.accounts) > 1:
-        blocks.append(
-            section(
-                compared(report, words), comparison_table(report, words), words("compared_note")
-            )
-        )
-    for account in report.accounts:
-        blocks += _account(account, report, words)
-    blocks += [
-        f"{words('left_out')}: {_printable(words('nothing_read', oa=each.label))}"
-        for each in report.left_out
-    ]
-    return "\n\n".join(blocks) + "\n"
-
-
-def _account(account: AccountReport, report: ChurnReport, words: Words) -> Iterator[str]:
-    name = _printable(f"{account.name} ({account.oaid})" if account.name else account.oaid)
-    yield "\n".join([name, "=" * len(name), headline(account, words), *standing(account, words)])
-    if account.first_night:
-        return
-    yield section(words("last_days_to", **_window(account, words)), window_table(account, words))
-    yield section(
-        words(f"periods_{report.by}"),
-        period_table(account, report, words),
-        *overall(account, words),
-        *(words(each) for each in DEFINITIONS),
-    )
-    if account.cohorts or account.there_at_start:
-        yield section(words("cohorts"), cohort_table(account, words), *cohort_notes(account, words))
-    if account.survival.users:
-        yield section(
-            words("survival"),
-            survival_table(account, words),
-            median(account, words),
-            words("def_survival"),
-            words("def_interval"),
-        )
-    if account.last_complete_at is not None:
-        yield section(words("stays"), stay_table(account, words), words("def_stays"))
-        if account.recent and report.users:
-            yield section(words("recent"), recent_table(account, words))
-        elif report.users:
-            yield f"{words('recent')}\n{words('no_recent')}"
-    if account.unseen:
-        yield section(
-            words("unseen"), unseen_table(account.unseen, words), *map(words, unseen_notes(account))
-        )
-    else:
-        yield f"{words('unseen')}\n{words('all_seen')}"
+COMPARED = ("following_end", "followed", "refollowed", "unfollowed", "net")
+"""What OAs are compared by."""
 
 
 def headline(account: AccountReport, words: Words) -> str:
@@ -138,19 +79,29 @@ def compared(report: ChurnReport, words: Words) -> str:
 
 
 def comparison_table(report: ChurnReport, words: Words) -> list[list[str]]:
-    """A row an OA: the same 30 days of each, and the sum of them."""
-    columns = ("following_end", "followed", "refollowed", "unfollowed", "net")
-    header = [words("account"), words("churn_rate"), *map(words, columns), words("coverage")]
+    """A row an OA: the same 30 days of each."""
+    header = [words("account"), words("churn_rate"), *map(words, COMPARED), words("coverage")]
     rows = [
         [
             account.label,
             window_churn(account.last_30_days, words),
-            *_counts(account.last_30_days, columns, words),
+            *_counts(account.last_30_days, COMPARED, words),
             coverage(account.last_30_days, words),
         ]
         for account in report.accounts
     ]
     return [header, *rows]
+
+
+def comparison_total(windows: Sequence[Period], words: Words) -> list[str]:
+    """The sums of `COMPARED`: nothing where one of them is not known, as a sum of others would pass for it."""
+    sums = []
+    for column in COMPARED:
+        counts = [getattr(each, column) for each in windows]
+        known = [count for count in counts if count is not None]
+        whole = sum(known) if len(known) == len(counts) else None
+        sums.append(words.number(whole, sign=column == "net"))
+    return sums
 
 
 def window_churn(window: Period, words: Words) -> str:
@@ -191,11 +142,6 @@ def coverage(period: Period, words: Words) -> str:
 
 def _counts(period: Period, columns: Sequence[str], words: Words) -> Iterator[str]:
     return (words.number(getattr(period, column), sign=column == "net") for column in columns)
-
-
-def _window(account: AccountReport, words: Words) -> dict[str, object]:
-    window = account.last_30_days
-    return {"days": window.days, "day": words.day(window.last)}
 
 
 def read_whole(account: AccountReport, words: Words) -> str:
@@ -348,26 +294,3 @@ def unseen_table(unseen: Sequence[Unseen], words: Words) -> list[list[str]]:
             [words(each.kind), words.day(each.first), last, runs, ", ".join(reason) or NOTHING]
         )
     return rows
-
-
-def section(title: str, table: Sequence[Sequence[str]], *notes: str) -> str:
-    """A title, a table below it, and what is to be known of its numbers."""
-    return "\n".join([title, *_aligned(table), *(textwrap.fill(note, WIDTH) for note in notes)])
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The first column to the left, the others to the right; sentences, which come last, to the left again."""
-    cells = [[_printable(cell) for cell in row] for row in table]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    to_left = {0} if widths[-1] < SENTENCE else {0, len(widths) - 1}
-    for row in cells:
-        first, *others = (
-            cell.ljust(width) if number in to_left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(["  " + first, *others]).rstrip()
-
-
-def _printable(text: str) -> str:
-    """Without what could steer a terminal: an OA's name is data."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -40,7 +40,8 @@ def test_it_says_simulated_one_week_and_what_to_do_next(shown: list[str]) -> Non
     for words in (
         "SIMULATED",
         "for 1 week,",
-        "--lang vi",
+        "--lang vi --no-users -o baocao.html",
+        "-o pages/",
         "40 23 * * *",
         "--allow-mass-unfollow",
         "To clean up:",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -17,9 +18,11 @@ import pytest
 import time_machine
 from commandline import Finished
 from commandline import etl as run
+from terminal import etl_on_terminal
 from told import Reading, Story, tell
 
 from etl import errors
+from etl.cli.listing import breadth
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
 from etl.model import Reason
@@ -193,19 +196,19 @@ def test_the_table_states_the_definitions_beside_the_numbers() -> None:
     ):
         assert words in " ".join(table.split())
     assert "Nights without data" in table
-    assert re.search(r"failed +3 Oct 2026 +3 Oct 2026 +1 +eSMS did not answer", table)
+    assert re.search(r"failed +3 Oct 2026 +3 Oct 2026 +1\n +eSMS did not answer\n", table)
     assert re.search(
-        r"held, to be confirmed +8 Oct 2026 +8 Oct 2026 +1 +far more followers than usual were missing "
-        r"from the list, 70 would have been marked as having left",
+        r"held, to be confirmed +8 Oct 2026 +8 Oct 2026 +1\n +far more followers than usual were "
+        r"missing from the list, 70 would have been marked as having left\n",
         table,
     )
-    assert re.search(r"no run +4 Oct 2026 +4 Oct 2026 +– +–", table)
+    assert re.search(r"no run +4 Oct 2026 +4 Oct 2026 +–\n", table)
 
 
 @pytest.mark.usefixtures("told_sqlite")
 def test_the_most_recent_unfollows_come_first() -> None:
     rows = [
-        line.split() for line in good("--oaid", A).partition("Who left last")[2].splitlines()[2:]
+        line.split() for line in good("--oaid", A).partition("Who left last")[2].splitlines()[3:]
     ]
     gone = [
         user for index in reversed(range(len(STORY.applied))) for user in sorted(STORY.gone(index))
@@ -262,6 +265,35 @@ def test_a_zone_is_called_as_readers_call_it(
 ) -> None:
     monkeypatch.setenv("ETL_TIMEZONE", zone)
     assert words in good("--lang", lang)
+
+
+@pytest.mark.usefixtures("told_sqlite")
+def test_the_language_is_that_of_etl_lang_where_no_option_names_one() -> None:
+    for output in ("table", "html"):
+        vietnamese = good("--lang", "vi", "--format", output)
+        assert run("report", "--format", output, ETL_LANG="vi").stdout == vietnamese
+        english = run("report", "--format", output, "--lang", "en", ETL_LANG="vi").stdout
+        assert english == good("--format", output)
+    assert run("report", "--format", "json", ETL_LANG="vi").stdout == good("--format", "json")
+
+
+@pytest.mark.usefixtures("told_sqlite")
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("lang", ["en", "vi"])
+def test_on_a_terminal_no_line_is_too_wide_and_no_word_or_number_is_cut(
+    columns: int, lang: str
+) -> None:
+    url = os.environ["DATABASE_URL"]
+    seen = etl_on_terminal(columns, "report", cwd=Path(), DATABASE_URL=url, ETL_LANG=lang)
+    assert [line for line in seen if breadth(line) > columns] == []
+    shown = [word for line in seen for word in line.split() if not set(word) <= set("─━═=")]
+    with time_machine.travel(time_machine.escape_hatch.datetime.datetime.now(UTC)):  # its clock
+        whole = set(good("--lang", lang).split())
+    assert [
+        word for word in shown if word not in whole and not re.match(r"\d+/\d+|\d:|OAs", word)
+    ] == []
+    for name in NAMES.values():
+        assert set(name.split()) <= set(shown)
 
 
 def test_every_reason_on_record_has_a_sentence() -> None:

@@ -180,11 +180,22 @@ def agency(lived: Person) -> Person:
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-@pytest.mark.parametrize("command", ["status", "history", "verify"])
+@pytest.mark.parametrize("command", ["status", "history", "verify", "report"])
 def test_a_listing_of_thirty_oas_fits_the_terminal(
     agency: Person, command: str, columns: int
 ) -> None:
     agency.see(command, columns=columns, ESMS_OAIDS="all")
+
+
+def test_a_report_of_thirty_oas_compares_them_by_their_names_and_has_a_total(
+    agency: Person,
+) -> None:
+    settings = agency.settings(ESMS_OAIDS="all")
+    lines = etl_on_terminal(80, "report", "--lang", "vi", cwd=agency.home, **settings)
+    table = "\n".join(lines).partition("So sánh các OA")[2].partition("\n\n")[0].splitlines()
+    assert sum("Cửa hàng số" in line for line in table) == 29
+    total = next(line for line in table if line.startswith("  Tổng cộng"))
+    assert f"{1_200 + sum(range(3, 32)):,}".replace(",", ".") in total
 
 
 def test_status_has_trouble_first_and_a_total(agency: Person) -> None:
