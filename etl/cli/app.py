@@ -91,7 +91,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands, with the same help for flags."""
+    """A group of commands, with the same help."""
 
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401 - as above
         """Give its options."""

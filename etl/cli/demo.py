@@ -69,11 +69,16 @@ def demo(
     file: Annotated[
         Path,
         typer.Option(
-            "--file", help="Make this SQLite file; the file of an earlier demo is replaced."
+            "--file",
+            metavar="FILE",
+            help="Make this SQLite file; the file of an earlier demo is replaced.",
         ),
     ] = DEMO_FILE,
     weeks: Annotated[
-        int, typer.Option("--weeks", min=1, max=52, help="Simulate this many weeks of daily syncs.")
+        int,
+        typer.Option(
+            "--weeks", metavar="N", min=1, max=52, help="Simulate this many weeks of daily syncs."
+        ),
     ] = 8,
 ) -> int:
     """Show everything without keys and without network: a simulated OA, synced for weeks, and its churn."""

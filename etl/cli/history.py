@@ -27,6 +27,9 @@ app = typer.Typer(add_completion=False)
 COLUMNS = ("snapshot_id", *SNAPSHOT_COLUMNS[1:])
 """For programs; people see what a terminal has room for."""
 
+MOST = 2**63 - 1
+"""Snapshots that a database can be asked for."""
+
 CHANGES = ("followed", "refollowed", "unfollowed")
 
 
@@ -39,7 +42,6 @@ def history(
             "--limit",
             metavar="N",
             min=1,
-            max=2**63 - 1,
             help="Show this many of the newest snapshots of each OA.",
         ),
     ] = 30,
@@ -55,7 +57,7 @@ def history(
     found: list[tuple[Account, list[Snapshot]]] = []
     for account in accounts_in(engine, oaid):
         with reading(engine) as connection:
-            newest = latest(connection, account.oaid, limit=limit)
+            newest = latest(connection, account.oaid, limit=min(limit, MOST))
         found.append((account, newest[::-1]))
     if form is TableFormat.TABLE and sys.stdout.isatty():
         _show(found, words())

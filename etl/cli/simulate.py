@@ -23,59 +23,94 @@ app = typer.Typer(add_completion=False)
 def simulate(
     port: Annotated[
         int,
-        typer.Option("--port", min=0, max=65535, help="Listen on this port; 0 takes any free one."),
+        typer.Option(
+            "--port",
+            metavar="N",
+            min=0,
+            max=65535,
+            help="Listen on this port; 0 takes any free one.",
+        ),
     ] = 8460,
     followers: Annotated[
-        int, typer.Option("--followers", min=0, help="Begin with this many followers.")
+        int, typer.Option("--followers", metavar="N", min=0, help="Begin with this many followers.")
     ] = 1000,
     oaid: Annotated[
         str, typer.Option("--oaid", metavar="OAID", help="Serve an OA of this OAID.")
     ] = "4097311281936189049",
     order: Annotated[
-        str, typer.Option("--order", help="Order the list by oldest, newest, activity or bounce.")
+        str,
+        typer.Option(
+            "--order", metavar="ORDER", help="Order the list by oldest, newest, activity or bounce."
+        ),
     ] = "oldest",
     seed: Annotated[
-        int, typer.Option("--seed", help="Repeat the same random events with the same number.")
+        int,
+        typer.Option(
+            "--seed", metavar="N", help="Repeat the same random events with the same number."
+        ),
     ] = 1,
     max_page: Annotated[
-        int, typer.Option("--max-page", min=1, help="Give at most this many users in an answer.")
+        int,
+        typer.Option(
+            "--max-page", metavar="N", min=1, help="Give at most this many users in an answer."
+        ),
     ] = 50,
     max_offset: Annotated[
         int | None,
-        typer.Option("--max-offset", min=0, help="Answer a larger Offset with code 162."),
+        typer.Option(
+            "--max-offset", metavar="N", min=0, help="Answer a larger Offset with code 162."
+        ),
     ] = None,
     rate: Annotated[
         float,
         typer.Option(
             "--rate",
+            metavar="N",
             min=0,
             help="Answer with code 160 above this many requests a second; 0 sets no limit.",
         ),
     ] = 0,
     latency: Annotated[
-        float, typer.Option("--latency", min=0, help="Wait this many seconds before each answer.")
+        float,
+        typer.Option(
+            "--latency", metavar="N", min=0, help="Wait this many seconds before each answer."
+        ),
     ] = 0,
     leaves: Annotated[
         float,
         typer.Option(
-            "--leaves", min=0, help="Let this many users leave before each page, on average."
+            "--leaves",
+            metavar="N",
+            min=0,
+            help="Let this many users leave before each page, on average.",
         ),
     ] = 0,
     arrivals: Annotated[
         float,
         typer.Option(
-            "--arrivals", min=0, help="Let this many users arrive before each page, on average."
+            "--arrivals",
+            metavar="N",
+            min=0,
+            help="Let this many users arrive before each page, on average.",
         ),
     ] = 0,
     returns: Annotated[
         float,
         typer.Option(
-            "--returns", min=0, help="Let this many users return before each page, on average."
+            "--returns",
+            metavar="N",
+            min=0,
+            help="Let this many users return before each page, on average.",
         ),
     ] = 0,
     acts: Annotated[
         float,
-        typer.Option("--acts", min=0, help="Let this many users act before each page, on average."),
+        typer.Option(
+            "--acts",
+            metavar="N",
+            min=0,
+            help="Let this many users act before each page, on average.",
+        ),
     ] = 0,
     windows: Annotated[
         list[str] | None,

@@ -17,6 +17,9 @@ from etl.model import NOTHING
 
 app = typer.Typer(add_completion=False)
 
+MOST = 2**63 - 1
+"""The largest number that a database has for a snapshot."""
+
 CHANGES = ("baseline", "followed", "refollowed", "unfollowed")
 
 
@@ -29,7 +32,6 @@ def undo(
         int,
         typer.Argument(
             metavar="SNAPSHOT_ID",
-            max=2**63 - 1,
             help="The id of the newest complete or partial snapshot of its OA; `etl history` lists the ids.",
         ),
     ],
@@ -39,9 +41,11 @@ def undo(
 ) -> int:
     """Take a snapshot back out of the followers and the log of changes.
 
-    For the day when something wrong was accepted. The snapshot stays on record as `undone`. The next `etl sync` reads the list anew.
+    For the day when something wrong was accepted. The snapshot stays on record as `undone`.
+    The next `etl sync` reads the list anew.
     """
     _, engine = open_database()
+    snapshot_id = min(max(snapshot_id, 0), MOST)  # others are no snapshot, either
     snapshot = undoing.undoable(engine, snapshot_id)
     counts = snapshot.counts or NOTHING
     texts = words()

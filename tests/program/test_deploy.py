@@ -286,6 +286,7 @@ def test_the_image_is_built_from_files_that_are_there_and_that_the_build_is_give
         *wheel["force-include"],
         project["project"]["readme"],
         "LICENSE",
+        "hatch_build.py",  # it makes the manual page
     } <= sources
 
 

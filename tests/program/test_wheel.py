@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from configparser import ConfigParser
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from etl.cli import man
+from etl.cli.app import COMMANDS, load
 from etl.db.schema import HEAD
+from etl.errors import ExitCode
 from etl.simulator import Simulator
 
 CHECKOUT = Path(__file__).parents[2]
@@ -65,14 +70,39 @@ def test_the_wheel_brings_its_migrations_its_template_and_its_types(site: Path) 
 
 
 def test_the_wheel_brings_one_package_a_licence_and_the_command(site: Path) -> None:
-    assert {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")} == {
-        "etl"
-    }, "no `migrations` beside it"
+    others = (".dist-info", ".data")
+    assert {path.name for path in site.iterdir() if not path.name.endswith(others)} == {"etl"}, (
+        "no `migrations` beside it"
+    )
     (info,) = site.glob("*.dist-info")
     assert list(info.glob("licenses/LICENSE"))
     entries = ConfigParser()
     entries.read(info / "entry_points.txt")
     assert entries["console_scripts"]["etl"] == "etl.cli:main"
+
+
+def test_the_wheel_brings_a_manual_page_of_every_command_option_and_exit_code(site: Path) -> None:
+    (file,) = site.glob("*.data/data/share/man/man1/etl.1")
+    assert file.read_text(encoding="ascii") == man.page(metadata.version("follower-etl"))
+    shown = re.sub(
+        r"\\\[u[0-9A-F]+\]|\\.", lambda sign: sign[0].replace("\\-", "-"), file.read_text()
+    )
+    for name in COMMANDS:
+        command = load(name)
+        for each in getattr(command, "commands", {"": command}).values():
+            _, _, section = shown.partition(
+                f'.SS "etl {name} {each.name}"'.replace(f" {name} {name}", f" {name}")
+            )
+            assert section, each.name
+            options = {option for param in each.params for option in param.opts}
+            assert options <= set(section.partition(".SS")[0].replace(",", " ").split()) | {
+                "snapshot_id",
+                "user_id",
+            }
+    assert set(man.ENDS) == set(ExitCode)
+    # No line begins with what is no request of man(7).
+    requests = {line.split()[0] for line in file.read_text().splitlines() if line[:1] in ".'"}
+    assert requests <= {".TH", ".SH", ".SS", ".TP", ".PP", ".B", ".RS", ".RE", ".nf", ".fi"}
 
 
 def test_an_empty_directory_gets_its_database_from_the_wheel(site: Path, tmp_path: Path) -> None:
