@@ -18,7 +18,7 @@ import typer
 from etl.cli import streams
 from etl.cli.listing import Column, Row, listing
 from etl.cli.words import hint, words
-from etl.errors import ExitCode, UsageError, trace
+from etl.errors import ExitCode, SettingsError, UsageError, trace
 from etl.files import atomic_file
 from etl.model import plain
 from etl.texts import NOTHING
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etl.errors import EtlError
+
+
+COMMAND = "pip install"
+"""A command that is to be copied is not folded."""
 
 
 class TableFormat(StrEnum):
@@ -56,11 +60,21 @@ def show_folded(text: str, rest: str = "  ") -> None:
 
 def show_error(error: EtlError) -> None:
     """Print what went wrong and what to do about it on stderr."""
-    say(f"etl: {error}")
+    people = sys.stderr.isatty()
+    # Several settings that are wrong: each on a line of its own, where somebody reads it.
+    told = error.problems if people and isinstance(error, SettingsError) else [str(error)]
+    for line in [f"etl: {told[0]}", *(f"     {more}" for more in told[1:])]:
+        say(_folded_error(line) if people else line)
     if advice := hint(error):
-        say(f"     {advice}")
+        line = f"     {advice}"
+        say(_folded_error(line) if people and COMMAND not in advice else line)
     if place := trace(error):
         say(f"     where: {place}")
+
+
+def _folded_error(line: str) -> str:
+    text = line.lstrip()
+    return folded(text, line[: len(line) - len(text)], " " * 5)
 
 
 def say_lines(lines: Sequence[str]) -> None:

@@ -173,7 +173,7 @@ def run_sync(
 
             def on_page(oaid: str, look: int, end: int, total: int) -> None:
                 log.debug("page", oaid=oaid, look=look, end=end, total=total)
-                draw(f"OA {oaid}, look {look}", end, total)
+                draw(texts("sync.progress", oaid=oaid, look=look), end, total)
 
             code = runs.sync_accounts(
                 shared,

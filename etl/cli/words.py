@@ -23,14 +23,22 @@ def speak(settings: DatabaseSettings) -> Texts:
 
 
 def words() -> Texts:
-    """The texts to speak with; before settings were read, by the environment alone."""
+    """The texts to speak with; before settings were read, by ETL_LANG and the locale alone."""
     if _spoken:
         return _spoken[0]
-    return Texts(language(os.environ.get("ETL_LANG", ""), os.environ), ZoneInfo(VIETNAM))
+    # An error is said before settings are read, or of them: only then this is loaded for it.
+    from etl.settings.sources import given  # noqa: PLC0415 - as said above
+
+    setting = given({"etl_lang"}, []).get("etl_lang", "")
+    return Texts(language(setting, os.environ), ZoneInfo(VIETNAM))
 
 
 def hint(error: EtlError) -> str:
     """What to do about an error, in our language."""
-    key = f"hint.{error.reason}"
     texts = words()
-    return texts(key) if texts.has(key) else error.hint
+    return next((texts(key) for key in hints(error) if texts.has(key)), error.hint)
+
+
+def hints(error: EtlError) -> tuple[str, str]:
+    """Under which keys the advice stands: that of its kind, or that of its reason."""
+    return f"hint.{type(error).__name__}", f"hint.{error.reason}"

@@ -16,6 +16,7 @@ from etl.doctor.notified import notifying
 from etl.doctor.step import State, Step, failed
 from etl.errors import SettingsError
 from etl.settings import sync_settings
+from etl.texts import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,17 +45,16 @@ def examine(chosen: Sequence[str]) -> Iterator[Step]:
 
 
 def _settings(chosen: Sequence[str]) -> tuple[Step, Settings | None]:
+    what = phrase("doctor.what.settings")
     try:
         settings = sync_settings()
     except SettingsError as error:
-        return failed("settings", error), None
+        return failed(what, error), None
     if not chosen and not settings.esms_oaids:
         missing = SettingsError(
             ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
         )
-        return failed("settings", missing), settings
-    return Step(
-        "settings",
-        State.OK,
-        f"all there; ESMS_OAIDS names {', '.join(settings.esms_oaids) or 'nobody'}",
-    ), settings
+        return failed(what, missing), settings
+    oaids = ", ".join(settings.esms_oaids)
+    found = phrase("doctor.settings", oaids=oaids) if oaids else phrase("doctor.settings_no_oas")
+    return Step(what, State.OK, found), settings

@@ -18,6 +18,7 @@ from etl.doctor.step import State, Step, failed, tried
 from etl.errors import EtlError, NoDatabaseError, SettingsError, UnfitDatabaseError
 from etl.model import day_of
 from etl.settings import database_settings
+from etl.texts import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.settings import DatabaseSettings
+    from etl.texts import Phrase
 
 MOUNTS = Path("/proc/self/mounts")
 
@@ -54,27 +56,27 @@ CLOCK_SECONDS = 5.0
 
 def of_database(settings: DatabaseSettings | None) -> Iterator[Step]:
     """Everything about the database; what cannot be tried after a failure is left out."""
-    name = "database: reachable"
+    what = phrase("doctor.what.reachable")
     try:
         known = settings or database_settings()
         url = known.database_url.get_secret_value()
         engine = connect_engine(url, create=False)
         revision = current_revision(engine)
     except NoDatabaseError as error:
-        yield _no_file(name, sqlite_file(url).path, error)
+        yield _no_file(what, sqlite_file(url).path, error)
         return
     except SettingsError as error:
         # Told already, with all other settings.
         yield (
-            failed(name, error)
+            failed(what, error)
             if settings is not None
-            else Step(name, State.SKIPPED, "its settings are wrong")
+            else Step(what, State.SKIPPED, phrase("doctor.wrong_settings"))
         )
         return
     except EtlError as error:
-        yield failed(name, error)
+        yield failed(what, error)
         return
-    yield Step(name, State.OK, shown(url))
+    yield Step(what, State.OK, shown(url))
     yield _migrated(engine, revision)
     yield _writable(engine, revision)
     try:
@@ -88,91 +90,80 @@ def of_database(settings: DatabaseSettings | None) -> Iterator[Step]:
                 yield numbers(health.snapshot_numbers(engine))
             yield from days(health.newest_days(engine), known.timezone, known.day_begins)
     except EtlError as error:
-        yield failed("database: the rest", error)
+        yield failed(phrase("doctor.what.database_rest"), error)
 
 
 def _writable(engine: Engine, revision: str) -> Step:
-    name = "database: writable"
+    what = phrase("doctor.what.writable")
     if revision == EMPTY:
-        told = "its tables may be created, and all that a sync writes; rolled back"
-        return tried(name, partial(health.try_creating, engine), told)
+        found = phrase("doctor.writable.creating")
+        return tried(what, partial(health.try_creating, engine), found)
     if revision == HEAD:
-        told = "all that a sync writes, rolled back"
-        return tried(name, partial(health.try_writing, engine), told)
-    return Step(name, State.SKIPPED, "its tables are not there, or not ours")
+        return tried(what, partial(health.try_writing, engine), phrase("doctor.writable.ok"))
+    return Step(what, State.SKIPPED, phrase("doctor.writable.not_ours"))
 
 
-def _no_file(name: str, path: str, error: EtlError) -> Step:
+def _no_file(what: Phrase, path: str, error: EtlError) -> Step:
     directory = Path(path).absolute().parent
     if directory.is_dir() and not os.access(directory, os.W_OK | os.X_OK):
-        told = f"{error}, and none can be made in its directory: Permission denied"
-        return Step(name, State.FAIL, told, "Check the permissions.", error.exit_code)
+        found = phrase("doctor.no_file.refused", path=path)
+        todo = phrase("doctor.no_file.refused_todo")
+        return Step(what, State.FAIL, found, todo, error.exit_code)
     if directory.is_dir():
-        return Step(
-            name,
-            State.WARN,
-            f"{error}, yet",
-            "The first `etl sync` creates it; check the directory you are in.",
-        )
-    return Step(
-        name,
-        State.FAIL,
-        f"{error}, and no such directory",
-        "Check DATABASE_URL, or make the directory.",
-        error.exit_code,
-    )
+        found, todo = phrase("doctor.no_file.yet", path=path), phrase("doctor.no_file.yet_todo")
+        return Step(what, State.WARN, found, todo)
+    found = phrase("doctor.no_file.nowhere", path=path)
+    todo = phrase("doctor.no_file.nowhere_todo")
+    return Step(what, State.FAIL, found, todo, error.exit_code)
 
 
 def _migrated(engine: Engine, revision: str) -> Step:
-    name = "database: tables"
+    what = phrase("doctor.what.tables")
     if revision == EMPTY:
-        return Step(name, State.WARN, "none yet", "The first `etl sync` creates them.")
-    return tried(name, lambda: require_current(engine), f"current (revision {revision})")
+        found, todo = phrase("doctor.tables.none"), phrase("doctor.tables.none_todo")
+        return Step(what, State.WARN, found, todo)
+    found = phrase("doctor.tables.current", revision=revision)
+    return tried(what, lambda: require_current(engine), found)
 
 
 def clock(ahead: float) -> Step:
     """Whether the database's clock and ours agree: ours dates the snapshots, the database's ends the leases."""
-    told = f"{abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
-    if abs(ahead) <= CLOCK_SECONDS:
-        return Step(
-            "database: clock", State.OK, told if abs(ahead) > 1 else "the same as this machine's"
-        )
-    return Step(
-        "database: clock",
-        State.WARN,
-        told,
-        "Let both machines keep time by NTP; snapshots are dated by this one.",
+    what, seconds = phrase("doctor.what.clock"), f"{abs(ahead):.1f}"
+    if abs(ahead) <= 1:
+        return Step(what, State.OK, phrase("doctor.clock.same"))
+    found = (
+        phrase("doctor.clock.ahead", seconds=seconds)
+        if ahead > 0
+        else phrase("doctor.clock.behind", seconds=seconds)
     )
+    if abs(ahead) <= CLOCK_SECONDS:
+        return Step(what, State.OK, found)
+    return Step(what, State.WARN, found, phrase("doctor.clock.todo"))
 
 
 def text_encoding(encoding: str) -> Step:
     """Whether the database can hold whatever eSMS tells."""
-    name = "database: encoding"
+    what = phrase("doctor.what.encoding")
     if encoding == UTF8:
-        return Step(name, State.OK, encoding)
-    return Step(
-        name,
-        State.WARN,
-        f"{encoding}: names of OAs lose what it lacks, and an identifier that it lacks ends its OA (78)",
-        "Make a database with ENCODING 'UTF8', and move there: etl db copy.",
-    )
+        return Step(what, State.OK, encoding)
+    found = phrase("doctor.encoding.lacks", encoding=encoding)
+    return Step(what, State.WARN, found, phrase("doctor.encoding.todo"))
 
 
-def numbers(found: health.Numbers) -> Step:
+def numbers(known: health.Numbers) -> Step:
     """Whether the sequence that numbers snapshots may be used, and is where the snapshots are."""
-    name = "database: numbers"
-    if not found.usable:
-        advice = "As the owner: GRANT USAGE ON SEQUENCE snapshots_id_seq TO the role (docs/postgresql.md)."
-        told = "the role may not use the sequence of snapshots"
-        return Step(name, State.FAIL, told, advice, UnfitDatabaseError.exit_code)
-    if found.drawn >= found.newest:
-        return Step(name, State.OK, f"the sequence of snapshots is at {found.drawn}")
+    what = phrase("doctor.what.numbers")
+    if not known.usable:
+        found, todo = phrase("doctor.numbers.unusable"), phrase("doctor.numbers.unusable_todo")
+        return Step(what, State.FAIL, found, todo, UnfitDatabaseError.exit_code)
+    drawn, newest = str(known.drawn), str(known.newest)
+    if known.drawn >= known.newest:
+        return Step(what, State.OK, phrase("doctor.numbers.ok", drawn=drawn))
     return Step(
-        name,
+        what,
         State.WARN,
-        f"the sequence of snapshots is at {found.drawn}, behind the newest one ({found.newest})",
-        "Nothing for a sync, which takes a larger number; for others: "
-        f"SELECT setval('snapshots_id_seq', {found.newest}).",
+        phrase("doctor.numbers.behind", drawn=drawn, newest=newest),
+        phrase("doctor.numbers.behind_todo", newest=newest),
     )
 
 
@@ -180,19 +171,21 @@ def days(
     taken: Sequence[tuple[datetime, date]], zone: ZoneInfo, begins: timedelta
 ) -> Iterator[Step]:
     """Whether the newest snapshots have the days that today's settings would give them; nothing where there are none."""
-    name = "database: days"
+    what = phrase("doctor.what.days")
     others = [(at, on) for at, on in taken if day_of(at, zone, begins) != on]
     if others:
         at, on = others[0]
-        yield Step(
-            name,
-            State.WARN,
-            f"{len(others)} of the newest {len(taken)} snapshots have another day than ETL_TIMEZONE and ETL_DAY_BEGINS "
-            f"would give them now (that of {at:%Y-%m-%d %H:%MZ} has {on}, not {day_of(at, zone, begins)})",
-            "Snapshots keep their day. If nobody changed the settings, they differ from those of the timer's sync.",
+        found = phrase(
+            "doctor.days.others",
+            others=len(others),
+            newest=len(taken),
+            at=f"{at:%Y-%m-%d %H:%MZ}",
+            on=on,
+            now=day_of(at, zone, begins),
         )
+        yield Step(what, State.WARN, found, phrase("doctor.days.others_todo"))
     elif taken:
-        yield Step(name, State.OK, "those that ETL_TIMEZONE and ETL_DAY_BEGINS give")
+        yield Step(what, State.OK, phrase("doctor.days.ok"))
 
 
 def place(path: str, mounts: str) -> Iterator[Step]:
@@ -204,16 +197,12 @@ def place(path: str, mounts: str) -> Iterator[Step]:
         at = Path(mounted.replace("\\040", " "))
         if file.is_relative_to(at) and len(at.parts) >= longest:
             kind, longest = each, len(at.parts)
-    name = "database: file system"
+    what = phrase("doctor.what.file_system")
     if kind.startswith(_ELSEWHERE):
-        yield Step(
-            name,
-            State.WARN,
-            f"{kind}: SQLite's locks do not work there, and files get damaged",
-            "Keep the file on a local disk, or use PostgreSQL: etl db copy.",
-        )
+        found = phrase("doctor.file_system.elsewhere", kind=kind)
+        yield Step(what, State.WARN, found, phrase("doctor.file_system.todo"))
     elif kind:
-        yield Step(name, State.OK, kind)
+        yield Step(what, State.OK, kind)
 
 
 def _mounts() -> str:

@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.doctor.get_followers import learned, windows
-from etl.doctor.step import State, Step, failed, tried
+from etl.doctor.step import State, Step, failed, of_oa, tried
 from etl.errors import EtlError, RefusedError, SettingsError
 from etl.esms.client import EsmsClient, esms_route
 from etl.esms.reach import connect, reach_proxy, resolve, silent
 from etl.settings import ALL, TOTAL_TOLERANCE, esms_settings
+from etl.texts import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,14 +35,14 @@ def of_esms(settings: Settings | None, chosen: Sequence[str]) -> Iterator[Step]:
     try:
         esms: EsmsSettings = settings or esms_settings()
     except SettingsError:
-        yield Step("eSMS", State.SKIPPED, "its settings are wrong")
+        yield Step(phrase("doctor.what.esms"), State.SKIPPED, phrase("doctor.wrong_settings"))
         return
-    reached = True
+    reached, keys = True, phrase("doctor.what.keys")
     for step in _reached(esms):
         reached = reached and step.state is not State.FAIL
         yield step
     if not reached:
-        yield Step("eSMS: keys", State.SKIPPED, "eSMS is not reached")
+        yield Step(keys, State.SKIPPED, phrase("doctor.keys.not_reached"))
         return
     tolerance = settings.etl_total_tolerance if settings else TOTAL_TOLERANCE
     patience = esms.model_copy(update={"esms_max_attempts": min(ATTEMPTS, esms.esms_max_attempts)})
@@ -49,13 +50,11 @@ def of_esms(settings: Settings | None, chosen: Sequence[str]) -> Iterator[Step]:
         try:
             listed = client.accounts()
         except EtlError as error:
-            yield failed("eSMS: keys", error)
+            yield failed(keys, error)
             return
-        yield Step(
-            "eSMS: keys",
-            State.OK,
-            f"accepted; OAs of the account: {', '.join(map(_named, listed)) or 'none'}",
-        )
+        oas = ", ".join(map(_named, listed))
+        found = phrase("doctor.keys.ok", oas=oas) if oas else phrase("doctor.keys.no_oas")
+        yield Step(keys, State.OK, found)
         lists: dict[str, Listed] = {}
         for oaid in _asked_for(chosen, settings, listed):
             step = registered(oaid, listed)
@@ -69,45 +68,39 @@ def _reached(settings: EsmsSettings) -> Iterator[Step]:
     try:
         route = esms_route(settings)
     except SettingsError as error:
-        yield failed("eSMS: way", error)
+        yield failed(phrase("doctor.what.way"), error)
         return
     if route.bundle:
-        yield Step("eSMS: certificates", State.OK, f"{route.bundle} are trusted, and no others")
+        found = phrase("doctor.certificates", bundle=route.bundle)
+        yield Step(phrase("doctor.what.certificates"), State.OK, found)
     if proxy := route.proxy:
-        yield tried("eSMS: proxy", partial(reach_proxy, proxy), f"{proxy} answers")
+        found = phrase("doctor.proxy", proxy=proxy)
+        yield tried(phrase("doctor.what.proxy"), partial(reach_proxy, proxy), found)
         return
     try:
         addresses = resolve(settings)
-        yield Step("eSMS: name", State.OK, ", ".join(addresses))
+        yield Step(phrase("doctor.what.name"), State.OK, ", ".join(addresses))
     except EtlError as error:
-        yield failed("eSMS: name", error)
+        yield failed(phrase("doctor.what.name"), error)
         return
+    connection = phrase("doctor.what.connection")
     try:
         connected = connect(settings, route.bundle)
     except EtlError as error:
-        yield failed("eSMS: connection", error)
+        yield failed(connection, error)
         return
     if deaf := silent(settings):
-        yield Step(
-            "eSMS: addresses",
-            State.WARN,
-            f"{', '.join(deaf)} did not answer, others did",
-            "Syncs go on by the others, and lose a moment with each new connection. "
-            "Ask whoever runs the network (often it is IPv6 that leads nowhere).",
-        )
+        found = phrase("doctor.addresses.deaf", addresses=", ".join(deaf))
+        what, todo = phrase("doctor.what.addresses"), phrase("doctor.addresses.todo")
+        yield Step(what, State.WARN, found, todo)
     if connected.days is None:
-        yield Step("eSMS: connection", State.OK, "plain http, on this machine")
+        yield Step(connection, State.OK, phrase("doctor.connection.plain"))
         return
-    told = f"{connected.tls}, the certificate is valid for {connected.days} days"
+    found = phrase("doctor.connection.tls", tls=connected.tls, days=str(connected.days))
     if connected.days >= CERTIFICATE_DAYS:
-        yield Step("eSMS: connection", State.OK, told)
+        yield Step(connection, State.OK, found)
     else:
-        yield Step(
-            "eSMS: connection",
-            State.WARN,
-            told,
-            "Tell eSMS, unless the certificate is a firewall's.",
-        )
+        yield Step(connection, State.WARN, found, phrase("doctor.connection.todo"))
 
 
 def _named(account: Account) -> str:
@@ -127,14 +120,8 @@ def _asked_for(
 
 def registered(oaid: str, listed: Sequence[Account]) -> Step:
     """Whether GetListZOA names the OA."""
-    name = f"OA {oaid}: registered"
+    what = of_oa(oaid, phrase("doctor.what.registered"))
     if any(account.oaid == oaid for account in listed):
-        return Step(name, State.OK, "at eSMS, in this account")
-    advice = "Check the OAID; a new OA must be registered at eSMS first."
-    return Step(
-        name,
-        State.FAIL,
-        "eSMS does not name it among this account's OAs",
-        advice,
-        RefusedError.exit_code,
-    )
+        return Step(what, State.OK, phrase("doctor.registered.ok"))
+    found, todo = phrase("doctor.registered.no"), phrase("doctor.registered.todo")
+    return Step(what, State.FAIL, found, todo, RefusedError.exit_code)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.db.engine import connect_engine, reading
-from etl.doctor.step import State, Step, failed
-from etl.doctor.windows import Known, learn, of_last_night
+from etl.doctor.step import State, Step, failed, of_oa
+from etl.doctor.windows import Known, learn, of_last_night, of_windows
 from etl.errors import EtlError, FaultError, OffsetRefusedError
 from etl.model import Change
 from etl.sync.chain import LARGEST_DOCUMENTED_OFFSET
@@ -17,6 +17,7 @@ from etl.sync.guard import tolerated_gap
 from etl.sync.read import WINDOW_ZONE
 from etl.sync.spool import Spool
 from etl.sync.sweep import SweepLimits, sweep
+from etl.texts import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,30 +62,26 @@ def learned(
     lists: dict[str, Listed],
 ) -> Iterator[Step]:
     """Ask all that is open of one OA; what was listed of it is put into `lists`."""
-    called = f"OA {oaid}: "
     asked = settings.esms_page_size
     try:
         head = client.page(oaid, 0)
     except EtlError as error:
-        yield failed(f"{called}page length", error)
+        yield failed(of_oa(oaid, phrase("doctor.what.page_length")), error)
         return
     lists[oaid] = Listed(head.total)
-    yield page_length(called, asked, head)
+    yield page_length(oaid, asked, head)
+    rest = of_oa(oaid, phrase("doctor.what.rest"))
     if len(head.users) < 2:  # noqa: PLR2004 - two users have an order, and half of them is less
-        yield Step(
-            f"{called}the rest",
-            State.SKIPPED,
-            f"too few followers to learn from (Total {head.total})",
-        )
+        yield Step(rest, State.SKIPPED, phrase("doctor.too_few", total=str(head.total)))
         return
     try:
-        yield order(called, head, client.page(oaid, 0))
+        yield order(oaid, head, client.page(oaid, 0))
         fewer = len(head.users) // 2
         by_count, by_limit = (
             _page_by(client, oaid, count=fewer),
             _page_by(client, oaid, limit=fewer),
         )
-        yield counting(called, fewer, by_count, by_limit)
+        yield counting(oaid, fewer, by_count, by_limit)
         users: set[str] = set()
 
         def fetch(offset: int) -> Page:
@@ -96,10 +93,10 @@ def learned(
         whole = frozenset(users) if end.distinct is not None else None
         cut = _cut_off(end, tolerance) or end.total == LARGEST_DOCUMENTED_OFFSET + 50
         lists[oaid] = Listed(head.total, whole, cut)
-        yield listing(called, end, tolerance)
-        yield ceiling(called, end, tolerance)
+        yield listing(oaid, end, tolerance)
+        yield ceiling(oaid, end, tolerance)
     except EtlError as error:
-        yield failed(f"{called}the rest", error)
+        yield failed(rest, error)
 
 
 def windows(
@@ -116,12 +113,11 @@ def windows(
     )
     listed = lists[oaid]
     known = Known(listed.cut, lambda: client.page(oaid, 0).total, listed.users, left, arrived)
-    called = f"OA {oaid}: windows: "
     try:
-        for found in learn(partial(client.users_between, oaid), known, today):
-            yield Step(f"{called}{found.name}", State(found.state), found.told, found.advice)
+        for step in learn(partial(client.users_between, oaid), known, today):
+            yield replace(step, what=of_oa(oaid, of_windows(step.what)))
     except EtlError as error:
-        yield failed(f"{called}the rest", error)
+        yield failed(of_oa(oaid, of_windows(phrase("doctor.what.rest"))), error)
 
 
 def _of_last_night(
@@ -137,24 +133,22 @@ def _of_last_night(
         return frozenset()  # the steps of the database have told
 
 
-def page_length(called: str, asked: int, head: Page) -> Step:
+def page_length(oaid: str, asked: int, head: Page) -> Step:
     """How many followers a page really holds."""
-    name, given = f"{called}page length", len(head.users)
+    what, given = of_oa(oaid, phrase("doctor.what.page_length")), len(head.users)
+    found = phrase(
+        "doctor.page_length.got", asked=str(asked), given=str(given), total=str(head.total)
+    )
     if given in {asked, head.total}:
-        return Step(name, State.OK, f"asked for {asked}, got {given} of Total {head.total}")
+        return Step(what, State.OK, found)
     if given > asked:
-        told, advice = f"asked for {asked}, got {given}: ESMS_PAGE_SIZE is ignored", ""
-    elif not given:
-        told, advice = (
-            f"an empty page, while Total is {head.total}",
-            "Ask eSMS: nobody of this OA can be read.",
-        )
-    else:
-        told, advice = (
-            f"asked for {asked}, got {given} of Total {head.total}",
-            f"Set ESMS_PAGE_SIZE={given}: eSMS gives no more.",
-        )
-    return Step(name, State.WARN, told, advice)
+        found = phrase("doctor.page_length.ignored", asked=str(asked), given=str(given))
+        return Step(what, State.WARN, found)
+    if given:
+        todo = phrase("doctor.page_length.less_todo", given=str(given))
+        return Step(what, State.WARN, found, todo)
+    found = phrase("doctor.page_length.empty", total=str(head.total))
+    return Step(what, State.WARN, found, phrase("doctor.page_length.empty_todo"))
 
 
 def _page_by(
@@ -167,45 +161,33 @@ def _page_by(
         return None
 
 
-def counting(called: str, fewer: int, by_count: Page | None, by_limit: Page | None) -> Step:
+def counting(oaid: str, fewer: int, by_count: Page | None, by_limit: Page | None) -> Step:
     """Which member of the request says how many followers a page holds. We send both, so that either may."""
     heeded = [
         name
         for name, page in (("Count", by_count), ("Limit", by_limit))
         if page is not None and len(page.users) == fewer
     ]
-    name = f"{called}Count or Limit"
+    what = of_oa(oaid, phrase("doctor.what.count"))
     if len(heeded) == 1:
-        return Step(name, State.OK, f"{heeded[0]} counts, alone")
+        return Step(what, State.OK, phrase("doctor.count.one", member=heeded[0]))
     if heeded:
-        return Step(name, State.OK, "both count")
-    return Step(
-        name,
-        State.WARN,
-        f"neither: asked for {fewer}, eSMS gave as many as before",
-        "Nothing: a sync follows what comes.",
-    )
+        return Step(what, State.OK, phrase("doctor.count.both"))
+    found = phrase("doctor.count.neither", asked=str(fewer))
+    return Step(what, State.WARN, found, phrase("doctor.count.todo"))
 
 
-def order(called: str, first: Page, second: Page) -> Step:
+def order(oaid: str, first: Page, second: Page) -> Step:
     """Whether two readings of the head, one right after the other, keep their order."""
-    name = f"{called}order"
+    what = of_oa(oaid, phrase("doctor.what.order"))
     before = [user for user in first.users if user in set(second.users)]
     after = [user for user in second.users if user in set(first.users)]
     if before and before == after:
-        moved = "" if first.users == second.users else "; somebody came or went meanwhile"
-        return Step(name, State.OK, f"two readings in a row keep it{moved}")
-    told = (
-        "two readings in a row list them in another order"
-        if before
-        else "two readings in a row have nobody in common"
-    )
-    return Step(
-        name,
-        State.WARN,
-        told,
-        "A sync takes more looks then, and is partial where they never agree. Ask eSMS for an order.",
-    )
+        same = first.users == second.users
+        found = phrase("doctor.order.same") if same else phrase("doctor.order.moved")
+        return Step(what, State.OK, found)
+    found = phrase("doctor.order.other") if before else phrase("doctor.order.nobody")
+    return Step(what, State.WARN, found, phrase("doctor.order.todo"))
 
 
 def _end(fetch: Callable[[int], Page], head: Page, tolerance: float) -> End:
@@ -259,58 +241,41 @@ def _cut_off(end: End, tolerance: float) -> bool:
     )
 
 
-def listing(called: str, end: End, tolerance: float) -> Step:
+def listing(oaid: str, end: End, tolerance: float) -> Step:
     """Whether `Total` is the number of followers that can be listed."""
-    name = f"{called}Total"
+    what = of_oa(oaid, phrase("doctor.what.total"))
     if _cut_off(end, tolerance):
-        return Step(name, State.SKIPPED, f"says {end.total}; the list ends before, see ceiling")
+        return Step(what, State.SKIPPED, phrase("doctor.total.cut", total=str(end.total)))
     if end.beyond:
-        told = f"says {end.total}, but there are followers after that many"
-        return Step(
-            name,
-            State.WARN,
-            told,
-            "Somebody may just have come: try again. Otherwise ask eSMS what Total counts.",
-        )
+        found = phrase("doctor.total.beyond", total=str(end.total))
+        return Step(what, State.WARN, found, phrase("doctor.total.beyond_todo"))
     listed = end.reach if end.distinct is None else end.distinct
     if listed >= end.total:
-        how = "all of them were listed" if end.distinct is not None else "the list ends there"
-        return Step(name, State.OK, f"says {end.total}, and {how}")
-    told = f"says {end.total}, but {listed} can be listed"
+        found = (
+            phrase("doctor.total.ends", total=str(end.total))
+            if end.distinct is None
+            else phrase("doctor.total.all", total=str(end.total))
+        )
+        return Step(what, State.OK, found)
+    found = phrase("doctor.total.fewer", total=str(end.total), listed=str(listed))
     if end.total - listed <= tolerated_gap(end.total, tolerance):
-        return Step(name, State.WARN, told, "Nothing: within ETL_TOTAL_TOLERANCE.")
-    return Step(
-        name,
-        State.WARN,
-        told,
-        "Syncs will be partial (total_gap). Ask eSMS; raise ETL_TOTAL_TOLERANCE if it stays so.",
-    )
+        return Step(what, State.WARN, found, phrase("doctor.total.tolerated_todo"))
+    return Step(what, State.WARN, found, phrase("doctor.total.fewer_todo"))
 
 
-def ceiling(called: str, end: End, tolerance: float) -> Step:
+def ceiling(oaid: str, end: End, tolerance: float) -> Step:
     """Whether the listing has a ceiling, and whether it cuts this OA off."""
-    name = f"{called}ceiling"
+    what = of_oa(oaid, phrase("doctor.what.ceiling"))
     if _cut_off(end, tolerance):
-        how = (
-            "eSMS refuses offsets beyond (162)"
+        found = (
+            phrase("doctor.ceiling.refused", reach=str(end.reach), total=str(end.total))
             if end.refused
-            else "eSMS answers with empty pages beyond"
+            else phrase("doctor.ceiling.empty", reach=str(end.reach), total=str(end.total))
         )
-        told = f"only {end.reach} of Total {end.total} can be read: {how}"
-        return Step(
-            name,
-            State.WARN,
-            told,
-            "A sync reads such an OA by windows of days (below); where they are not served it is partial (ceiling).",
-        )
+        return Step(what, State.WARN, found, phrase("doctor.ceiling.cut_todo"))
     if end.total == LARGEST_DOCUMENTED_OFFSET + 50:
-        told = f"Total is {end.total}, just what the documented ceiling lets through"
-        return Step(
-            name,
-            State.WARN,
-            told,
-            "Compare it with the follower count that Zalo shows: eSMS may be cutting it off.",
-        )
+        found = phrase("doctor.ceiling.exactly", total=str(end.total))
+        return Step(what, State.WARN, found, phrase("doctor.ceiling.exactly_todo"))
     if end.total > LARGEST_DOCUMENTED_OFFSET:
-        return Step(name, State.OK, f"none met: offset {end.total - 1} is served")
-    return Step(name, State.OK, f"not relevant: Total is {end.total}")
+        return Step(what, State.OK, phrase("doctor.ceiling.none", offset=str(end.total - 1)))
+    return Step(what, State.OK, phrase("doctor.ceiling.small", total=str(end.total)))

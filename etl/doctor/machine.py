@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.doctor.step import State, Step
+from etl.texts import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +36,11 @@ def timer() -> Iterator[Step]:
 
 def enabled(units: list[list[str]]) -> Step:
     """Whether one of the timers (name, state) is enabled."""
-    name = "timer"
+    what = phrase("doctor.what.timer")
     on = [unit for unit, state in units if state.startswith(("enabled", "static"))]
     if on:
-        return Step(name, State.OK, f"{', '.join(on)} is enabled")
+        return Step(what, State.OK, phrase("doctor.timer.ok", timers=", ".join(on)))
     if units:
-        told = f"{units[0][0]} is there and not enabled: no sync runs by itself"
-        return Step(name, State.WARN, told, f"systemctl enable --now {units[0][0]}")
-    return Step(
-        name, State.SKIPPED, "no timer of etl is installed here (cron, or another machine?)"
-    )
+        found = phrase("doctor.timer.off", timer=units[0][0])
+        return Step(what, State.WARN, found, f"systemctl enable --now {units[0][0]}")
+    return Step(what, State.SKIPPED, phrase("doctor.timer.none"))

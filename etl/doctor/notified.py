@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from etl.doctor.step import State, Step
 from etl.observe.metrics import try_writing
 from etl.observe.ping import try_pinging
+from etl.texts import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,17 +18,18 @@ if TYPE_CHECKING:
 def notifying(settings: Settings) -> Iterator[Step]:
     """The metrics file and the ping, where they are set."""
     if (path := settings.etl_metrics_file) is not None:
+        what = phrase("doctor.what.metrics")
         try:
             try_writing(path)
-            yield Step("metrics", State.OK, f"{path} can be written")
+            yield Step(what, State.OK, phrase("doctor.metrics.ok", path=path))
         except OSError as error:
-            told = f"{path} cannot be written: {error.strerror or error}"
-            advice = "Check ETL_METRICS_FILE, and that its directory lets this user write."
-            yield Step("metrics", State.WARN, told, advice)
+            found = phrase("doctor.metrics.no", path=path, why=error.strerror or error)
+            yield Step(what, State.WARN, found, phrase("doctor.metrics.todo"))
     if settings.etl_ping_url is not None:
+        what = phrase("doctor.what.ping")
         trouble = try_pinging(settings.etl_ping_url)
         if trouble is None:
-            yield Step("ping", State.OK, "ETL_PING_URL answers")
+            yield Step(what, State.OK, phrase("doctor.ping.ok"))
         else:
-            told = f"ETL_PING_URL does not take a ping: {trouble}"
-            yield Step("ping", State.WARN, told, "Check it, and the way out of this network.")
+            found = phrase("doctor.ping.no", why=trouble)
+            yield Step(what, State.WARN, found, phrase("doctor.ping.todo"))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from etl.errors import EtlError
+from etl.texts import Phrase, phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,24 +24,54 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was looked at: how it went, what was found, and what to do. `exit_code` is 0 unless it failed."""
+    """One thing that was looked at.
 
-    name: str
+    Attributes:
+        what: was looked at.
+        state: how it went.
+        found: what is so; as it is where it comes from an error.
+        todo: what to do, if anything.
+        exit_code: 0 unless it failed.
+        reason: that of the error that ended it, for its advice in other languages.
+    """
+
+    what: Phrase
     state: State
-    told: str
-    advice: str = ""
+    found: Phrase | str
+    todo: Phrase | str = ""
     exit_code: int = 0
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """What was looked at, for programs."""
+        return str(self.what)
+
+    @property
+    def told(self) -> str:
+        """What was found, for programs."""
+        return str(self.found)
+
+    @property
+    def advice(self) -> str:
+        """What to do, for programs."""
+        return str(self.todo)
 
 
-def failed(name: str, error: EtlError) -> Step:
+def failed(what: Phrase, error: EtlError) -> Step:
     """The step that an error ended."""
-    return Step(name, State.FAIL, str(error), error.hint, error.exit_code)
+    return Step(what, State.FAIL, str(error), error.hint, error.exit_code, error.reason)
 
 
-def tried(name: str, attempt: Callable[[], object], told: str) -> Step:
-    """What became of an attempt; `told` where nothing did."""
+def tried(what: Phrase, attempt: Callable[[], object], found: Phrase) -> Step:
+    """What became of an attempt; `found` where nothing did."""
     try:
         attempt()
     except EtlError as error:
-        return failed(name, error)
-    return Step(name, State.OK, told)
+        return failed(what, error)
+    return Step(what, State.OK, found)
+
+
+def of_oa(oaid: str, what: Phrase) -> Phrase:
+    """What was looked at of one OA."""
+    return phrase("doctor.of_oa", oaid=oaid, what=what)

@@ -1,7 +1,7 @@
 """What the doctor asks about QueryListUID: what nobody documents, on one OA, in 60 requests at most.
 
 It reads only, and gives counts only: no User_Id is shown. What decides takes values and gives a
-`Finding`; `learn` asks. Why it matters: docs/decisions/0007-windows.md.
+`Step`; `learn` asks. Why it matters: docs/decisions/0007-windows.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import select
 
 from etl.db.tables import follower_changes, snapshots
+from etl.doctor.step import State, Step
 from etl.errors import (
     BadRequestError,
     FaultError,
@@ -22,6 +23,7 @@ from etl.errors import (
 from etl.model import Change, Page, Status, Window
 from etl.sync.window_reader import NOT_SERVED
 from etl.sync.windows import DAY, OLDEST, REACH, Pair, halve, old_part
+from etl.texts import Phrase, phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,16 +48,6 @@ class Ask(Protocol):
         self, window: Window, offset: int, *, count: int = 50, follower: bool = True
     ) -> Page:
         """The page of a window at an offset."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was learned. `state` is ok, warn or skipped."""
-
-    name: str
-    state: str
-    told: str
-    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +104,7 @@ class _Questions:
         return users, False
 
 
-def learn(ask: Ask, known: Known, today: date) -> Iterator[Finding]:
+def learn(ask: Ask, known: Known, today: date) -> Iterator[Step]:
     """Ask what is left open, the most important first; stops at 60 requests.
 
     Args:
@@ -129,14 +121,16 @@ def learn(ask: Ask, known: Known, today: date) -> Iterator[Finding]:
     except NOT_SERVED as error:
         yield not_served(error, needed=known.cut)
         return
-    yield Finding("served", "ok", f"yes, {span.days:,} days in one window")
+    found = phrase("doctor.served.yes", days=span.days)
+    yield Step(phrase("doctor.what.served"), State.OK, found)
     try:
         yield from _asked(questions, known, span, today)
     except _EnoughAskedError:
-        yield Finding("the rest", "skipped", f"{MOST_REQUESTS} requests were asked, no more are")
+        found = phrase("doctor.enough_asked", requests=MOST_REQUESTS)
+        yield Step(phrase("doctor.what.rest"), State.SKIPPED, found)
 
 
-def _asked(questions: _Questions, known: Known, span: Window, today: date) -> Iterator[Finding]:
+def _asked(questions: _Questions, known: Known, span: Window, today: date) -> Iterator[Step]:
     everybody = questions.total(span)
     yield dated(known.total(), everybody)
     yield future(_future(questions, span, today), everybody)
@@ -153,13 +147,13 @@ def _asked(questions: _Questions, known: Known, span: Window, today: date) -> It
         listed, whole_list = questions.users(span, pages=pages)
         yield same_people(known.users, listed, whole=whole_list)
     recent = Window(today - DAY, today)
-    for name, users, follower in (
-        ("leaving", known.left, False),
-        ("following", known.arrived, True),
+    for what, users, follower in (
+        (phrase("doctor.what.leaving"), known.left, False),
+        (phrase("doctor.what.following"), known.arrived, True),
     ):
         if users:
             listed, whole_list = questions.users(recent, pages=RECENT_PAGES, follower=follower)
-            yield interaction(name, len(users), len(users & listed), whole=whole_list)
+            yield interaction(what, len(users), len(users & listed), whole=whole_list)
 
 
 def _widest(questions: _Questions, today: date) -> Window:
@@ -209,7 +203,7 @@ def _descend(
     return split, Pair(*(questions.total(each) for each in asked))
 
 
-def _reach(questions: _Questions, span: Window, everybody: int) -> Finding:
+def _reach(questions: _Questions, span: Window, everybody: int) -> Step:
     """How far a window that holds more than the documented limit is listed."""
     try:
         page = questions.page(span, REACH - 50)
@@ -226,118 +220,119 @@ def _last_days(today: date) -> list[date]:
 # -- what the answers mean ----------------------------------------------------------------------
 
 
-def not_served(error: EtlError, *, needed: bool) -> Finding:
+def of_windows(what: Phrase) -> Phrase:
+    """What was looked at of windows."""
+    return phrase("doctor.of_windows", what=what)
+
+
+def not_served(error: EtlError, *, needed: bool) -> Step:
     """QueryListUID is not to be had."""
+    what = phrase("doctor.what.served")
     if not needed:
-        return Finding("served", "ok", f"no ({error}); an OA that can be listed whole needs none")
-    advice = "Ask eSMS to allow QueryListUID for this account: without it, unfollows are not known."
-    return Finding("served", "warn", f"no ({error})", advice)
+        return Step(what, State.OK, phrase("doctor.served.not_needed", error=error))
+    found = phrase("doctor.served.no", error=error)
+    return Step(what, State.WARN, found, phrase("doctor.served.todo"))
 
 
-def dated(followers: int, everybody: int) -> Finding:
+def dated(followers: int, everybody: int) -> Step:
     """Whether everybody who follows has a day."""
-    name = "everybody has a day"
+    what = phrase("doctor.what.dated")
     if followers == everybody:
-        return Finding(name, "ok", f"all {followers:,} followers do")
-    told = f"GetFollowers counts {followers:,}, all windows together {everybody:,}"
-    advice = "Nights on which somebody is missing will be partial (undated), where it stays so."
-    return Finding(name, "warn", told, advice)
+        return Step(what, State.OK, phrase("doctor.dated.all", followers=followers))
+    found = phrase("doctor.dated.fewer", followers=followers, everybody=everybody)
+    return Step(what, State.WARN, found, phrase("doctor.dated.todo"))
 
 
-def future(total: int | None, everybody: int) -> Finding:
+def future(total: int | None, everybody: int) -> Step:
     """Whether a window may end after today."""
-    name = "days to come"
+    what = phrase("doctor.what.future")
     if total is None:
-        return Finding(name, "ok", "are refused: windows end today")
+        return Step(what, State.OK, phrase("doctor.future.refused"))
     if not total and everybody:
-        return Finding(name, "ok", "are answered with nobody: windows end today")
-    return Finding(name, "ok", "may be asked for")
+        return Step(what, State.OK, phrase("doctor.future.nobody"))
+    return Step(what, State.OK, phrase("doctor.future.served"))
 
 
-def meaning(split: tuple[int, int, int] | None) -> Finding:
+def meaning(split: tuple[int, int, int] | None) -> Step:
     """Whether a user is listed by the last interaction, or by each of them."""
-    name = "a user's day"
+    what = phrase("doctor.what.day")
     if split is None:
-        return Finding(name, "skipped", "not learned: no window has users in both of its halves")
+        return Step(what, State.SKIPPED, phrase("doctor.day.unknown"))
     whole, left, right = split
-    told = f"two halves hold {left:,} and {right:,}, the whole {whole:,}"
+    counts = phrase("doctor.day.counts", left=left, right=right, whole=whole)
     if left + right == whole:
-        return Finding(name, "ok", f"is one, that of the last interaction ({told})")
+        return Step(what, State.OK, phrase("doctor.day.one", counts=counts))
     if left + right > whole:
-        return Finding(name, "ok", f"is each day of interaction ({told})")
-    advice = "Days may fall between windows: each is asked with a day more on either side."
-    return Finding(name, "warn", f"falls between windows, or users moved ({told})", advice)
+        return Step(what, State.OK, phrase("doctor.day.each", counts=counts))
+    found = phrase("doctor.day.between", counts=counts)
+    return Step(what, State.WARN, found, phrase("doctor.day.todo"))
 
 
-def bounds(pair: Pair | None) -> Finding:
+def bounds(pair: Pair | None) -> Step:
     """Whether a window includes its first and its last day."""
-    name = "first and last day"
+    what = phrase("doctor.what.bounds")
     if pair is None:
-        return Finding(name, "skipped", "nobody acted before yesterday")
-    told = f"two neighbouring days hold {pair.first:,} and {pair.second:,}, both {pair.both:,}"
+        return Step(what, State.SKIPPED, phrase("doctor.bounds.unknown"))
+    counts = phrase("doctor.bounds.counts", first=pair.first, second=pair.second, both=pair.both)
     if pair.proves_bounds:
-        return Finding(name, "ok", f"are included ({told})")
-    return Finding(
-        name, "ok", f"not proven to be included ({told}): windows are asked a day longer"
-    )
+        return Step(what, State.OK, phrase("doctor.bounds.included", counts=counts))
+    return Step(what, State.OK, phrase("doctor.bounds.unproven", counts=counts))
 
 
-def order(readings: Sequence[tuple[str, ...]]) -> Finding:
+def order(readings: Sequence[tuple[str, ...]]) -> Step:
     """Whether the same window is listed in the same order each time."""
-    name = "order of a window"
-    different = len(set(readings))
+    what, different = phrase("doctor.what.window_order"), len(set(readings))
     if different == 1:
-        return Finding(name, "ok", f"the same in {len(readings)} readings")
-    told = f"{different} different pages in {len(readings)} readings of the same one"
-    advice = "Windows will be read more than once; where they never agree the night is torn."
-    return Finding(name, "warn", told, advice)
+        return Step(what, State.OK, phrase("doctor.window_order.same", readings=len(readings)))
+    found = phrase("doctor.window_order.other", different=different, readings=len(readings))
+    return Step(what, State.WARN, found, phrase("doctor.window_order.todo"))
 
 
-def reach(everybody: int, *, served: bool | None) -> Finding:
+def reach(everybody: int, *, served: bool | None) -> Step:
     """How far one listing goes; `served` is None where the offset was refused."""
-    name = "ceiling of a window"
+    what = phrase("doctor.what.reach")
     if everybody == REACH:
-        advice = "It may be a limit and no count: such nights are partial (undated)."
-        return Finding(name, "warn", f"Total is exactly {REACH:,}", advice)
+        found = phrase("doctor.reach.exactly", reach=REACH)
+        return Step(what, State.WARN, found, phrase("doctor.reach.todo"))
     if served:
-        return Finding(name, "ok", f"none met at {REACH:,} of {everybody:,}")
-    how = "refused" if served is None else "answered with nobody"
-    return Finding(name, "ok", f"as documented: beyond {REACH:,} of {everybody:,} it is {how}")
+        return Step(what, State.OK, phrase("doctor.reach.none", reach=REACH, everybody=everybody))
+    if served is None:
+        found = phrase("doctor.reach.refused", reach=REACH, everybody=everybody)
+    else:
+        found = phrase("doctor.reach.nobody", reach=REACH, everybody=everybody)
+    return Step(what, State.OK, found)
 
 
-def crowded(totals: Sequence[int]) -> Finding:
+def crowded(totals: Sequence[int]) -> Step:
     """Whether some day holds more users than one listing shows."""
-    name = "crowded days"
+    what, days = phrase("doctor.what.crowded"), len(totals)
     above = sum(total >= REACH for total in totals)
     if not above:
-        return Finding(name, "ok", f"none of the last {len(totals)}; the fullest: {max(totals):,}")
-    told = f"{above} of the last {len(totals)} days hold {REACH:,} users or more"
-    advice = "Nights are partial (crowded_day) until those users act again; spread broadcasts out."
-    return Finding(name, "warn", told, advice)
+        return Step(what, State.OK, phrase("doctor.crowded.none", days=days, most=max(totals)))
+    found = phrase("doctor.crowded.some", above=above, days=days, reach=REACH)
+    return Step(what, State.WARN, found, phrase("doctor.crowded.todo"))
 
 
-def same_people(users: frozenset[str], listed: set[str], *, whole: bool) -> Finding:
+def same_people(users: frozenset[str], listed: set[str], *, whole: bool) -> Step:
     """Whether windows show whom GetFollowers shows."""
-    name = "the same people"
+    what = phrase("doctor.what.same_people")
     if not whole:
-        return Finding(name, "skipped", f"only {len(listed):,} of them were read")
+        return Step(what, State.SKIPPED, phrase("doctor.same_people.part", listed=len(listed)))
     missed, more = len(users - listed), len(listed - users)
     if not missed and not more:
-        return Finding(name, "ok", f"GetFollowers and windows list the same {len(users):,}")
-    told = f"{missed:,} only by GetFollowers, {more:,} only by windows"
-    advice = "Somebody may just have come or gone: try again. Otherwise ask eSMS."
-    return Finding(name, "warn", told, advice)
+        return Step(what, State.OK, phrase("doctor.same_people.ok", users=len(users)))
+    found = phrase("doctor.same_people.other", missed=missed, more=more)
+    return Step(what, State.WARN, found, phrase("doctor.same_people.todo"))
 
 
-def interaction(name: str, of: int, found: int, *, whole: bool) -> Finding:
+def interaction(what: Phrase, of: int, found: int, *, whole: bool) -> Step:
     """Whether leaving, or following, is an interaction: do those of last night have a recent day?"""
-    ing = f"{name} an OA"
-    told = f"{found:,} of the {of:,} of the last complete snapshot are listed since yesterday"
+    counts = phrase("doctor.interaction.counts", found=found, of=of)
     if found:
-        return Finding(ing, "ok", f"gives a day ({told})")
+        return Step(what, State.OK, phrase("doctor.interaction.day", counts=counts))
     if not whole:
-        return Finding(ing, "skipped", f"not learned: too many acted since yesterday ({told})")
-    return Finding(ing, "ok", f"gives no day ({told})")
+        return Step(what, State.SKIPPED, phrase("doctor.interaction.unknown", counts=counts))
+    return Step(what, State.OK, phrase("doctor.interaction.no_day", counts=counts))
 
 
 # -- what our own tables know -------------------------------------------------------------------

@@ -8,7 +8,7 @@ JSON are English always.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
 from functools import cache
@@ -113,3 +113,35 @@ class Texts:
     def zone_name(self, value: datetime) -> str:
         """The short name of our zone at a time, such as +07 or CET."""
         return f"{value.astimezone(self.zone):%Z}"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A text of the tables with its values, before a language is chosen; `str()` is the English one.
+
+    Attributes:
+        key: of the tables, such as `doctor.clock.ahead`.
+        values: for the places in the text. Whole numbers are written as the language does, phrases
+            in the language, all else as it is.
+    """
+
+    key: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def said(self, say: Texts) -> str:
+        """The text in a language."""
+        return say(self.key, **{name: _said(value, say) for name, value in self.values.items()})
+
+    def __str__(self) -> str:
+        return self.said(Texts())
+
+
+def phrase(key: str, **values: object) -> Phrase:
+    """A text of the tables with its values."""
+    return Phrase(key, values)
+
+
+def _said(value: object, say: Texts) -> object:
+    if isinstance(value, Phrase):
+        return value.said(say)
+    return say.number(value) if isinstance(value, int) else value

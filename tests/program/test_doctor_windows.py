@@ -25,6 +25,7 @@ from etl.doctor.windows import (
 from etl.model import Page, Window
 from etl.simulator import Simulator, WindowRules
 from etl.sync.windows import Pair
+from etl.texts import phrase
 
 TODAY = date(2026, 11, 20)
 
@@ -177,9 +178,9 @@ def test_whatever_is_answered_no_more_than_sixty_requests_are_made() -> None:
         (same_people(frozenset("ab"), {"a"}, whole=True), "warn", "1 only by GetFollowers"),
         (same_people(frozenset("ab"), {"a"}, whole=False), "skipped", "only 1"),
         (same_people(frozenset("ab"), {"a", "b"}, whole=True), "ok", "the same 2"),
-        (interaction("leaving", 3, 2, whole=False), "ok", "gives a day"),
-        (interaction("leaving", 3, 0, whole=True), "ok", "gives no day"),
-        (interaction("leaving", 3, 0, whole=False), "skipped", "not learned"),
+        (interaction(phrase("doctor.what.leaving"), 3, 2, whole=False), "ok", "gives a day"),
+        (interaction(phrase("doctor.what.leaving"), 3, 0, whole=True), "ok", "gives no day"),
+        (interaction(phrase("doctor.what.leaving"), 3, 0, whole=False), "skipped", "not learned"),
     ],
 )
 def test_what_the_answers_mean(found: Any, state: str, words: str) -> None:

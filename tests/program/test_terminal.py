@@ -156,6 +156,23 @@ def test_a_sync_answers_in_vietnamese_by_the_setting_or_the_locale(lived: Person
         assert f"{NAME}: 1.200 người quan tâm, 0 quan tâm mới, 0 bỏ quan tâm so với" in seen
 
 
+def test_the_doctor_and_what_is_missing_are_said_in_the_language_of_the_env_file(
+    person: Person,
+) -> None:
+    (person.home / ".env").write_text("ETL_LANG=vi\n")
+    seen = person.see("doctor", DATABASE_URL="sqlite:///f.db")
+    assert "ổn       eSMS: khóa: được chấp nhận" in seen
+    assert f"OA {person.sim.default}: Total: là 1200, và danh sách hết ở đó" in seen
+    assert "etl: 0 lỗi, 1 cần xem" in seen
+    english = etl("doctor", "--json", **person.settings(ETL_LANG="vi")).stdout
+    assert '"told": "says 1200, and the list ends there"' in english
+    lines = etl_on_terminal(80, "sync", cwd=person.home)
+    assert [line[:22] for line in lines[:1]] == ["etl: ESMS_OAIDS is mis"]
+    assert any(line.startswith("     ESMS_SECRET_KEY is missing") for line in lines)
+    assert "Hãy đặt các thiết lập nêu trên" in " ".join(lines)
+    assert all(len(line) <= 80 for line in lines)
+
+
 # --- listings
 # --------------------------------------------------------------------------------------------------------------
 
