@@ -15,7 +15,7 @@ GAP = 2
 """Blanks between two columns."""
 
 READABLE = 20
-"""Rather than fold a text to less, a column is left out, where one can be."""
+"""Characters of a text in a column, where the column names no other number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,13 @@ class Column:
         number: set to the right, and never folded.
         drop: where the terminal is too narrow, the columns with the largest value are left out
             first; one with 0 never is.
+        readable: characters; rather than fold a text to less, a column is left out.
     """
 
     header: str
     number: bool = False
     drop: int = 0
+    readable: int = READABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def listing(
     kept = _kept(columns, every, width)
     shown = [columns[at] for at in kept]
     cells = [[row.cells[at] for at in kept] for row in every]
-    widths = _widths(shown, cells, width, readable=READABLE)
+    widths = _widths(shown, cells, width, readable=True)
     if _line_width(widths) > width:
         widths = _widths(shown, cells, width)
     if _line_width(widths) > width:
@@ -88,7 +90,7 @@ def _kept(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[in
     while True:
         shown = [columns[at] for at in kept]
         cells = [[row.cells[at] for at in kept] for row in rows]
-        if _line_width(_widths(shown, cells, width, readable=READABLE)) <= width:
+        if _line_width(_widths(shown, cells, width, readable=True)) <= width:
             return kept
         least = max(kept, key=lambda at: (columns[at].drop, at))
         if not columns[least].drop:
@@ -101,11 +103,11 @@ def _widths(
     cells: Sequence[Sequence[str]],
     width: int,
     *,
-    readable: int = 0,
+    readable: bool = False,
 ) -> list[int]:
     """The width of each column: as wide as its cells, less where texts can be folded and have to be.
 
-    No text is folded to less than `readable` characters.
+    With `readable`, no text is folded to less than its column says.
     """
     widths, least = [], []
     for at, column in enumerate(columns):
@@ -113,7 +115,8 @@ def _widths(
         words = [column.header, *([] if column.number else texts)]
         longest = max((breadth(word) for text in words for word in text.split()), default=0)
         widest = max((breadth(text) for text in texts), default=0)
-        least.append(max(longest, widest if column.number else min(widest, readable)))
+        most = min(widest, column.readable) if readable else 0
+        least.append(max(longest, widest if column.number else most))
         widths.append(max(longest, widest, breadth(column.header)))
     while (excess := _line_width(widths) - width) > 0:
         at = max(range(len(widths)), key=lambda at: widths[at] - least[at])

@@ -38,6 +38,9 @@ app = typer.Typer(add_completion=False)
 HOUR, DAY = 3600.0, 86_400.0
 """In seconds."""
 
+NAME = 36
+"""Characters of a name that are shown on a line, rather than the OAID beside it."""
+
 NUMBERS = ("following", "net_7_days", "net_30_days")
 
 COLUMNS = (
@@ -98,11 +101,11 @@ def _table(states: list[AccountStatus], say: Texts) -> list[str]:
     """The OAs, those in trouble first, and the total of all."""
     named = any(state.name for state in states)
     columns = [
-        Column(say("column.oa")),
-        *([Column(say("column.oaid"), drop=1)] if named else []),
+        Column(say("column.oa"), readable=NAME),
+        *([Column(say("column.oaid"), drop=3)] if named else []),
         Column(say("column.followers"), number=True),
-        Column(say("column.week"), number=True, drop=2),
-        Column(say("column.month"), number=True, drop=3),
+        Column(say("column.week"), number=True, drop=1),
+        Column(say("column.month"), number=True, drop=2),
         Column(say("column.age"), number=True),
     ]
     rows = [_row(state, say, named=named) for state in sorted(states, key=_by_trouble)]
