@@ -27,6 +27,9 @@ class WindowWorld:
 
     `ahead` is by how many days the server's date, `today`, is ahead of ours. `before` happens just
     before the n-th answer, counted from 1. A shuffled list has another order in every answer.
+
+    QueryListUID does not list the `hidden`; which Totals count them, `hidden_counted` says:
+    "everywhere", "in_all_days" (only in the Total of all days), "by_followers" (GetFollowers only).
     """
 
     count: int
@@ -46,6 +49,8 @@ class WindowWorld:
     ignores_offset: bool = False
     shuffled: bool = False
     before: dict[int, Callable[[], object]] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    hidden_counted: str = "everywhere"
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -120,12 +125,21 @@ class WindowWorld:
             return Page(offset, (), 0)
         if offset + self.size > self.reach:
             raise OffsetRefusedError(offset)
-        listed = self._listed(window)
+        counted = listed = self._listed(window)
+        if self.hidden:
+            listed = [user for user in listed if user not in self.hidden]
+            counted = counted if self._counts_hidden(window) else listed
         if self.shuffled:
             self.rng.shuffle(listed)
         offset_served = 0 if self.ignores_offset else offset
         taken = listed[offset_served : offset_served + min(count, self.size)]
-        return Page(offset, tuple(taken), len(listed))
+        return Page(offset, tuple(taken), len(counted))
+
+    def _counts_hidden(self, window: Window) -> bool:
+        all_days = window.days > 3_000
+        return self.hidden_counted == "everywhere" or (
+            self.hidden_counted == "in_all_days" and all_days
+        )
 
     def _listed(self, window: Window) -> list[str]:
         """Who has a day within a window, by the server's rules."""

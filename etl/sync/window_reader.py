@@ -92,6 +92,7 @@ class WindowReader:
         oldest, horizon: the first and the last day that are asked for.
         future: whether days to come are served.
         bounds_proven: whether a window is known to include its first and its last day.
+        between: users whom wholes counted and their halves did not, of all windows that were cut.
         offset_ignored, crowded, days_lost, torn: what stands against believing it all.
         looks: how many there were, of all windows.
         totals: the Totals of all days, counted again after every window.
@@ -108,6 +109,7 @@ class WindowReader:
     bounds_proven: bool = False
     offset_ignored: bool = False
     crowded: bool = False
+    between: int = 0
     days_lost: bool = False
     torn: bool = False
     looks: int = 0
@@ -212,22 +214,25 @@ class WindowReader:
     def _cut(self, window: Window) -> tuple[Window, Window]:
         """Halve a window; both halves must hold as many users as the whole."""
         left, right = halve(window)
-        if days_fall_between(
-            self._known_total(self._asked(left)),
-            self._known_total(self._asked(right)),
-            self._known_total(self._asked(window)),
-        ):
+        whole = self._known_total(self._asked(window))
+        halves = sum(self._known_total(self._asked(half)) for half in (left, right))
+        between = max(0, whole - halves)
+        for _ in range(COMPARISONS):
+            if not between:
+                break
             # Perhaps those Totals are of different moments, and somebody moved in between.
-            self.days_lost |= not any(self._adds_up(window) for _ in range(COMPARISONS))
+            between = min(between, self._between(window))
+        self.between += between
+        self.days_lost |= days_fall_between(between, whole)
         return left, right
 
-    def _adds_up(self, window: Window) -> bool:
-        """Whether the halves hold as many as the whole did just before, or does just after."""
+    def _between(self, window: Window) -> int:
+        """How many users the whole had just before, and has just after, whom no half counts."""
         left, right = (self._asked(half) for half in halve(window))
         before = self._total(self._asked(window))
         self._totals[left], self._totals[right] = self._total(left), self._total(right)
         after = self._total(self._asked(window))
-        return not days_fall_between(self._totals[left], self._totals[right], min(before, after))
+        return max(0, min(before, after) - self._totals[left] - self._totals[right])
 
     def _settle(self, window: Window) -> None:
         """Read one window until it can be believed; one that meets the ceiling is cut in place.
@@ -267,11 +272,9 @@ class WindowReader:
     def _look(self, window: Window) -> tuple[Look, Settling]:
         """One look at a window, and what decides whether it is settled."""
         users: set[str] = set()
-        totals: list[int] = []
 
         def keep(page: Page) -> None:
             users.update(page.users)
-            totals.append(page.total)
             self.keep(page)
 
         fetch = partial(self.users_between, self._asked(window))
@@ -280,7 +283,7 @@ class WindowReader:
                 workers, keep, budget=self._budget, tolerance=self.limits.tolerance
             ).read()
         self.looks += 1
-        return look, Settling(look.closed, look.steady, totals[0], look.total, frozenset(users))
+        return look, Settling(look.closed, look.steady, look.largest, look.total, frozenset(users))
 
     def _everything(self, last: date) -> Window:
         """All days up to the last one; where bounds are not proven, one day before the first, too."""

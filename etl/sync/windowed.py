@@ -100,6 +100,7 @@ def sweep_by_windows(
     reading = Reading(
         offset_ignored=reader.offset_ignored,
         crowded=reader.crowded,
+        between=reader.between,
         days_lost=reader.days_lost or not (reader.bounds_proven or reader.future),
         torn=reader.torn,
         dated=dated,
@@ -146,6 +147,9 @@ def _read_windows(
             break
     if reader.look_ahead():
         _read_recent(reader, old, spool)
+    if spool.missing():
+        # Who fell out of all days since the first test is not gone: GetFollowers counts them.
+        dated = dated and _days_test(reader, page)
     return dated, old_totals
 
 

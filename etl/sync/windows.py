@@ -59,9 +59,9 @@ def last_days(today: date) -> tuple[date, ...]:
     return tuple(today + ahead * DAY for ahead in (2, 1, 0, -1))
 
 
-def days_fall_between(left: int, right: int, parent: int) -> bool:
-    """Whether the Totals of two halves are less than their parent's by more than may have moved."""
-    return parent - left - right > tolerated_gap(parent, 0.005)
+def days_fall_between(between: int, parent: int) -> bool:
+    """Whether a window counts so many users more than its halves that days must be lost."""
+    return between > tolerated_gap(parent, 0.005)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Settling:
 
     closed: bool
     steady: bool
-    first_total: int
+    largest: int
     total: int
     users: frozenset[str]
 
@@ -109,12 +109,18 @@ class Settling:
         """Whether it saw exactly as many users as an unchanging Total says there are."""
         return self.steady and len(self.users) == self.total
 
+    @property
+    def witness(self) -> bool:
+        """Whether it closed, and showed as many users as it was ever told that there are."""
+        return self.closed and len(self.users) >= self.largest
+
 
 def settled(looks: Sequence[Settling]) -> bool:
     """Whether a window was read so that it can be believed.
 
-    One closed look that counts up; or twins; or two closed looks of which the second found nobody
-    new, and the union is not smaller than the first Total of that second one.
+    One closed look that counts up; or twins; or two witnesses of which the second found nobody new.
+    Each look is held against its own Totals: in the union of both, somebody who left between them
+    would make up for another who is counted and not shown.
     """
     last = looks[-1]
     if last.closed and last.counts_up:
@@ -122,12 +128,7 @@ def settled(looks: Sequence[Settling]) -> bool:
     if last.counts_up and any(each.counts_up and each.users == last.users for each in looks[:-1]):
         return True
     earlier: frozenset[str] = frozenset().union(*(look.users for look in looks[:-1]))
-    return (
-        last.closed
-        and any(look.closed for look in looks[:-1])
-        and last.users <= earlier
-        and len(earlier) >= last.first_total
-    )
+    return last.witness and any(look.witness for look in looks[:-1]) and last.users <= earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,10 @@ class Reading:
         offset_ignored: a window answered its head whatever the offset.
         crowded: a single day holds more users than one listing reaches.
         days_lost: halves did not add up, or the bounds are not proven and the future is refused.
+        between: users whom windows counted, and their halves did not.
         torn: a window could not be settled.
-        dated: everybody who follows has a day (the days test).
+        dated: everybody who follows has a day (the days test; where somebody is missing, after the
+            last day was read as well).
         before: the Totals of all days while the old part was read, in order.
         since: those from just before the recent part was read on.
         clamped: the last of them may be a limit of the server.
@@ -150,6 +153,7 @@ class Reading:
     offset_ignored: bool
     crowded: bool
     days_lost: bool
+    between: int
     torn: bool
     dated: bool
     before: tuple[int, ...]
@@ -189,7 +193,8 @@ def doubt(reading: Reading, *, tolerance: float, gaps: Gaps) -> Reason | None:
         return Reason.OFFSET_IGNORED
     if reading.crowded:
         return Reason.CROWDED_DAY
-    if reading.days_lost:
+    standing = standing_gap(gaps, max(0, reading.gap))
+    if reading.days_lost or (reading.missing and reading.between > standing):
         return Reason.WINDOW_GAP
     if reading.torn:
         return Reason.TORN
@@ -197,7 +202,6 @@ def doubt(reading: Reading, *, tolerance: float, gaps: Gaps) -> Reason | None:
         return Reason.UNDATED
     most_gap = most_surplus = tolerated_gap(reading.total, tolerance)
     if reading.missing:
-        standing = standing_gap(gaps, max(0, reading.gap))
         most_gap = min(most_gap, standing)
         # Who left while the windows were read was shown, and is not counted any more. More than the
         # Totals fell by is not granted: it would hide as many who are counted and not shown.

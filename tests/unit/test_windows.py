@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from windowworld import Nights, WindowWorld
+from windowworld import DAY, Nights, WindowWorld
 
 from etl.errors import EsmsUnavailableError
 from etl.model import Gaps, Page, Reason, Source, Window
@@ -102,14 +103,19 @@ def test_bounds_are_proven_by_two_full_days_whose_totals_stand_still(
 def test_days_fall_between_halves_that_hold_less_than_their_parent(
     left: int, right: int, parent: int, *, fall: bool
 ) -> None:
-    assert days_fall_between(left, right, parent) is fall
+    assert days_fall_between(parent - left - right, parent) is fall
 
 
 def saw(
-    users: str, *, total: int | None = None, closed: bool = True, steady: bool = True
+    users: str,
+    *,
+    total: int | None = None,
+    largest: int | None = None,
+    closed: bool = True,
+    steady: bool = True,
 ) -> Settling:
     count = len(users) if total is None else total
-    return Settling(closed, steady, count, count, frozenset(users))
+    return Settling(closed, steady, count if largest is None else largest, count, frozenset(users))
 
 
 @pytest.mark.parametrize(
@@ -125,6 +131,10 @@ def saw(
         ([saw("abc", steady=False), saw("abd", steady=False)], False),
         ([saw("abc", total=4), saw("abc", total=4)], False),
         ([saw("abc", closed=False, steady=False), saw("abc", steady=False)], False),
+        ([saw("abc", total=2, largest=3, steady=False), saw("ab", total=2)], True),
+        # One is counted and not shown; another one was shown, and left between the two looks.
+        ([saw("abc", total=4), saw("ab", total=3)], False),
+        ([saw("abc", total=3, largest=4, steady=False), saw("ab", total=3)], False),
     ],
 )
 def test_a_window_is_settled_by_a_look_that_counts_up_by_twins_or_by_two_that_agree(
@@ -136,7 +146,7 @@ def test_a_window_is_settled_by_a_look_that_counts_up_by_twins_or_by_two_that_ag
 def read(*, totals: tuple[int, ...] = (997, 997, 997), **changed: int | bool) -> Reading:
     """The first Total is of the beginning, the second of before the recent part."""
     values = {
-        "offset_ignored": False, "crowded": False, "days_lost": False, "torn": False, "dated": True,
+        "offset_ignored": False, "crowded": False, "days_lost": False, "between": 0, "torn": False, "dated": True,
         "before": totals[:1], "since": totals[1:], "clamped": False, "distinct": 997, "missing": 0,
     } | changed  # fmt: skip
     return Reading(**values)  # type: ignore[arg-type]  # a table of its fields
@@ -150,6 +160,8 @@ def read(*, totals: tuple[int, ...] = (997, 997, 997), **changed: int | bool) ->
         (read(offset_ignored=True, crowded=True), Reason.OFFSET_IGNORED),
         (read(crowded=True, days_lost=True, torn=True), Reason.CROWDED_DAY),
         (read(days_lost=True, torn=True, dated=False), Reason.WINDOW_GAP),
+        (read(between=1), None),
+        (read(between=1, missing=1), Reason.WINDOW_GAP),
         (read(torn=True, dated=False, missing=1), Reason.TORN),
         (read(dated=False, missing=1, distinct=1), Reason.UNDATED),
         (read(dated=False), None),
@@ -182,7 +194,7 @@ def test_each_case_has_its_reason_and_the_gravest_speaks(
 def test_a_standing_gap_of_the_windows_is_granted_on_both_sides(
     distinct: int, *, believed: bool
 ) -> None:
-    reading = read(distinct=distinct, missing=1)
+    reading = read(distinct=distinct, between=3, missing=1)
     assert (doubt(reading, tolerance=0.005, gaps=Gaps(kept=3)) is None) is believed
 
 
@@ -423,6 +435,70 @@ def test_a_server_that_answers_the_future_with_nobody_is_asked_up_to_today() -> 
         world.leave()
     swept, false = nights.night()
     assert (swept.reason, swept.missing, false) == (None, 5, set())
+
+
+# -- some who follow are hidden, while as many or more leave -----------------------------------
+
+
+def hidden_and_marked(seed: int, counted: str) -> int:
+    """Nights in which two are hidden, and as many or more leave: how many are marked falsely."""
+    false = 0
+    world = WindowWorld(
+        300, seed, reach=100, size=20, spread=25, rates={"leave": 0.03, "arrive": 0.01},
+        hidden_counted=counted,
+    )  # fmt: skip
+    nights = Nights(world)
+    world.quiet = True
+    nights.night()
+    world.quiet = False
+    for night in range(3):
+        world.leave()
+        world.hidden = set(random.Random(f"{seed}/{night}").sample(world.here, 2))
+        false += len(nights.night()[1])
+        world.midnight()
+    return false
+
+
+@pytest.mark.parametrize("counted", ["everywhere", "in_all_days", "by_followers"])
+def test_whoever_is_hidden_is_not_made_up_for_by_others_who_were_shown_and_left(
+    counted: str,
+) -> None:
+    assert sum(hidden_and_marked(seed, counted) for seed in range(12)) == 0
+
+
+@pytest.mark.parametrize("leavers", [0, 1, 3])
+def test_whoever_falls_out_of_all_days_after_the_days_test_is_not_gone(leavers: int) -> None:
+    """One acted today. They are in no window any more just as the recent days are read; before, as
+    many or more were shown in the old ones, and left.
+    """
+    world = WindowWorld(300, 1, reach=100, size=20, spread=25, hidden_counted="by_followers")
+    nights = Nights(world)
+    nights.night()
+    world.leave()
+    world.midnight()
+    acts = world.here[-1]
+    world.days[acts] = [world.today]
+    old = [user for user in world.here[150:] if world.days[user][-1] < world.today - 3 * DAY]
+    page, users_between = world.page, world.users_between
+    asked_by_days = world.asked_by_days
+
+    def then_some_leave(offset: int) -> Page:
+        if world.asked_by_days > asked_by_days:  # the days test
+            for user in old[:leavers]:
+                world.here.remove(user)
+                world.throughout.discard(user)
+            del old[:]
+        return page(offset)
+
+    def then_one_is_hidden(window: Window, offset: int, *, count: int = 50) -> Page:
+        if window.last > world.today and window.days < 10:
+            world.hidden = {acts}
+        return users_between(window, offset, count=count)
+
+    world.page = then_some_leave  # type: ignore[method-assign]
+    world.users_between = then_one_is_hidden  # type: ignore[method-assign]
+    swept, false = nights.night()
+    assert (swept.source, swept.complete, false) == (Source.WINDOWS, False, set())
 
 
 def marked_falsely() -> int:
