@@ -127,6 +127,7 @@ class RefusedError(EtlError):
 
     exit_code = ExitCode.REFUSED
     reason = "refused"
+    hint = "Check the keys, the addresses that eSMS allows and the OAID: etl doctor checks each."
 
     def __init__(self, message: str, *, code: str, hint: str) -> None:
         super().__init__(message)
@@ -236,6 +237,7 @@ class SystemRefusalError(UnreachableError):
     """The operating system refuses something: a thread, a file, memory, room, a permission."""
 
     reason = "system"
+    hint = "Check the machine: the disk, the permissions, the limits."
 
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
@@ -318,12 +320,23 @@ def as_ours(error: Exception) -> EtlError:
         ours = SystemRefusalError("no more threads can be started", hint=_NO_MORE)
     elif isinstance(error, OSError) and error.errno is not None and error.strerror:
         where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-        hint = _HINTS.get(error.errno, "Check the machine: the disk, the permissions, the limits.")
+        hint = _HINTS.get(error.errno, SystemRefusalError.hint)
         ours = SystemRefusalError(f"{where}{error.strerror}", hint=hint)
     else:
         ours = FaultError(f"{type(error).__name__} in etl")
     ours.__cause__ = error
     return ours
+
+
+def hint_of(reason: str) -> str:
+    """The advice of the errors with this `reason`; empty where they have none that fits them all."""
+    waiting = [EtlError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.reason == reason and kind.hint:
+            return kind.hint
+        waiting += kind.__subclasses__()
+    return ""
 
 
 def trace(error: EtlError) -> str | None:

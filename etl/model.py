@@ -60,6 +60,10 @@ class Reason(StrEnum):
     UNDATED = "undated"
 
 
+OUT_OF_REACH = (Reason.CEILING, Reason.CROWDED_DAY, Reason.UNDATED)
+"""Reasons of a list of which eSMS shows no more than a part, or may show no more."""
+
+
 class Source(StrEnum):
     """Which call of eSMS a snapshot was read by (`snapshots.source`)."""
 

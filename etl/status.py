@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.db.engine import reading
 from etl.db.standing import Standing, standings
+from etl.model import OUT_OF_REACH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,8 @@ class AccountStatus:
     """One OA. Times are UTC, ages in seconds; None where nothing is known.
 
     The trends are what was won less what was lost between two whole readings: the last one, and one
-    7 or 30 days ago. None unless both are near.
+    7 or 30 days ago. None unless both are near. `last_seen` of `last_total` followers were found by
+    the last applied snapshot; `at_ceiling` says that eSMS showed no more of them, or may have.
     """
 
     oaid: str
@@ -47,6 +49,9 @@ class AccountStatus:
     last_reason: str | None
     net_7_days: int | None
     net_30_days: int | None
+    last_seen: int | None = None
+    last_total: int | None = None
+    at_ceiling: bool = False
     since: dict[str, int] = field(default_factory=dict)
     """The runs after the last complete snapshot, by what became of them."""
     too_old: bool = False
@@ -57,6 +62,8 @@ class AccountStatus:
         since = ", ".join(f"{count} {status}" for status, count in self.since.items())
         if self.since and self.last_reason:
             since += f" (last: {self.last_reason})"
+        if self.at_ceiling:
+            since += f"; {self.last_seen} of {self.last_total} could be read"
         age = _hours(self.age_s) if self.age_s is not None else None
         return [
             self.oaid, self.name, self.following, self.last_complete_at, age,
@@ -102,6 +109,9 @@ def _state(
         last_reason=standing.last_reason,
         net_7_days=net_7,
         net_30_days=net_30,
+        last_seen=standing.seen,
+        last_total=standing.total,
+        at_ceiling=standing.partial_because in OUT_OF_REACH,
         since=standing.since,
         too_old=verdict != OK,
         verdict=verdict,

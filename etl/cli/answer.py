@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.output import printable
 from etl.cli.words import hint
-from etl.errors import EtlError, trace
+from etl.errors import EtlError, hint_of, trace
 from etl.model import NOTHING, Reason, Status
 from etl.reports.reasons import in_words
 from etl.texts import Lang
@@ -52,10 +52,18 @@ def reason(code: str | None, say: Texts) -> list[str]:
     if code is None:
         return []
     kind, _, detail = code.partition(": ")
-    if detail:
-        return [detail]
-    advice = f"advice.{kind}"
-    return [reason_in_words(kind, say), *([say(advice)] if say.has(advice) else [])]
+    told = f"{detail.rstrip('.')}." if detail else reason_in_words(kind, say)
+    return [told, *advice(kind, say)]
+
+
+def advice(kind: str, say: Texts) -> list[str]:
+    """What to do about a reason of `snapshots.reason`, by its word; nothing where there is nothing to do."""
+    for key in (f"advice.{kind}", f"hint.{kind}"):
+        if say.has(key):
+            return [say(key)]
+    # In English an error brings its advice itself.
+    known = hint_of(kind) if say.lang is Lang.EN else ""
+    return [known] if known else []
 
 
 def reason_in_words(kind: str, say: Texts) -> str:

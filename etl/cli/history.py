@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from etl.cli.answer import reason_in_words
+from etl.cli.answer import advice, reason_in_words
 from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.database import accounts_in, open_database
 from etl.cli.listing import Column, Row, listing
@@ -76,7 +77,10 @@ def _show(found: list[tuple[Account, list[Snapshot]]], say: Texts) -> None:
             show(("\n" if number else "") + folded(printable(name)))
         if snapshots:
             heads = _columns(say, say.zone_name(snapshots[-1].taken_at))
-            show_lines(listing(heads, [_row(each, say) for each in snapshots], width()))
+            rows = [_row(each, say) for each in snapshots]
+            show_lines(
+                listing(heads, [*rows[:-1], _with_advice(rows[-1], snapshots[-1], say)], width())
+            )
 
 
 def _columns(say: Texts, zone: str) -> list[Column]:
@@ -107,6 +111,12 @@ def _row(snapshot: Snapshot, say: Texts) -> Row:
     )
     id_and_time = (str(snapshot.id), say.time(snapshot.taken_at), snapshot.status)
     return Row([*id_and_time, *map(say.number, numbers), snapshot.source], _notes(snapshot, say))
+
+
+def _with_advice(row: Row, newest: Snapshot, say: Texts) -> Row:
+    """The row of the newest snapshot, and what to do about it: about those before, it is too late."""
+    kind = (newest.reason or "").partition(": ")[0]
+    return replace(row, notes=[*row.notes, *advice(kind, say)])
 
 
 def _notes(snapshot: Snapshot, say: Texts) -> list[str]:

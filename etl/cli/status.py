@@ -126,9 +126,19 @@ def _row(state: AccountStatus, say: Texts, *, named: bool) -> Row:
         if state.last_reason:
             told = " ".join(reason(state.last_reason, say))
             notes.append(say("status.last", reason=printable(told)))
+        notes += _reach(state, say)
     oa = [printable(state.name or state.oaid), *([state.oaid] if named else [])]
     numbers = _numbers([getattr(state, each) for each in NUMBERS], say)
     return Row([*oa, *numbers, _ago(state.age_s, say)], notes)
+
+
+def _reach(state: AccountStatus, say: Texts) -> list[str]:
+    """How much of the list eSMS shows, where that may not be all of it."""
+    if not state.at_ceiling or state.last_seen is None or state.last_total is None:
+        return []
+    seen, total = say.number(state.last_seen), say.number(state.last_total)
+    key = "status.part" if state.last_seen < state.last_total else "status.limit"
+    return [say(key, seen=seen, total=total)]
 
 
 def _sum(values: Sequence[int | None]) -> int | None:

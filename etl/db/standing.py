@@ -40,6 +40,8 @@ class Standing:
         last_status: of the newest run.
         last_reason: its reason.
         following: after the last applied snapshot.
+        seen, total: of that snapshot: users it found, and the Total of eSMS.
+        partial_because: its reason; None where it was complete.
         since: the runs after the last whole reading, by status.
         trends: one for each moment that was asked for: since the last whole reading until then.
     """
@@ -50,6 +52,9 @@ class Standing:
     last_status: str | None = None
     last_reason: str | None = None
     following: int | None = None
+    seen: int | None = None
+    total: int | None = None
+    partial_because: str | None = None
     since: dict[str, int] = field(default_factory=dict)
     trends: list[Trend | None] = field(default_factory=list)
 
@@ -117,6 +122,9 @@ def _last_runs(connection: Connection, points: CTE) -> dict[str, Standing]:
             newest.c.status,
             newest.c.reason,
             applied.c.following,
+            applied.c.seen,
+            applied.c.total,
+            applied.c.reason,
         )
         .select_from(points)
         .outerjoin(newest, newest.c.id == points.c.newest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,11 +12,13 @@ from commandline import Finished, etl
 from sqlalchemy import event, update
 from told import Reading, tell
 
+from etl.cli.status import _table
 from etl.db.engine import connect_engine, writing
 from etl.db.tables import official_accounts, snapshots
 from etl.model import Account
 from etl.simulator import Simulator
 from etl.status import account_states
+from etl.texts import Lang, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +81,8 @@ def test_after_a_sync_it_says_who_follows_and_since_when(operator: Operator) -> 
     assert abs((datetime.now(UTC) - at).total_seconds() - age) < 60
     assert line == {
         "oaid": OAID, "name": "Simulated OA", "following": 121, "last_complete_id": 2, "last_status": "complete", "last_reason": None,
-        "net_7_days": None, "net_30_days": None, "since": {}, "too_old": False, "verdict": "ok",
+        "net_7_days": None, "net_30_days": None,
+        "last_seen": 121, "last_total": 121, "at_ceiling": False, "since": {}, "too_old": False, "verdict": "ok",
     }  # fmt: skip
 
 
@@ -147,6 +150,61 @@ def test_runs_that_were_not_complete_make_nothing_younger_and_are_counted(
     assert line["last_reason"].startswith(reason)
     table = operator.run("status").stdout
     assert f"2 {status} (last: {reason}" in table
+    assert ("98 of 120 could be read" in table) is (status == "partial")
+
+
+REACHES = [
+    ("complete", None, 540, None, None),
+    ("partial", "torn", 540, None, None),
+    (
+        "partial",
+        "ceiling",
+        540,
+        "540 of 2,000 could be read; of the others nothing is known.",
+        "Đọc được 540/2.000 người quan tâm; chưa biết gì về những người còn lại.",
+    ),
+    (
+        "partial",
+        "undated",
+        540,
+        "540 of 2,000 could be read; of the others nothing is known.",
+        "Đọc được 540/2.000 người quan tâm; chưa biết gì về những người còn lại.",
+    ),
+    (
+        "partial",
+        "ceiling",
+        2_000,
+        "eSMS counts 2,000: that may be a limit, and more may follow.",
+        "eSMS đếm 2.000: đó có thể là giới hạn, số người quan tâm có thể nhiều hơn.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("last", "why", "seen", "english", "vietnamese"), REACHES)
+def test_it_says_how_much_of_the_list_can_be_read_where_total_stands_at_a_ceiling(
+    *, last: str, why: str | None, seen: int, english: str | None, vietnamese: str | None, db: Engine,
+) -> None:  # fmt: skip
+    """The last run of all failed: what was read is said all the same."""
+    tell(
+        db,
+        [
+            Reading("1", "2026-11-20 23:40", "complete", frozenset(["u1"])),
+            Reading("1", "2026-11-21 23:40", last, frozenset(["u1"]), why),
+            Reading("1", "2026-11-22 23:40", "failed", reason="refused: 101"),
+        ],
+        {"1": "First"},
+    )
+    with writing(db) as connection:
+        last_read = snapshots.c.taken_on == date(2026, 11, 21)
+        connection.execute(update(snapshots).where(last_read).values(seen=seen, total=2_000))
+    (state,) = account_states(db, [Account("1", "First")], now=NOW, max_age=None)
+    assert (state.last_seen, state.last_total) == (seen, 2_000)
+    assert state.at_ceiling is (english is not None)
+    assert (f"; {seen} of 2000 could be read" in str(state.row()[-1])) is state.at_ceiling
+    for lang, sentence in (("en", english), ("vi", vietnamese)):
+        lines = _table([state], Texts(Lang(lang)))
+        told = [line.strip() for line in lines if "540" in line or "000" in line]
+        assert told == ([sentence] if sentence else []), lines
 
 
 def test_an_oa_that_was_never_read_whole_is_too_old(lite: Operator) -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from etl import errors
+from etl.cli.answer import advice
 from etl.model import Reason, Status
 from etl.reports.reasons import REASONS
 from etl.texts import Lang, Texts, language, table
@@ -65,6 +66,14 @@ def test_every_reason_status_and_error_has_its_words() -> None:
     )
     unsaid = {"error", "usage", "interrupted"}  # the message says it
     assert {reason for reason in reasons - unsaid if not VI.has(f"hint.{reason}")} == set()
+
+
+@pytest.mark.parametrize("texts", [EN, VI])
+@pytest.mark.parametrize("reason", sorted({*REASONS} - {"error"}))
+def test_whatever_a_snapshot_was_not_complete_for_says_what_to_do(
+    reason: str, texts: Texts
+) -> None:
+    assert advice(reason, texts), reason
 
 
 @pytest.mark.parametrize(
