@@ -60,7 +60,7 @@ class Tally:
 
 def one_leaves(sim: Simulator, seed: int) -> None:
     """One user leaves in the middle of the reading: the least that can happen."""
-    sim.before_page(20, sim.unfollow, sim.users()[200 + seed])
+    sim.before_page(20, sim.unfollow, sim.users()[200 + seed % 1_000])
 
 
 def moves(share: float) -> Callable[[Simulator, int], None]:

@@ -3,7 +3,8 @@
     python benchmarks/windows.py nights [--runs 36] [--seed 1] [--only TEXT]
                                                                   belief.py's worlds, over HTTP
     python benchmarks/windows.py open [--nights 2000] [--seed 1]  what nobody documents, in process
-    python benchmarks/windows.py cost [--rounds 3]                requests, CPU, memory, rows written
+    python benchmarks/windows.py cost [--rounds 3] [--database postgresql]
+                                                                  requests, CPU, memory, rows written
 
 `nights`: 2,003 followers of whom one listing shows 500, both meanings of a day, four nights a run.
 `open`: the worlds of tests/windowworld.py: every kind of bound, a refused future, undated users, a
@@ -17,12 +18,11 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import sqlite3
+import shutil
 import statistics
 import sys
 import tempfile
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -30,12 +30,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import belief
-from run import OAID, Cell, Figures, Server, measure
+from run import OAID, Cell, Databases, Figures, Server, measure, postgresql
+from sqlalchemy import select, text
 from windowworld import Nights, WindowWorld
 from world import changed
 
-from etl.db.engine import connect_engine
+from etl.db.engine import connect_engine, reading, writing
 from etl.db.schema import upgrade
+from etl.db.tables import snapshots
 from etl.esms.client import EsmsClient
 from etl.simulator import Simulator, WindowRules
 from etl.sync.account import sync_account
@@ -43,6 +45,31 @@ from etl.sync.run import Run
 
 NIGHTS = 4
 """In a row, of one OA."""
+
+NOTES_WRITES = {
+    "sqlite": [
+        "CREATE TABLE written (n INTEGER)",
+        *(
+            f"CREATE TRIGGER {table}_{event} AFTER {event} ON {table} "
+            "BEGIN INSERT INTO written VALUES (1); END"
+            for table in ("followers", "follower_changes")
+            for event in ("INSERT", "UPDATE", "DELETE")
+        ),
+    ],
+    "postgresql": [
+        "CREATE TABLE written (n integer)",
+        (
+            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql "
+            "AS 'BEGIN INSERT INTO written VALUES (1); RETURN NULL; END'"
+        ),
+        *(
+            f"CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION note()"
+            for table in ("followers", "follower_changes")
+        ),
+    ],
+}
+"""Statements that let a database note each row of a follower that is written from now on."""
 
 RATES = {
     "interact": (0, 0.02, 0.2, 1),
@@ -153,57 +180,68 @@ def _world(rng: random.Random) -> WindowWorld:
 def cost(given: argparse.Namespace) -> bool:
     """What a quiet night costs, beside the same list read by GetFollowers; True."""
     server = Server()
+    home = Path(tempfile.mkdtemp(prefix="b"))
     try:
-        print(
-            "| followers | read by | requests | × followers ÷ 48 | CPU, s | µs CPU a follower | peak MB | follower rows written |"
-        )
-        print("|--:|---|--:|--:|--:|--:|--:|--:|")
-        for followers in (10_500, 50_000, 200_000):
-            figures = {"GetFollowers": Figures(), "windows": Figures()}
-            written = dict.fromkeys(figures, 0)
-            for _ in range(given.rounds):
-                for source, taken in figures.items():
-                    written[source] += _quiet_night(server, followers, source, taken)
-            for source, taken in figures.items():
-                requests, cpu = statistics.median(taken.requests), statistics.median(taken.cpu)
-                print(
-                    f"| {followers:,} | {source} | {requests:,.0f} | {requests / (followers / 48):.2f} "
-                    f"| {cpu:.2f} | {cpu / followers * 1e6:.1f} | {max(taken.peak):.0f} | {written[source]} |",
-                    flush=True,
-                )
+        with postgresql(home) as server_url:
+            for kind in given.database or ["sqlite", "postgresql"]:
+                _cost_on(Databases(kind, home, server_url), server, given.rounds)
     finally:
         server.stop()
+        shutil.rmtree(home, ignore_errors=True)
     return True
 
 
-def _quiet_night(server: Server, followers: int, source: str, taken: Figures) -> int:
+def _cost_on(databases: Databases, server: Server, rounds: int) -> None:
+    print(f"\n**{databases.kind}**\n")
+    print(
+        "| followers | read by | requests | × followers ÷ 48 | CPU, s | µs CPU a follower "
+        "| peak MB | follower rows written |"
+    )
+    print("|--:|---|--:|--:|--:|--:|--:|--:|")
+    for followers in (10_500, 50_000, 200_000):
+        figures = {"GetFollowers": Figures(), "windows": Figures()}
+        written = dict.fromkeys(figures, 0)
+        for _ in range(rounds):
+            for source, taken in figures.items():
+                written[source] += _quiet_night(server, databases, followers, source, taken)
+        for source, taken in figures.items():
+            requests, cpu = statistics.median(taken.requests), statistics.median(taken.cpu)
+            print(
+                f"| {followers:,} | {source} | {requests:,.0f} | {requests / (followers / 48):.2f} "
+                f"| {cpu:.2f} | {cpu / followers * 1e6:.1f} | {max(taken.peak):.0f} "
+                f"| {written[source]} |",
+                flush=True,
+            )
+
+
+def _quiet_night(
+    server: Server, databases: Databases, followers: int, source: str, taken: Figures
+) -> int:
     """The second sync of a list that did not change, measured; gives the follower rows written."""
     server.set(Cell("", "", followers, 50), changed=0, reach=10_000 if source == "windows" else 0)
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "etl.db"
-        environment = {
-            "PATH": os.environ["PATH"], "DATABASE_URL": f"sqlite:///{file}", "ESMS_API_KEY": "k", "ESMS_SECRET_KEY": "s",
-            "ESMS_OAIDS": OAID, "ESMS_BASE_URL": f"http://127.0.0.1:{server.port}", "ESMS_RATE": "0", "ETL_LOG_FORMAT": "json",
-        }  # fmt: skip
-        command = [sys.executable, "-m", "etl", "sync"]
-        measure(command, environment, Figures())
-        with closing(sqlite3.connect(file)) as connection, connection:
-            connection.execute("CREATE TABLE written (n INTEGER)")
-            for table in ("followers", "follower_changes"):
-                for event in ("INSERT", "UPDATE", "DELETE"):
-                    connection.execute(
-                        f"CREATE TRIGGER {table}_{event} AFTER {event} ON {table} "
-                        "BEGIN INSERT INTO written VALUES (1); END"
-                    )
-        server.asked()
-        measure(command, environment, taken)
-        taken.requests.append(server.asked())
-        with closing(sqlite3.connect(file)) as connection:
-            row = connection.execute(
-                "SELECT (SELECT count(*) FROM written), source FROM snapshots ORDER BY id DESC"
-            ).fetchone()
-        assert row[1] == ("windows" if source == "windows" else "followers")
-        return int(row[0])
+    url = databases.new()
+    environment = {
+        "PATH": os.environ["PATH"], "DATABASE_URL": url, "ESMS_API_KEY": "k", "ESMS_SECRET_KEY": "s",
+        "ESMS_OAIDS": OAID, "ESMS_BASE_URL": f"http://127.0.0.1:{server.port}", "ESMS_RATE": "0",
+        "ETL_LOG_FORMAT": "json",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "etl", "sync"]
+    measure(command, environment, Figures())
+    engine = connect_engine(url)
+    with writing(engine) as connection:
+        for statement in NOTES_WRITES[databases.kind]:
+            connection.exec_driver_sql(statement)
+    databases.settle(url)
+    server.asked()
+    measure(command, environment, taken)
+    taken.requests.append(server.asked())
+    with reading(engine) as connection:
+        rows = connection.execute(text("SELECT count(*) FROM written")).scalar_one()
+        newest = select(snapshots.c.source).order_by(snapshots.c.id.desc()).limit(1)
+        assert connection.scalar(newest) == ("windows" if source == "windows" else "followers")
+    engine.dispose()
+    databases.drop(url)
+    return int(rows)
 
 
 def main() -> int:
@@ -217,6 +255,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=36)
     parser.add_argument("--nights", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--database", action="append", choices=["sqlite", "postgresql"], help="default: both"
+    )
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     return 0 if parts[given.part](given) else 1
