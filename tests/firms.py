@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import commandline
 from sqlalchemy import text
 
 from etl.db.engine import connect_engine, reading
@@ -109,8 +110,8 @@ class Firm(Accounts):
         return self.workers[-1]
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """What `etl fleet status --json` says, by account."""
-        done = self.etl("fleet", "status", "--json")
+        """What `etl fleet status --json` says, by account; asked often, so in this process."""
+        done = commandline.etl("fleet", "status", "--json", **self.environment)
         assert done.returncode == 0, done.stderr
         return {line["account"]: line for line in map(json.loads, done.stdout.splitlines())}
 

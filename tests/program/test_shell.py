@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGHUP
 from typing import TYPE_CHECKING
@@ -27,6 +29,28 @@ COMMANDS = [
     "report --format json", "export", "verify", "accounts", "doctor", "--help",
 ]  # fmt: skip
 FAST = {"ESMS_RATE": "0", "ESMS_BACKOFF_BASE": "0.01", "ESMS_MAX_ATTEMPTS": "2"}
+
+
+EACH = """
+import json, os, sys
+from contextlib import suppress
+from importlib import import_module
+import etl.cli.app
+for name in ("sync", "status", "history", "report", "export", "verify", "doctor", "db"):
+    import_module("etl.cli." + name)
+import etl.runs
+for command in sys.argv[1:]:
+    with suppress(OSError):
+        os.write(1, f"$ {command}\\n".encode())
+    child = os.fork()
+    if not child:
+        sys.argv = ["etl", *command.split()]
+        etl.cli.app.main()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with open("ended", "a") as file:
+        file.write(json.dumps([command, code]) + chr(10))
+"""
+"""Runs commands one after another, each in a fork: the interpreter and its streams are made once."""
 
 
 class Shell:
@@ -51,6 +75,30 @@ class Shell:
             assert words not in out + err
         return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
+    def run_each(
+        self, commands: list[str], where: str = "", **settings: str
+    ) -> dict[str, tuple[int, str]]:
+        """Run commands with the same streams (`where`: what the shell does to them).
+
+        Returns:
+            By command its exit code and its part of stdout.
+        """
+        done = self.run(f'"{sys.executable}" {self.each(commands)} {where}', **settings)
+        return self.ended(done.stdout)
+
+    def each(self, commands: list[str]) -> str:
+        """Write the script that runs these commands; its name and arguments."""
+        (self.directory / "each.py").write_text(EACH)
+        return shlex.join(["each.py", *commands])
+
+    def ended(self, stdout: str) -> dict[str, tuple[int, str]]:
+        """What the script wrote down, with each command's part of its stdout."""
+        notes = self.directory / "ended"
+        codes = dict(map(json.loads, notes.read_text().splitlines()))
+        notes.unlink()
+        shown = dict(part.partition("\n")[::2] for part in stdout.replace("\r", "").split("$ ")[1:])
+        return {command: (code, shown.get(command, "")) for command, code in codes.items()}
+
     def runs(self, status: str = "complete", oaid: str = "") -> int:
         """How many runs of an OA (the first where none is named) are on record as this."""
         query = "SELECT count(*) FROM snapshots WHERE status = ? AND oaid = ?"
@@ -72,16 +120,35 @@ class Shell:
         return found[0], found[1]
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def codes(ended: dict[str, tuple[int, str]]) -> dict[str, int]:
+    return {command: code for command, (code, _) in ended.items()}
+
+
+@contextmanager
+def world() -> Iterator[Simulator]:
     with Simulator(60) as sim:
         sim.add_account(SECOND, "Second", 30)
-        shell = Shell(tmp_path, sim)
+        yield sim
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database after a first sync, to be copied."""
+    with world() as sim:
+        shell = Shell(tmp_path_factory.mktemp("synced"), sim)
         assert shell.run("etl sync").returncode == 0
-        connection = sqlite3.connect(shell.database)
-        with connection:
-            connection.execute("UPDATE official_accounts SET name = ?", (NAME,))
-        connection.close()
+    connection = sqlite3.connect(shell.database)
+    with connection:
+        connection.execute("UPDATE official_accounts SET name = ?", (NAME,))
+    connection.close()
+    return shell.database
+
+
+@pytest.fixture
+def shell(tmp_path: Path, synced: Path) -> Iterator[Shell]:
+    with world() as sim:
+        shell = Shell(tmp_path, sim)
+        shutil.copy(synced, shell.database)
         yield shell
 
 
@@ -90,16 +157,16 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii:strict"])
 def test_a_stdout_that_is_not_utf_8_ends_no_command(shell: Shell, encoding: str) -> None:
-    for command in COMMANDS:
-        done = shell.run(f"etl {command}", PYTHONIOENCODING=encoding)
-        assert (command, done.returncode) == (command, 0)
-        assert done.stdout
+    ended = shell.run_each(COMMANDS, PYTHONIOENCODING=encoding)
+    assert {command: (code, bool(shown)) for command, (code, shown) in ended.items()} == (
+        dict.fromkeys(COMMANDS, (0, True))
+    )
 
 
 def test_a_c_locale_ends_no_command(shell: Shell) -> None:
-    for command in ("status", "history", "report --lang vi", "sync --json"):
-        done = shell.run(f"etl {command}", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-        assert (command, done.returncode) == (command, 0)
+    commands = ["status", "history", "report --lang vi", "sync --json"]
+    ended = shell.run_each(commands, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert codes(ended) == dict.fromkeys(commands, 0)
 
 
 def test_json_stays_json_in_any_encoding(shell: Shell) -> None:
@@ -118,24 +185,27 @@ def test_an_argument_that_is_no_text_is_refused_in_words(shell: Shell) -> None:
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", ">&- 2>&- <&-"])
 def test_a_closed_stream_changes_no_exit_code(shell: Shell, closed: str) -> None:
-    for command in ("sync", "sync --json", "history", "export", "verify", "db check"):
-        assert (command, shell.run(f"etl {command} {closed}").returncode) == (command, 0)
-    assert shell.run(f"etl sync --wrong {closed}").returncode == 2
+    commands = ["sync --json", "history", "export", "verify", "db check"]
+    wanted = dict.fromkeys(commands, 0) | {"sync --wrong": 2}
+    assert codes(shell.run_each([*commands, "sync --wrong"], closed)) == wanted
+    assert shell.run(f"etl sync {closed}").returncode == 0
     assert shell.runs() == 3
     assert shell.run("etl verify").returncode == 0, "no output got into the database file"
 
 
 def test_a_full_stderr_changes_no_exit_code(shell: Shell) -> None:
-    for command in ("sync", "history", "export", "db check"):
-        assert (command, shell.run(f"etl {command} 2>/dev/full").returncode) == (command, 0)
-    assert shell.run("etl sync --wrong 2>/dev/full").returncode == 2
+    wanted = {"sync": 0, "history": 0, "export": 0, "db check": 0, "sync --wrong": 2}
+    assert codes(shell.run_each(list(wanted), "2>/dev/full")) == wanted
 
 
 def test_what_a_full_stdout_loses_is_a_failure_in_words(shell: Shell) -> None:
-    for command in ("history", "export", "report", "verify", "sync --json", "status --json"):
-        done = shell.run(f"etl {command} >/dev/full")
-        assert (command, done.returncode) == (command, 69)
-        assert "No space left on device" in done.stderr
+    commands = ["history", "export", "report", "verify", "status --json"]
+    assert codes(shell.run_each(commands, ">/dev/full 2>said")) == dict.fromkeys(commands, 69)
+    said = (shell.directory / "said").read_text()
+    assert said.count("No space left on device") == len(commands)
+    done = shell.run("etl sync --json >/dev/full")
+    assert done.returncode == 69
+    assert "No space left on device" in done.stderr
     assert shell.runs() == 2
 
 
@@ -350,20 +420,28 @@ def test_no_library_writes_a_line_amid_ours(shell: Shell, noise: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_every_command_can_be_read_on_a_terminal(shell: Shell, encoding: str) -> None:
-    for command in [*COMMANDS, "sync", "undo --help", "db check"]:
-        code, shown = on_a_terminal(shell, command, PYTHONIOENCODING=encoding)
-        assert (command, code) == (command, 0), shown
-        assert shown.strip()
-        assert "Traceback" not in shown
-    assert "Total" in on_a_terminal(shell, "history", COLUMNS="200")[1]
+    commands = [*COMMANDS, "sync", "undo --help", "db check"]
+    script = [sys.executable, *shlex.split(shell.each(commands))]
+    shown = on_a_terminal(shell, script, PYTHONIOENCODING=encoding)[1]
+    assert "Traceback" not in shown
+    ended = shell.ended(shown)
+    assert {command: (code, bool(part.strip())) for command, (code, part) in ended.items()} == (
+        dict.fromkeys(commands, (0, True))
+    )
 
 
-def on_a_terminal(shell: Shell, command: str, **settings: str) -> tuple[int, str]:
+def test_a_wide_terminal_shows_more(shell: Shell) -> None:
+    history = [sys.executable, "-m", "etl", "history"]
+    code, shown = on_a_terminal(shell, history, COLUMNS="200")
+    assert (code, "Total" in shown) == (0, True)
+
+
+def on_a_terminal(shell: Shell, command: list[str], **settings: str) -> tuple[int, str]:
     """The exit code of a command, and what a terminal of its own showed."""
     own = {"DATABASE_URL": f"sqlite:///{shell.database}", "TERM": "xterm"}
     controller, terminal = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "etl", *command.split()],
+        command,
         cwd=shell.directory,
         env=os.environ | shell.sim.environment | FAST | own | settings,
         stdin=terminal,
