@@ -238,23 +238,24 @@ class ParquetSink:
 
     def __init__(self, file: IO[bytes], columns: Sequence[str]) -> None:
         require_pyarrow()
-        import pyarrow as pa  # noqa: PLC0415 - needs the extra `parquet`
-        from pyarrow.parquet import ParquetWriter  # noqa: PLC0415 - as above
+        import pyarrow.parquet  # noqa: PLC0415 - needs the extra `parquet`
 
-        types = {"snapshot_id": pa.int64()} | {
-            name: pa.timestamp("us", tz="UTC") for name in columns if name.endswith("_at")
+        types = {"snapshot_id": pyarrow.int64()} | {
+            name: pyarrow.timestamp("us", tz="UTC") for name in columns if name.endswith("_at")
         }
-        self._pa = pa
-        self._schema = pa.schema([(name, types.get(name, pa.string())) for name in columns])
-        self._writer = ParquetWriter(file, self._schema, compression="zstd")
+        self._pyarrow = pyarrow
+        self._schema = pyarrow.schema(
+            [(name, types.get(name, pyarrow.string())) for name in columns]
+        )
+        self._writer = pyarrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
 
     def write(self, rows: list[Row]) -> None:
         """Take a chunk of rows."""
         arrays = [
-            self._pa.array(values, each.type)
+            self._pyarrow.array(values, each.type)
             for values, each in zip(zip(*rows, strict=True), self._schema, strict=True)
         ]
-        self._writer.write_batch(self._pa.record_batch(arrays, schema=self._schema))
+        self._writer.write_batch(self._pyarrow.record_batch(arrays, schema=self._schema))
 
     def close(self) -> None:
         """Write the footer, without which the file is none."""

@@ -19,7 +19,7 @@ from etl.demo import AT, FOLLOWERS, NAME, OAID, ZONE, Demo
 from etl.errors import ExitCode, SettingsError
 from etl.model import Account
 from etl.reports.churn import Question, churn_report
-from etl.reports.extra import require_charts
+from etl.reports.extra import pages
 from etl.reports.language import Words
 from etl.reports.text import period_table
 from etl.texts import Lang
@@ -128,13 +128,10 @@ def _page_of(file: Path) -> Path:
 def _page(report: ChurnReport, said: Words, file: Path) -> str:
     """Write the report as a page beside the file, where the extra is installed; say where it is, or how to get it."""
     try:
-        require_charts()
+        content = pages().as_page(report, said)
     except SettingsError as error:
         return f"{error}. {error.hint}"
     page = _page_of(file)
-    from etl.reports import webpage  # noqa: PLC0415 - needs the extra `report`
-
-    content = webpage.as_page(report, said)
     with open_output(page) as target:
         target.write(content)
     return f"The report as a page with charts, to open in a browser: {page}"

@@ -16,6 +16,13 @@ from etl.observe.logs import configure_logging, logger
 from etl.settings import process_settings
 from etl.settings.accounts import account_names, esms_accounts
 
+HAS_EXTRA = find_spec("procrastinate") is not None
+if HAS_EXTRA:
+    from etl.fleet.engine import make_tables
+    from etl.fleet.status import fleet_status, words
+    from etl.fleet.tasks import Fleet, Silence
+    from etl.fleet.work import work as take_jobs
+
 if TYPE_CHECKING:
     from etl.settings import ProcessSettings
 
@@ -33,8 +40,6 @@ app = typer.Typer(
 def init() -> int:
     """Make the tables of the jobs in the database, or bring them up to the version that is installed."""
     settings = _settings()
-    from etl.fleet.engine import make_tables  # noqa: PLC0415 - of an extra, perhaps not installed
-
     made = make_tables(settings.database_url)
     say("etl: the tables of the fleet's jobs are " + ("made" if made else "there already"))
     return ExitCode.OK
@@ -69,9 +74,6 @@ def work(
     """
     settings = _settings()
     esms_accounts()  # all problems of all accounts are shown now, not at night
-    from etl.fleet.tasks import Fleet, Silence  # noqa: PLC0415 - of an extra, perhaps not installed
-    from etl.fleet.work import work as take_jobs  # noqa: PLC0415 - as above
-
     configure_logging(settings.etl_log_format, settings.etl_log_level)
     fleet = Fleet(
         settings.etl_fleet_schedule,
@@ -88,8 +90,6 @@ def work(
 def status(as_json: AsJson = False) -> int:
     """Show for each account what became of its last job, and when it is synced next."""
     settings = _settings()
-    from etl.fleet.status import fleet_status, words  # noqa: PLC0415 - of an extra, perhaps not installed
-
     states = fleet_status(
         settings.database_url,
         account_names(settings),
@@ -118,6 +118,6 @@ def status(as_json: AsJson = False) -> int:
 
 def _settings() -> ProcessSettings:
     settings = process_settings()
-    if find_spec("procrastinate") is None:
+    if not HAS_EXTRA:
         raise missing_extra("etl fleet", "fleet")
     return settings

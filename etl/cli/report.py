@@ -22,15 +22,12 @@ from etl.cli.words import words
 from etl.errors import ExitCode, UsageError
 from etl.reports import records
 from etl.reports.churn import Question, churn_report
-from etl.reports.extra import require_charts
+from etl.reports.extra import pages, require_charts
 from etl.reports.language import Words
 from etl.reports.periods import By
 from etl.texts import Lang
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from etl.model import Account
     from etl.reports.figures import ChurnReport
 
 app = typer.Typer(add_completion=False)
@@ -115,7 +112,7 @@ def report(
     settings, engine = open_database()
     accounts = watched(settings, engine, oaid, everyone=everyone)
     if folder is not None:
-        _check(folder, accounts)
+        pages().check_folder(folder, [account.oaid for account in accounts])
     said = Words(lang or words().lang, settings.timezone)
     with progress() as show:
         told = churn_report(
@@ -129,7 +126,7 @@ def report(
             show=show,
         )
         if folder is not None:
-            _write(told, said, folder, show)
+            pages().write_folder(told, said, folder, show)
     for each in told.left_out:
         why = f"left out: {each.why}" if said.lang is Lang.EN else left_out(each.label, said)
         say(f"etl: {why}")
@@ -150,20 +147,6 @@ def _folder(file: str | None, output: ReportFormat) -> Path | None:
     return Path(file)
 
 
-def _check(folder: Path, accounts: Sequence[Account]) -> None:
-    from etl.reports.folder import check_folder  # noqa: PLC0415 - needs the extra `report`
-
-    check_folder(folder, [account.oaid for account in accounts])
-
-
-def _write(
-    told: ChurnReport, words: Words, folder: Path, show: Callable[[str, int, int], None]
-) -> None:
-    from etl.reports.folder import write_folder  # noqa: PLC0415 - as above
-
-    write_folder(told, words, folder, show)
-
-
 def _rendered(told: ChurnReport, output: ReportFormat, words: Words, columns: int) -> str:
     if output is ReportFormat.CSV:
         return records.as_csv(told)
@@ -171,16 +154,12 @@ def _rendered(told: ChurnReport, output: ReportFormat, words: Words, columns: in
         return records.as_json(told)
     if output is ReportFormat.TABLE:
         return as_table(told, words, columns)
-    from etl.reports import webpage  # noqa: PLC0415 - needs the extra `report`
-
-    return webpage.as_page(told, words)
+    return pages().as_page(told, words)
 
 
 def _warm_up() -> None:
     """Load the charts' libraries while the database counts: they take a second."""
-    from etl.reports import svg, webpage  # noqa: F401, PLC0415 - as above; what the page needs is loaded with it
-
-    svg.warm_up()
+    pages().warm_up()
 
 
 def _date(option: str, given: str | None) -> date | None:

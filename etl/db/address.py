@@ -100,8 +100,7 @@ def server(url: str) -> dict[str, Any]:
     Raises:
         SettingsError: it cannot be understood, or has a parameter that libpq does not know.
     """
-    import psycopg  # noqa: PLC0415 - nobody who uses SQLite needs it
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - as above
+    import psycopg.conninfo  # noqa: PLC0415 - nobody who uses SQLite needs it
 
     written = _written_for_libpq(url.strip())
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
@@ -112,7 +111,7 @@ def server(url: str) -> dict[str, Any]:
             called = "" if "password" in given and name not in _INSTEAD else _named(name)
             raise problem(f"has a parameter that libpq does not know{called}")
     try:
-        arguments = dict(conninfo_to_dict(written))
+        arguments = dict(psycopg.conninfo.conninfo_to_dict(written))
     except psycopg.Error:
         # Without its words: they quote the URL.
         raise problem(_NO_URL) from None

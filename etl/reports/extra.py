@@ -1,10 +1,39 @@
-"""The extra `report`: whether the libraries of the charts are installed."""
+"""The extra `report`: whether the libraries of the charts are installed, and what is made with them."""
 
 from __future__ import annotations
 
 from importlib import util
+from typing import TYPE_CHECKING, NamedTuple
 
 from etl.errors import missing_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from etl.reports.figures import ChurnReport
+    from etl.reports.language import Words
+
+
+class Pages(NamedTuple):
+    """What makes pages; each is described where it is defined."""
+
+    as_page: Callable[[ChurnReport, Words], str]
+    check_folder: Callable[[Path, Iterable[str]], None]
+    write_folder: Callable[[ChurnReport, Words, Path, Callable[[str, int, int], None]], None]
+    warm_up: Callable[[], None]
+
+
+def pages() -> Pages:
+    """Import what makes pages; it takes a second.
+
+    Raises:
+        SettingsError: altair or vl-convert is not installed.
+    """
+    require_charts()
+    from etl.reports import folder, svg, webpage  # noqa: PLC0415 - of the extra, and slow
+
+    return Pages(webpage.as_page, folder.check_folder, folder.write_folder, svg.warm_up)
 
 
 def require_charts() -> None:
