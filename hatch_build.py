@@ -1,4 +1,6 @@
-"""Called by hatchling when a wheel is built: makes the manual page, which pip puts to share/man/man1/etl.1.
+"""Called by hatchling when a wheel is built.
+
+Makes the manual page, which pip puts to share/man/man1/etl.1.
 
 The page is made from the commands, so the build needs what they need; pyproject.toml says so.
 """

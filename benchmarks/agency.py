@@ -1,6 +1,6 @@
 """Many OAs in one run: how much of the connections, of the pace and of the memory they use.
 
-    python benchmarks/agency.py                       200 OAs at 100 ms latency, at a pace, and 1,000 OAs; both databases
+    python benchmarks/agency.py            200 OAs at 100 ms, at a pace, and 1,000 OAs
     python benchmarks/agency.py --only latency --database sqlite
 
 The network alone asks the same number of pages on as many connections, in the same run. Every
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Night:
-    """One situation: OAs, followers of each, seconds of latency, connections, requests a second (0: no limit)."""
+    """One situation: OAs, followers of each, latency (s), connections, requests a second."""
 
     name: str
     oas: int

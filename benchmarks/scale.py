@@ -1,4 +1,6 @@
-"""How cost grows: with the size of the list, and with what changed. Pages of 5,000, no latency, measured as in run.py.
+"""How cost grows: with the size of the list, and with what changed.
+
+Pages of 5,000, no latency, measured as in run.py.
 
 python benchmarks/scale.py [--database postgresql] [--rounds 3] [--largest 1000000]
 """

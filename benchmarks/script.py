@@ -1,4 +1,6 @@
-"""The script that everyone writes: requests, one page after the other, executemany. It believes whatever comes back.
+"""The script that everyone writes: requests, one page after the other, executemany.
+
+It believes whatever comes back.
 
 python script.py URL DATABASE_URL PAGE_SIZE
 """

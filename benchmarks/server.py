@@ -1,4 +1,6 @@
-"""A server that answers GetFollowers faster than any client asks: bodies are cut from ready bytes, one thread, no framework.
+"""A server that answers GetFollowers faster than any client asks.
+
+Bodies are cut from ready bytes, one thread, no framework.
 
 Its world stands still between two commands. `GET /control?followers=N&changed=SHARE&latency=S` sets
 it (`&reach=R`: one listing shows R users, and QueryListUID is served, too); `GET /count` tells how
@@ -38,7 +40,10 @@ class World:
         self._windows: dict[tuple[int, int, int], bytes] = {}
 
     def set(self, *, followers: int, changed: float) -> None:
-        """So many followers, of whom a share is not who they would be without it: half of them left, as many came."""
+        """So many followers, of whom a share is not who they would be without it.
+
+        Half of them left, as many came.
+        """
         rng = random.Random(1)
         users = [str(rng.randrange(10**18, 10**19)) for _ in range(followers)]
         if changed:

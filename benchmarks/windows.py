@@ -4,7 +4,8 @@
                                                                   belief.py's worlds, over HTTP
     python benchmarks/windows.py open [--nights 2000] [--seed 1]  what nobody documents, in process
     python benchmarks/windows.py cost [--rounds 3] [--database postgresql]
-                                                                  requests, CPU, memory, rows written
+                                                                  requests, CPU, memory, rows
+                                                                  written
 
 `nights`: 2,003 followers of whom one listing shows 500, both meanings of a day, four nights a run.
 `open`: the worlds of tests/windowworld.py: every kind of bound, a refused future, undated users, a

@@ -1,4 +1,6 @@
-"""`etl demo`: everything without keys and without network. A simulated eSMS, a scripted clock, some weeks of daily syncs.
+"""`etl demo`: everything without keys and without network.
+
+A simulated eSMS, a scripted clock, some weeks of daily syncs.
 
 The script has what a year brings: ordinary days, a campaign, people who return, an outage upstream
 that would have wiped everybody, a list that was cut short, a day without an answer. The syncs are

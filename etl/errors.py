@@ -1,4 +1,6 @@
-"""Everything that can go wrong, sorted by what to do next. Only the CLI prints one and turns it into an exit code.
+"""Everything that can go wrong, sorted by what to do next.
+
+Only the CLI prints one and turns it into an exit code.
 
     EtlError                        exit
     ├── SettingsError               78   a setting is missing or wrong: its message names it
@@ -6,21 +8,21 @@
     │   └── SeveralAccountsError         … a mass unfollow is accepted only of OAs that are named
     ├── DatabaseBehindError         78   not upgraded, or newer than this program
     ├── UnfitDatabaseError          78   a server, a file or a role that cannot do what is needed
-    ├── RefusedError                77   eSMS refuses keys, IP address or OA: a person must act, never retried
+    ├── RefusedError                77   eSMS refuses keys, IP address or OA: never retried
     │   └── UnknownAccountError          … the OAID is unknown, or not added to the account
-    ├── FaultError                   1   eSMS says that our request is wrong: a fault of ours, never retried
+    ├── FaultError                   1   eSMS calls our request wrong: our fault, never retried
     ├── ImpossibleAnswerError       76   the API answered something that it does not document
     │   ├── BadRequestError              HTTP 400: at an offset above 0, perhaps the ceiling
     │   └── MalformedAnswerError         … in its body: retried before it is believed
-    ├── OffsetRefusedError          78   code 162; the sweep takes it for the ceiling unless the offset is 0
+    ├── OffsetRefusedError          78   code 162: the ceiling, unless the offset is 0
     ├── UnreachableError            69   after all retries
-    │   ├── EsmsUnavailableError         timeouts, lost connections, HTTP 5xx 408 421 425, unknown codes: retried
+    │   ├── EsmsUnavailableError         lost connections, HTTP 5xx 408 421 425, odd codes: retried
     │   │   ├── UndocumentedCodeError    retried; at an offset above 0, perhaps the ceiling
     │   │   └── ThrottledError           code 160 and HTTP 429: retried, and all workers slow down
     │   ├── DatabaseUnreachableError
     │   │   └── NoDatabaseError          the SQLite file is not there
     │   ├── SpoolError                   the temporary directory is full or gone
-    │   └── SystemRefusalError           no more threads, files, memory or room; a file that may not be used
+    │   └── SystemRefusalError           no more threads, files, memory; a file that may not be used
     ├── OutOfTimeError              75   ETL_MAX_RUNTIME is over
     ├── BusyError                   75   another run holds the OA
     ├── LeaseLostError              75   ours ran out, or was taken over: nothing may be written
@@ -93,7 +95,10 @@ class UsageError(EtlError):
 
 
 class SeveralAccountsError(UsageError):
-    """A mass unfollow was to be accepted for all OAs at once: there are `count` of them, and each must be named."""
+    """A mass unfollow was to be accepted for all OAs at once.
+
+    There are `count` of them, and each must be named.
+    """
 
     def __init__(self, count: int) -> None:
         super().__init__(
@@ -111,7 +116,10 @@ class DatabaseBehindError(EtlError):
 
 
 class UnfitDatabaseError(EtlError):
-    """The database, as it is set up, cannot serve: trying again cures nothing, a person must change it."""
+    """The database, as it is set up, cannot serve.
+
+    Trying again cures nothing, a person must change it.
+    """
 
     exit_code = ExitCode.SETTINGS
     reason = "database_unfit"
@@ -147,7 +155,7 @@ class FaultError(EtlError):
 
 
 class ImpossibleAnswerError(EtlError):
-    """The API answered something outside its documentation that trying again does not cure (HTTP 4xx, a redirect)."""
+    """An answer outside the documentation; trying again cures nothing (HTTP 4xx, a redirect)."""
 
     exit_code = ExitCode.IMPOSSIBLE_ANSWER
     hint = "Check ESMS_BASE_URL; if it is right, ask eSMS what changed."
@@ -166,7 +174,7 @@ class MalformedAnswerError(ImpossibleAnswerError):
 
 
 class OffsetRefusedError(EtlError):
-    """Code 162: the offset lies past the reachable end of the listing, or, at offset 0, Count is wrong."""
+    """Code 162: the offset lies past the reachable end, or, at offset 0, Count is wrong."""
 
     exit_code = ExitCode.SETTINGS
     hint = "Lower ESMS_PAGE_SIZE (50 is the largest that eSMS documents)."
@@ -261,7 +269,10 @@ class BusyError(EtlError):
 
 
 class LeaseLostError(EtlError):
-    """Our lease ran out or was taken over while we were away; whatever we know is too old to be written."""
+    """Our lease ran out or was taken over while we were away.
+
+    Whatever we know is too old to be written.
+    """
 
     exit_code = ExitCode.TRY_LATER
     hint = "The machine may have slept. Run again."
@@ -307,7 +318,9 @@ _PACKAGE = Path(__file__).parent
 
 
 def as_ours(error: Exception) -> EtlError:
-    """Whatever was raised, as an error of ours: what the operating system refused by name, the rest as a fault of etl.
+    """Whatever was raised, as an error of ours.
+
+    What the operating system refused by name, the rest as a fault of etl.
 
     No word of the original is in it that could hold a secret or a User_Id.
     """
@@ -329,7 +342,10 @@ def as_ours(error: Exception) -> EtlError:
 
 
 def hint_of(reason: str) -> str:
-    """The advice of the errors with this `reason`; empty where they have none that fits them all."""
+    """The advice of the errors with this `reason`.
+
+    Empty where they have none that fits them all.
+    """
     waiting = [EtlError]
     while waiting:
         kind = waiting.pop()
@@ -340,7 +356,10 @@ def hint_of(reason: str) -> str:
 
 
 def trace(error: EtlError) -> str | None:
-    """Where something of Python's own went wrong, as places: no message and no value, they may be secrets."""
+    """Where something of Python's own went wrong, as places.
+
+    No message and no value, they may be secrets.
+    """
     if error.__cause__ is None or not isinstance(error, FaultError | SystemRefusalError):
         return None
     frames = traceback.extract_tb(error.__cause__.__traceback__)

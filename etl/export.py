@@ -1,4 +1,6 @@
-"""Who followed then, and the change log, row by row: read as a stream, written as CSV, JSON lines or Parquet.
+"""Who followed then, and the change log, row by row.
+
+Read as a stream, written as CSV, JSON lines or Parquet.
 
 Memory stays flat: a server-side cursor gives chunks, and each is written before the next is read.
 """
@@ -38,7 +40,7 @@ Row = tuple[Any, ...]
 
 
 # --- when
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def point_in_time(text: str, *, zone: ZoneInfo, now: datetime) -> date:
@@ -75,7 +77,7 @@ def _zoned(text: str) -> datetime:
 
 
 # --- what
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,10 @@ def following_now(oaid: str) -> Select[Any]:
 
 
 def following_then(oaid: str, snapshot_id: int | None) -> Select[Any]:
-    """Whose last change up to a snapshot was an arrival: user_id, its snapshot, and the snapshot of the first change ever."""
+    """Whose last change up to a snapshot was an arrival.
+
+    User_id, its snapshot, and the snapshot of the first change ever.
+    """
     log = follower_changes.c
     arrival = func.max(case((log.change != Change.UNFOLLOWED, log.snapshot_id)))
     return (
@@ -195,11 +200,14 @@ def _taken_at(connection: Connection, point: Point) -> dict[int, datetime]:
 
 
 # --- how
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 class CsvSink:
-    """CSV in UTF-8 with a header; times in ISO 8601, and no cell that a spreadsheet takes for a formula."""
+    """CSV in UTF-8 with a header.
+
+    Times in ISO 8601, and no cell that a spreadsheet takes for a formula.
+    """
 
     def __init__(self, file: IO[str], columns: Sequence[str]) -> None:
         self._writer = csv.writer(file, lineterminator="\n")

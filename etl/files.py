@@ -22,14 +22,17 @@ def atomic_file(path: Path, mode: Literal["wb"]) -> AbstractContextManager[IO[by
 
 
 def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextManager[IO[Any]]:
-    """A file to write that takes its place only once everything is on disk; on any error, Ctrl-C too, nothing is left.
+    """A file to write that takes its place only once everything is on disk.
+
+    On any error, Ctrl-C too, nothing is left.
 
     Text is UTF-8 with the line ends that were written. A file that was there keeps its permissions,
-    where they can be set; a new one gets those of the umask. A symbolic link stays one: what it points to is replaced. A
-    pipe or a device (/dev/stdout) is just written to.
+    where they can be set; a new one gets those of the umask. A symbolic link stays one: what it
+    points to is replaced. A pipe or a device (/dev/stdout) is just written to.
 
     Raises:
-        OSError: the directory is missing or cannot be written, the disk is full, or `path` is a directory.
+        OSError: the directory is missing or cannot be written, the disk is full, or `path` is a
+            directory.
     """
     options = {"encoding": "utf-8", "newline": ""} if mode == "w" else {}
     if path.exists() and not path.is_file() and not path.is_dir():
@@ -57,7 +60,10 @@ def _replacing(path: Path, mode: str, options: dict[str, str]) -> Iterator[IO[An
 
 
 def permit(file: IO[Any], permissions: int) -> None:
-    """Set the permissions, where the file system has them: mounts of Windows' and cloud storage refuse."""
+    """Set the permissions, where the file system has them.
+
+    Mounts of Windows' and cloud storage refuse.
+    """
     with suppress(OSError):
         os.fchmod(file.fileno(), permissions)
 

@@ -1,6 +1,9 @@
-"""The values that everything else speaks of. One word per thing, the same in tables, logs, commands and reports.
+"""The values that everything else speaks of.
 
-A *page* is one answer of the API, a *look* one reading of the list from head to tail, a *sweep* the union of its looks,
+One word per thing, the same in tables, logs, commands and reports.
+
+A *page* is one answer of the API, a *look* one reading of the list from head to tail, a *sweep* the
+union of its looks,
 *staged* rows wait beside the truth, a *diff* is counted, a *snapshot* is on record.
 """
 
@@ -73,7 +76,10 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One Official Account (OA) as GetListZOA names it. Of a retired one the history stays, and nobody waits for it any more."""
+    """One Official Account (OA) as GetListZOA names it.
+
+    Of a retired one the history stays, and nobody waits for it any more.
+    """
 
     oaid: str
     name: str

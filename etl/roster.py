@@ -36,7 +36,10 @@ DATABASE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The OAs of a run, each once, whose last whole reading is oldest first; and the names of OAs, by OAID."""
+    """The OAs of a run, each once, whose last whole reading is oldest first.
+
+    And the names of OAs, by OAID.
+    """
 
     oaids: list[str]
     names: Mapping[str, str]
@@ -60,7 +63,8 @@ def roster(
     Args:
         settings: ESMS_OAIDS, and the names that were set.
         chosen: the OAs that were named; all that are set up where none was.
-        esms: asked for the OAs of the account once a run; of no weight where only their names are needed.
+        esms: asked for the OAs of the account once a run; of no weight where only their names are
+            needed.
         engine: the database; None where there is none yet.
         unless_since: leave out OAs that were read whole by a run that began then or later.
 
@@ -90,7 +94,10 @@ def roster(
 
 
 def keep_names(engine: Engine, names: Mapping[str, str]) -> None:
-    """Store the names of the OAs that are in the database. A name is an ornament: no run fails for one."""
+    """Store the names of the OAs that are in the database.
+
+    A name is an ornament: no run fails for one.
+    """
     with suppress(DatabaseUnreachableError, OutOfTimeError):
         soon = in_time(engine, NAMES_SECONDS)
         name_accounts(soon, [Account(*each) for each in names.items()], add=False)

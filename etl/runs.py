@@ -103,7 +103,8 @@ def sync_all(
     with around:
         close = partial(_harmless(_close), log)
         on_outcome = _harmless(on_outcome)
-        # closing: a signal may come between two results; then the OAs that are read are ended first.
+        # closing: a signal may come between two results; then the OAs that are read are ended
+        # first.
         with closing(_outcomes(settings, order, log, _harmless(on_page))) as results:
             for outcome in results:
                 outcomes.append(outcome)
@@ -122,7 +123,9 @@ def sync_accounts(
     on_outcome: Callable[[Outcome], None],
     on_failure: Callable[[EtlError], None],
 ) -> int:
-    """Sync the OAs of several eSMS accounts, one account after the other; give the gravest exit code.
+    """Sync the OAs of several eSMS accounts, one account after the other.
+
+    Give the gravest exit code.
 
     An account that cannot be synced does not keep the others from it. What all of them share
     (ETL_PING_URL and ETL_METRICS_FILE) is notified of a run of all.

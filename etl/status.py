@@ -27,7 +27,8 @@ NEAR = timedelta(days=2)
 """How far a whole reading may be from an end of a trend: of daily readings, one may have failed."""
 
 CLOCK_SLACK = 300.0
-"""Seconds by which a snapshot may lie ahead of our clock: the machine that made it need not be this one."""
+"""Seconds by which a snapshot may lie ahead of our clock: the machine that made it need not be this
+one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,9 @@ class AccountStatus:
 def account_states(
     engine: Engine, accounts: Sequence[Account], *, now: datetime, max_age: timedelta | None
 ) -> list[AccountStatus]:
-    """Look at some OAs. `max_age` decides `too_old`; without it, nothing is. `now` is the reader's clock, in UTC.
+    """Look at some OAs.
+
+    `max_age` decides `too_old`; without it, nothing is. `now` is the reader's clock, in UTC.
 
     Raises:
         DatabaseUnreachableError: the database cannot be read.

@@ -1,4 +1,5 @@
-"""Alembic's entry: runs on the connection that `etl db upgrade` hands over, or on DATABASE_URL when called by `alembic`."""
+"""Alembic's entry: runs on the connection that `etl db upgrade` hands over, or on DATABASE_URL when
+called by `alembic`."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def run(connection: Connection, version_table: str) -> None:
-    """Migrate in one transaction: both databases have transactional DDL, so a failed upgrade leaves nothing behind."""
+    """Migrate in one transaction: both databases have transactional DDL, so a failed upgrade leaves
+    nothing behind."""
     context.configure(
         connection=connection,
         target_metadata=metadata,

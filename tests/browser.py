@@ -1,4 +1,5 @@
-"""A real headless Chromium, spoken to through its DevTools protocol over two pipes: no port, no driver, no library.
+"""A real headless Chromium, spoken to through its DevTools protocol over two pipes: no port, no
+driver, no library.
 
     with Browser(chromium) as browser:
         page = browser.open(path, width=390, dark=True)
@@ -33,7 +34,8 @@ DEADLINE = 60
 
 
 def find_chromium() -> str:
-    """Where Chromium is. Without one the test does not run and says why, but in CI that is a failure."""
+    """Where Chromium is. Without one the test does not run and says why, but in CI that is a
+    failure."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if found := shutil.which(name):
             return found
@@ -45,7 +47,8 @@ def find_chromium() -> str:
 
 @dataclass
 class Page:
-    """One page that was opened. `requests` are the URLs it asked for, `complaints` what it wrote to the console."""
+    """One page that was opened. `requests` are the URLs it asked for, `complaints` what it wrote to
+    the console."""
 
     browser: Browser
     session: str

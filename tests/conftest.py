@@ -38,7 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees the developer's own settings, nor a `.env` in the directory where pytest was started."""
+    """No test sees the developer's own settings, nor a `.env` in the directory where pytest was
+    started."""
     for name in os.environ:
         if name.startswith(("ESMS_", "ETL_", "DATABASE_URL", "CREDENTIALS_DIRECTORY")):
             monkeypatch.delenv(name)
@@ -88,7 +89,8 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgresql_url(
     request: pytest.FixtureRequest, postgresql_server: str, postgresql_admin: Connection
 ) -> Iterator[str]:
-    """The URL of a new PostgreSQL database: empty, or with our tables where the test asks for `db`."""
+    """The URL of a new PostgreSQL database: empty, or with our tables where the test asks for
+    `db`."""
     name = f"t{uuid.uuid4().hex[:12]}"
     template = "template1"
     if "db" in request.fixturenames:
@@ -100,7 +102,8 @@ def postgresql_url(
 
 @pytest.fixture
 def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a SQLite file that does not exist yet, or has our tables where the test asks for `db`."""
+    """The URL of a SQLite file that does not exist yet, or has our tables where the test asks for
+    `db`."""
     path = tmp_path / "followers.db"
     if "db" in request.fixturenames:
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
@@ -109,7 +112,8 @@ def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def db_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a database, on SQLite and on PostgreSQL: empty unless the test asks for `db`, too."""
+    """The URL of a database, on SQLite and on PostgreSQL: empty unless the test asks for `db`,
+    too."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 

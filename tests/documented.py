@@ -1,4 +1,5 @@
-"""Which `etl` commands a text names, and whether the program has them: for documents, units and help."""
+"""Which `etl` commands a text names, and whether the program has them: for documents, units and
+help."""
 
 from __future__ import annotations
 
@@ -68,7 +69,8 @@ def etl_commands(script: str) -> list[list[str]]:
 
 
 def trouble(call: list[str]) -> str | None:
-    """What the program would say against these arguments; None where it takes them. Nothing is run."""
+    """What the program would say against these arguments; None where it takes them. Nothing is
+    run."""
     command, names = program(), []
     rest = list(call)
     while rest and (below := inner(command).get(rest[0])):
@@ -87,7 +89,8 @@ def trouble(call: list[str]) -> str | None:
 
 
 def misnamed(words: list[str]) -> list[str]:
-    """Commands and options in a sketch such as `etl db upgrade|check` or `etl sync [--oaid …]` that the program does not have."""
+    """Commands and options in a sketch such as `etl db upgrade|check` or `etl sync [--oaid …]` that
+    the program does not have."""
     known = program()
     for position, word in enumerate(words):
         below = inner(known)

@@ -54,7 +54,8 @@ class Accounts:
 
 
 class Firm(Accounts):
-    """So many eSMS accounts, each with a simulator, so many OAs and keys of its own; one database."""
+    """So many eSMS accounts, each with a simulator, so many OAs and keys of its own; one
+    database."""
 
     def __init__(
         self, directory: Path, url: str, stack: ExitStack, accounts: int, oas: int, **world: Any

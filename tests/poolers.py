@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def need(program: str) -> str:
-    """Where a Debian program is. Without it the test does not run and says why, but in CI that is a failure."""
+    """Where a Debian program is. Without it the test does not run and says why, but in CI that is a
+    failure."""
     if found := shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin"):
         return found
     why = f"no {program} is installed (Debian and Ubuntu: apt-get install {program})"

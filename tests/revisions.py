@@ -1,4 +1,5 @@
-"""Older revisions of the tables, for tests of databases that are behind. The program itself goes up only."""
+"""Older revisions of the tables, for tests of databases that are behind. The program itself goes up
+only."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def downgrade(engine: Engine, to: str) -> None:
-    """Take the database back to an older revision, `base` for none of our tables, in one transaction."""
+    """Take the database back to an older revision, `base` for none of our tables, in one
+    transaction."""
     with writing(engine) as connection:
         command.downgrade(alembic_config(connection, look(connection)), to)

@@ -15,7 +15,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def etl_on_terminal(columns: int, *arguments: str, cwd: Path, **settings: str) -> list[str]:
-    """The lines that stand on a terminal of so many columns after `etl` has ended, longer ones as they are."""
+    """The lines that stand on a terminal of so many columns after `etl` has ended, longer ones as
+    they are."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(cwd)

@@ -1,4 +1,5 @@
-"""Histories written by hand: a list of readings, told to a database as the syncs would have left it.
+"""Histories written by hand: a list of readings, told to a database as the syncs would have left
+it.
 
 What is right is derived from the readings themselves, as sets (`Story`), never from the tables.
 """
@@ -127,7 +128,8 @@ class Story:
 
 
 def tell(engine: Engine, readings: Sequence[Reading], names: dict[str, str]) -> None:
-    """Write the readings, in their order, into a database with our tables; `etl verify` must accept it."""
+    """Write the readings, in their order, into a database with our tables; `etl verify` must accept
+    it."""
     stories = {oaid: Story(readings, oaid) for oaid in names}
     ids = {each: number for number, each in enumerate(readings, 1)}
     with writing(engine) as connection:

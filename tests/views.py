@@ -1,4 +1,5 @@
-"""The views of `migrations/versions/` (0002, 0005), with their columns' types, for statements that read them.
+"""The views of `migrations/versions/` (0002, 0005), with their columns' types, for statements that
+read them.
 
 They stand outside `metadata`: no migration may take them for tables. What each column means is told
 in the migration (and, on PostgreSQL, by the comments of the views themselves).
@@ -27,7 +28,8 @@ follow_periods = table(
     column("ended_at", Utc),
     column("left_truncated", Boolean),
 )
-"""One row per stay; `ended_at` is NULL while it lasts, `left_truncated` where it began before we looked (baseline)."""
+"""One row per stay; `ended_at` is NULL while it lasts, `left_truncated` where it began before we
+looked (baseline)."""
 
 daily_follower_churn = table(
     "daily_follower_churn",

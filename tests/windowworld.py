@@ -1,4 +1,5 @@
-"""An OA of any size in memory, by days of interaction: what moves, moves between any two answers."""
+"""An OA of any size in memory, by days of interaction: what moves, moves between any two
+answers."""
 
 from __future__ import annotations
 
@@ -169,7 +170,8 @@ class Nights:
     last: Source | None = None
 
     def night(self) -> tuple[Sweep, set[str]]:
-        """Read the list once; gives the sweep, and who would be marked though they followed throughout."""
+        """Read the list once; gives the sweep, and who would be marked though they followed
+        throughout."""
         world = self.world
         world.throughout = set(world.here)
         with Spool(expected=len(self.known)) as spool:

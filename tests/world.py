@@ -1,4 +1,5 @@
-"""A simulated eSMS, a real database and our own program between the two, without the command line."""
+"""A simulated eSMS, a real database and our own program between the two, without the command
+line."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ LIMITS = Limits(SweepLimits(concurrency=3))
 
 @contextmanager
 def read_by(source: str) -> Iterator[Simulator]:
-    """A simulated OA within reach of GetFollowers (`followers`), or one that is read by `windows` of days."""
+    """A simulated OA within reach of GetFollowers (`followers`), or one that is read by `windows`
+    of days."""
     world: dict[str, Any] = {"followers": 60}
     if source == "windows":
         rules = WindowRules(reach=120, spread_days=20)

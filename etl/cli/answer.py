@@ -1,4 +1,7 @@
-"""What `etl sync` answers people: a sentence for each OA, and what to do where it is not complete."""
+"""What `etl sync` answers people.
+
+A sentence for each OA, and what to do where it is not complete.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ def answer(outcome: Outcome, known: Known, say: Texts) -> list[str]:
 
 
 def reason(code: str | None, say: Texts) -> list[str]:
-    """A reason of `snapshots.reason` in words, and what to do; the code as it is where it has no words."""
+    """A reason of `snapshots.reason` in words, and what to do.
+
+    The code as it is where it has no words.
+    """
     if code is None:
         return []
     kind, _, detail = code.partition(": ")
@@ -57,7 +63,10 @@ def reason(code: str | None, say: Texts) -> list[str]:
 
 
 def advice(kind: str, say: Texts) -> list[str]:
-    """What to do about a reason of `snapshots.reason`, by its word; nothing where there is nothing to do."""
+    """What to do about a reason of `snapshots.reason`, by its word.
+
+    Nothing where there is nothing to do.
+    """
     for key in (f"advice.{kind}", f"hint.{kind}"):
         if say.has(key):
             return [say(key)]
@@ -119,7 +128,10 @@ def _failed(oa: str, snapshot: Snapshot, error: EtlError, say: Texts) -> Iterato
 
 
 def _changes(snapshot: Snapshot, say: Texts, *, unfollowed: bool = True) -> str:
-    """As in "52 new, 3 returned, 25 left": who returned, and who was found, only where somebody was."""
+    """As in "52 new, 3 returned, 25 left".
+
+    Who returned, and who was found, only where somebody was.
+    """
     counts = snapshot.counts or NOTHING
     told = [say.count("sync.new", counts.followed)]
     if counts.refollowed:

@@ -1,4 +1,7 @@
-"""The `etl` command itself: its commands, the options that several of them share, and how it ends."""
+"""The `etl` command itself.
+
+Its commands, the options that several of them share, and how it ends.
+"""
 
 from __future__ import annotations
 
@@ -123,14 +126,17 @@ class Commands(Group):
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - as above
-        """Find the command that the arguments name; typer's error suggests another where there is none."""
+        """Find the command that the arguments name, or suggest another."""
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed if name is None else load(name), rest
 
 
 @contextmanager
 def _reader_may_leave() -> Iterator[None]:
-    """The reader of our output has gone (`etl history | head`): nothing is wrong. typer would call it a failure."""
+    """The reader of our output has gone (`etl history | head`): nothing is wrong.
+
+    Typer would call it a failure.
+    """
     try:
         yield
     except BrokenPipeError:
@@ -178,7 +184,10 @@ def _options(
 
 
 def stop_on_signals() -> None:
-    """Let SIGTERM and a terminal that closes end the program as Ctrl-C does: by an exception, so that leases are given back."""
+    """Let SIGTERM and a terminal that closes end the program as Ctrl-C does.
+
+    By an exception, so that leases are given back.
+    """
 
     def stop(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the handler's signature
         # A second signal while we tidy up must not interrupt the tidying; SIGKILL remains.
@@ -193,7 +202,7 @@ def stop_on_signals() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command that the arguments name and exit with its code (docs/design.md#exit-codes)."""
+    """Run the command of the arguments and exit with its code (docs/design.md#exit-codes)."""
     streams.prepare()
     # Imports make some hundred thousand objects that live as long as the process: looking for
     # garbage among them costs a tenth of a small sync.

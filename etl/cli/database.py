@@ -64,7 +64,10 @@ def accounts_in(engine: Engine, oaid: list[str] | None) -> list[Account]:
 
 
 def known_of(url: SecretStr, snapshot: Snapshot) -> Known:
-    """What the database knew of the OA of a snapshot before it; nothing where it cannot be asked."""
+    """What the database knew of the OA of a snapshot before it.
+
+    Nothing where it cannot be asked.
+    """
     try:
         engine = connect_engine(url, create=False)
         with reading(engine) as connection:

@@ -46,7 +46,7 @@ app = typer.Typer(
     epilog="Examples:\n\n    etl db upgrade\n\n    DATABASE_URL=postgresql://etl@db.example/followers etl db upgrade --json",
 )
 def upgrade(as_json: AsJson = False) -> int:
-    """Create the tables, or upgrade them to the revision that this program needs, in one transaction. Back up before."""
+    """Create the tables, or bring them up to this program's revision. Back up before."""
     engine = connect_engine(database_settings().database_url)
     before = current_revision(engine)
     if before != HEAD:
@@ -95,7 +95,7 @@ def copy(
     ],
     as_json: AsJson = False,
 ) -> int:
-    """Copy everything from DATABASE_URL into an empty database, of either kind, and compare the two.
+    """Copy everything from DATABASE_URL into an empty database of either kind; compare the two.
 
     The source is left as it is, and no sync of it runs meanwhile.
     """

@@ -81,7 +81,10 @@ def demo(
         ),
     ] = 8,
 ) -> int:
-    """Show everything without keys and without network: a simulated OA, synced for weeks, and its churn."""
+    """Show everything without keys and without network.
+
+    A simulated OA, synced for weeks, and its churn.
+    """
     length = "1 week" if weeks == 1 else f"{weeks} weeks"
     show(
         folded(
@@ -126,7 +129,10 @@ def _page_of(file: Path) -> Path:
 
 
 def _page(report: ChurnReport, said: Words, file: Path) -> str:
-    """Write the report as a page beside the file, where the extra is installed; say where it is, or how to get it."""
+    """Write the report as a page beside the file, where the extra is installed.
+
+    Say where it is, or how to get it.
+    """
     try:
         content = pages().as_page(report, said)
     except SettingsError as error:
@@ -138,7 +144,10 @@ def _page(report: ChurnReport, said: Words, file: Path) -> str:
 
 
 def _called() -> str:
-    """How to call this program from here: `etl`, or as it was called where it is not on the PATH."""
+    """How to call this program from here.
+
+    `etl`, or as it was called where it is not on the PATH.
+    """
     if shutil.which("etl"):
         return "etl"
     return sys.argv[0] if Path(sys.argv[0]).name == "etl" else "python -m etl"

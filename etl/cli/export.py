@@ -101,7 +101,10 @@ def export(
 
 
 def _told_apart(found: dict[str, Point | UsageError], *, strict: bool) -> list[Point]:
-    """The OAs of which something is known then. One that is not ends it where it was named, or where it is all there is."""
+    """The OAs of which something is known then.
+
+    One that is not ends it where it was named, or where it is all there is.
+    """
     unknown = [error for error in found.values() if isinstance(error, UsageError)]
     if unknown and (strict or len(unknown) == len(found)):
         raise unknown[0]

@@ -1,4 +1,4 @@
-"""`etl fleet`: several hosts sync several eSMS accounts, with one PostgreSQL database between them."""
+"""`etl fleet`: several hosts sync several eSMS accounts, around one PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ app = typer.Typer(
 
 @app.command(cls=Command, epilog="Example: etl fleet init")
 def init() -> int:
-    """Make the tables of the jobs in the database, or bring them up to the version that is installed."""
+    """Make the tables of the jobs, or bring them up to the version that is installed."""
     settings = _settings()
     made = make_tables(settings.database_url)
     say("etl: the tables of the fleet's jobs are " + ("made" if made else "there already"))

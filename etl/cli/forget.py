@@ -37,7 +37,9 @@ def forget(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> int:
-    """Erase a person: replace their User_Id by a random pseudonym in every table. All counts stay true.
+    """Erase a person: replace their User_Id by a random pseudonym in every table.
+
+    All counts stay true.
 
     Whoever still follows is found again by the next sync and is kept under the pseudonym. To be
     gone for good they must unfollow the OA. Logs, backups and exports made before still hold the

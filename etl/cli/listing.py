@@ -105,7 +105,9 @@ def _widths(
     *,
     readable: bool = False,
 ) -> list[int]:
-    """The width of each column: as wide as its cells, less where texts can be folded and have to be.
+    """The width of each column.
+
+    As wide as its cells, less where texts can be folded and have to be.
 
     With `readable`, no text is folded to less than its column says.
     """

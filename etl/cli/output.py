@@ -1,4 +1,4 @@
-"""What commands print: rows as a table, CSV or JSON lines on stdout, messages and errors on stderr."""
+"""What commands print: rows (table, CSV, JSON lines) on stdout, messages and errors on stderr."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ def show(text: str) -> None:
 
 
 def show_folded(text: str, rest: str = "  ") -> None:
-    """Print a text on stdout; on a terminal in lines that fit it, with `rest` before all but the first."""
+    """Print a text on stdout.
+
+    On a terminal in lines that fit it, with `rest` before all but the first.
+    """
     show(folded(text, rest=rest) if sys.stdout.isatty() else text)
 
 
@@ -91,7 +94,10 @@ def say_lines(lines: Sequence[str]) -> None:
 
 
 def folded(text: str, indent: str = "", rest: str = "  ") -> str:
-    """A text in lines of the terminal, folded at words; `indent` before the first line, `rest` before the others."""
+    """A text in lines of the terminal, folded at words.
+
+    `indent` before the first line, `rest` before the others.
+    """
     return textwrap.fill(
         text,
         width(),

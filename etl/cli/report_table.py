@@ -131,7 +131,7 @@ class _Pages:
         return [(INDENT + line).rstrip() for line in lines]
 
     def _listed(self, table: Table, *, nearest_first: bool = False) -> list[str]:
-        """A table of numbers; with `nearest_first` its last columns are the first to be left out."""
+        """A table of numbers; with `nearest_first` its last columns are left out first."""
         header, *rows = table
         columns = [
             Column(name, number=at > 0, drop=at - 1 if nearest_first and at > 1 else 0)
@@ -160,7 +160,10 @@ class _Pages:
 
 
 def period_lines(table: Table, words: Words, width: int, *, total: bool = False) -> list[str]:
-    """A table of periods, whose last row is the `total` of all; what is told of a number stands below its row."""
+    """A table of periods, whose last row is the `total` of all.
+
+    What is told of a number stands below its row.
+    """
     header, *rows = table
     least = ("net", "following_start", "baseline", "growth_rate")
     drop = {words(name): 2 + at for at, name in enumerate(least)}

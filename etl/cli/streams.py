@@ -1,4 +1,7 @@
-"""stdin, stdout and stderr in whatever state they were handed over: closed, full, not UTF-8, without a reader."""
+"""stdin, stdout and stderr in whatever state they were handed over.
+
+Closed, full, not UTF-8, without a reader.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ _ESCAPED = "etl-escaped"
 
 
 def prepare() -> None:
-    """Make the three streams usable, and let nobody but us write on them. What they cannot show is escaped."""
+    """Make the three streams usable, and let nobody but us write on them.
+
+    What they cannot show is escaped.
+    """
     _occupy()
     codecs.register_error(_ESCAPED, _escape)
     sys.stdin = _usable(sys.stdin, 0, "r")
@@ -52,7 +58,10 @@ def writing() -> Iterator[None]:
 
 
 def drop(stream: TextIO) -> None:
-    """From here on a stream takes everything: what a full disk left in its buffer would spoil the exit code in the end."""
+    """From here on a stream takes everything.
+
+    What a full disk left in its buffer would spoil the exit code in the end.
+    """
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
@@ -83,7 +92,10 @@ class _Unfailing(io.TextIOWrapper):
 
 
 def _occupy() -> None:
-    """Give each closed stream a file: or the next one that is opened, a database say, would get its number and our output."""
+    """Give each closed stream a file.
+
+    Or the next one that is opened, a database say, would get its number and our output.
+    """
     for number in (0, 1, 2):
         try:
             os.fstat(number)

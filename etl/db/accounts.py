@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def known_accounts(engine: Engine) -> list[Account]:
-    """Every OA that was ever synced, by OAID; the name is empty where GetListZOA was never asked."""
+    """Every OA that was ever synced, by OAID.
+
+    The name is empty where GetListZOA was never asked.
+    """
     with reading(engine) as connection:
         oas = official_accounts.c
         rows = connection.execute(select(oas.oaid, oas.name, oas.retired_at).order_by(oas.oaid))
@@ -41,7 +44,9 @@ def watched_accounts(engine: Engine, configured: Sequence[str]) -> list[Account]
 
 
 def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:
-    """The OAs that were named on the command line, in their order and each once; all of them where none was.
+    """The OAs that were named on the command line, in their order and each once.
+
+    All of them where none was.
 
     Raises:
         UsageError: one of them is not in the database.
@@ -80,7 +85,10 @@ def last_read(connection: Connection) -> dict[str, datetime]:
 
 
 def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = True) -> None:
-    """Write the names that GetListZOA gives; `add` registers OAs that are not in the database yet. Writes only what changed."""
+    """Write the names that GetListZOA gives; `add` registers OAs that are not in the database yet.
+
+    Writes only what changed.
+    """
     known = {account.oaid: account.name for account in known_accounts(engine)}
     each = {account.oaid: account for account in accounts}.values()  # eSMS may list one twice
     changed = [

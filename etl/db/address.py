@@ -51,7 +51,7 @@ def is_sqlite(url: str) -> bool:
     return url.lstrip().partition(":")[0].partition("+")[0].lower() == "sqlite"
 
 
-# -- a file ------------------------------------------------------------------------------------------
+# -- a file ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def sqlite_file(url: str) -> File:
     return File(path, {name: each for name, each in parameters.items() if name != "uri"})
 
 
-# -- a server ----------------------------------------------------------------------------------------
+# -- a server --------------------------------------------------------------------------------------
 
 
 def server(url: str) -> dict[str, Any]:
@@ -124,7 +124,10 @@ def server(url: str) -> dict[str, Any]:
 
 
 def as_sqlalchemy(arguments: Mapping[str, Any]) -> URL:
-    """The same for SQLAlchemy, which connects by the arguments themselves; this is what it shows."""
+    """The same for SQLAlchemy, which connects by the arguments themselves.
+
+    This is what it shows.
+    """
     place = {"dbname", "user", "password"}
     one = "," not in f"{arguments.get('host', '')}{arguments.get('port', '')}"
     if one and not str(arguments.get("host", "/")).startswith("/"):
@@ -156,7 +159,10 @@ def shown(url: str) -> str:
 
 
 def _written_for_libpq(url: str) -> str:
-    """The URL as libpq wants it: no driver's name, and signs in the password that stand for themselves."""
+    """The URL as libpq wants it.
+
+    No driver's name, and signs in the password that stand for themselves.
+    """
     _, mark, rest = url.partition("://")
     if not mark:
         return url
@@ -170,7 +176,10 @@ def _written_for_libpq(url: str) -> str:
 
 
 def _before_parameters(text: str) -> bool:
-    """Whether this, before the first @, is host and database with the begin of the parameters, rather than user and password."""
+    """Whether what is before the first @ is host and database with the begin of the parameters.
+
+    Else it is user and password.
+    """
     place, mark, _ = text.partition("?")
     return bool(mark) and re.fullmatch(r"[^:/]*(:\d*)?/[^:]*|[^:]*", place) is not None
 

@@ -1,4 +1,7 @@
-"""What a database that is not UTF-8 can hold: an identifier exactly or not at all, a name or a reason as nearly as it goes."""
+"""What a database that is not UTF-8 can hold.
+
+An identifier exactly or not at all, a name or a reason as nearly as it goes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ def encoding(connection: Connection) -> str:
 
 
 def storable(connection: Connection, text: str) -> str:
-    """An ornament (a name, a reason) as the database can hold it: its marks left away, or `?`, where it cannot."""
+    """An ornament (a name, a reason) as the database can hold it.
+
+    Its marks left away, or `?`, where it cannot.
+    """
     return fitted(text, encoding(connection))
 
 

@@ -1,4 +1,6 @@
-"""Connections to SQLite and PostgreSQL, set up alike: no pool of ours, nothing that depends on a session.
+"""Connections to SQLite and PostgreSQL, set up alike.
+
+No pool of ours, nothing that depends on a session.
 
 What differs between the two stays in `etl/db/`; elsewhere nobody asks which database it is.
 """
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 SQLITE_BUSY_SECONDS = 2
-"""How long SQLite itself waits for another program. In there no signal is heard: BEGIN is tried again and again instead."""
+"""How long SQLite itself waits for another program. In there no signal is heard: BEGIN is tried
+again and again instead."""
 
 SQLITE_PAUSE_SECONDS = 0.02
 
@@ -53,14 +56,17 @@ _KEPT_ALIVE = {
     "tcp_user_timeout": 25_000,
 }
 """A server that has gone without a word is noticed within half a minute
-(https://www.postgresql.org/docs/current/libpq-connect.html); milliseconds for the last, seconds for the others."""
+(https://www.postgresql.org/docs/current/libpq-connect.html).
+
+Milliseconds for the last, seconds for the others."""
 
 _IMMEDIATE = "etl_begin_immediate"
 _LIMIT = "etl_limit"
 _NO_LIMIT = Limit()
 
 _writer = threading.RLock()
-"""Threads of one process that write to SQLite do so in turn: a lock is fair, and trying again is not."""
+"""Threads of one process that write to SQLite do so in turn: a lock is fair, and trying again is
+not."""
 
 
 def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
@@ -68,7 +74,8 @@ def connect_engine(url: SecretStr | str, *, create: bool = True) -> Engine:
 
     Args:
         url: `sqlite:///file` or `postgresql://…` (psycopg 3 is meant, whatever driver is named).
-        create: whether a missing SQLite file may come into being. False for commands that only read.
+        create: whether a missing SQLite file may come into being. False for commands that only
+            read.
 
     Raises:
         SettingsError: the URL cannot be understood.
@@ -175,7 +182,10 @@ def _limit_of(options: Mapping[str, Any]) -> Limit:
 
 
 def upserting(connection: Connection, table: Table) -> PostgresqlInsert | SqliteInsert:
-    """An INSERT that knows ON CONFLICT. Each database's own; imported here, because either costs a start-up 50 ms."""
+    """An INSERT that knows ON CONFLICT.
+
+    Each database's own; imported here, because either costs a start-up 50 ms.
+    """
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - 50 ms of a start-up
 
@@ -187,7 +197,9 @@ def upserting(connection: Connection, table: Table) -> PostgresqlInsert | Sqlite
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction that writes: on SQLite it takes the write lock at once, so it cannot fail half-way for want of it.
+    """One transaction that writes.
+
+    On SQLite it takes the write lock at once, so it cannot fail half-way for want of it.
 
     Raises:
         DatabaseUnreachableError: the database is gone, full, read-only, locked or refuses us.
@@ -202,7 +214,10 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction that only reads: all its statements see the same moment. Raises as `writing` does."""
+    """One transaction that only reads: all its statements see the same moment.
+
+    Raises as `writing` does.
+    """
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -266,7 +281,10 @@ def _in_turn(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def _stoppable(connection: Connection) -> Iterator[None]:
-    """A signal may come amid a statement: the server is told to stop it, or it would keep its locks until it is done."""
+    """A signal may come amid a statement.
+
+    The server is told to stop it, or it would keep its locks until it is done.
+    """
     try:
         yield
     except InterruptedRunError:
@@ -300,12 +318,17 @@ def translated() -> Iterator[None]:
 
 
 _PASSING_STATES = ("40001", "40P01", "08", "57P")
-"""SQLSTATEs (and classes) of PostgreSQL that say nothing against our statement: serialization failure, deadlock, connection
+"""SQLSTATEs (and classes) of PostgreSQL that say nothing against our statement.
+
+Serialization failure, deadlock, connection
 lost, server going down. https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 
 def worth_another_try(error: EtlError) -> bool:
-    """Whether the database rolled us back through no fault of the statement: a deadlock, a lost connection, another writer."""
+    """Whether the database rolled us back through no fault of the statement.
+
+    A deadlock, a lost connection, another writer.
+    """
     cause = error.__cause__
     if isinstance(cause, DBAPIError):
         if cause.connection_invalidated:

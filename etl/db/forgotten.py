@@ -1,4 +1,6 @@
-"""The forgotten who still follow: what is kept of them, and recognising them while a list is read (docs/decisions/0004).
+"""The forgotten who still follow.
+
+What is kept of them, and recognising them while a list is read (docs/decisions/0004).
 
 eSMS lists them under their User_Id, our tables know them by a pseudonym. The spool asks about users
 whom a look saw and nobody knows: recognised, they have neither come nor gone, and their User_Id is
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 SCRYPT_COST = 2**12
-"""scrypt's n, with r=8 and p=1: about 10 ms and 4 MB for each digest. A guess at a User_Id costs as much as a sync pays for
-each user it does not know; whoever holds only the database has some 10^18 of them to try (docs/decisions/0004)."""
+"""scrypt's n, with r=8 and p=1: about 10 ms and 4 MB for each digest. A guess at a User_Id costs as
+much as a sync pays for each user it does not know; whoever holds only the database has some 10^18
+of them to try (docs/decisions/0004)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,10 @@ def stand_ins(connection: Connection, oaid: str) -> list[StandIn]:
 
 
 def drop(connection: Connection, oaid: str, departed: Sequence[StandIn]) -> None:
-    """Keep nothing any more by which the departed could be recognised: their return would be a new person's arrival."""
+    """Keep nothing any more by which the departed could be recognised.
+
+    Their return would be a new person's arrival.
+    """
     for stand_in in departed:
         row = (forgotten.c.oaid == oaid) & (forgotten.c.pseudonym == stand_in.pseudonym)
         connection.execute(delete(forgotten).where(row))
@@ -94,7 +100,9 @@ def digest_of(user_id: str, salt: str) -> str:
 
 
 def recogniser(stand_ins: Sequence[StandIn]) -> Callable[[str], str | None] | None:
-    """What gives the pseudonym of a User_Id that was forgotten and has not left since; None where there is nobody to recognise.
+    """What gives the pseudonym of a User_Id that was forgotten and has not left since.
+
+    None where there is nobody to recognise.
 
     Asked again about a user, it remembers; once everybody is found, it computes nothing any more.
     """

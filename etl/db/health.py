@@ -35,7 +35,10 @@ NEWEST = 7
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Where the sequence of snapshots is, and the newest snapshot; 0 for none. `usable`: the role may draw from it."""
+    """Where the sequence of snapshots is, and the newest snapshot; 0 for none.
+
+    `usable`: the role may draw from it.
+    """
 
     drawn: int
     newest: int
@@ -84,7 +87,10 @@ def _write_all(connection: Connection) -> None:
 
 
 def clock_ahead(engine: Engine, clock: Callable[[], datetime]) -> float:
-    """By how many seconds the database's clock is ahead of ours, as far as the way there and back lets us know."""
+    """By how many seconds the database's clock is ahead of ours.
+
+    As far as the way there and back lets us know.
+    """
     with reading(engine) as connection:
         asked = select(database_clock(connection.dialect.name))
         before = clock()

@@ -1,4 +1,6 @@
-"""One run per OA at a time, on any number of hosts: a row with a token and an expiry, by the database's own clock.
+"""One run per OA at a time, on any number of hosts.
+
+A row with a token and an expiry, by the database's own clock.
 
 No advisory locks: they vanish behind a pooler. The fence is what makes the lease safe: the first
 statement of every transaction that writes is conditional on the token, so that a process that was
@@ -39,7 +41,10 @@ ABANDONED = "abandoned"
 
 
 def database_clock(dialect: str, *, seconds: int = 0) -> TextClause:
-    """The database's clock now, or so many seconds later: not the transaction's start, which may lie far back."""
+    """The database's clock now, or so many seconds later.
+
+    Not the transaction's start, which may lie far back.
+    """
     if dialect == "sqlite":
         return text(f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{seconds} seconds') || '000+00:00')")
     return text(f"(clock_timestamp() + interval '{seconds} seconds')")
@@ -59,7 +64,9 @@ class Lease:
         return f"Lease({self.oaid!r})"
 
     def fence(self, connection: Connection) -> None:
-        """The first statement of a transaction that writes: ours still, or nothing happens. Renews the lease, too.
+        """The first statement of a transaction that writes: ours still, or nothing happens.
+
+        Renews the lease, too.
 
         Raises:
             LeaseLostError: it ran out, or was taken over.
@@ -72,7 +79,8 @@ class Lease:
         """A transaction that writes under the lease: the renewer rests, and the fence comes first.
 
         Args:
-            last: whether it says what became of a run whose time may be over: it gets a little more.
+            last: whether it says what became of a run whose time may be over: it gets a little
+                more.
 
         Raises:
             LeaseLostError: the lease ran out, or was taken over.
@@ -92,7 +100,10 @@ class Lease:
         )
 
     def renew_until_ended(self, every: float) -> None:
-        """Renew now and then; the body of the renewing thread. What cannot be renewed is noticed by the fence."""
+        """Renew now and then; the body of the renewing thread.
+
+        What cannot be renewed is noticed by the fence.
+        """
         while not self._ended.wait(every):
             with self._resting, suppress(Exception):
                 if self._ended.is_set():

@@ -1,4 +1,6 @@
-"""No transaction lasts for ever: the server's timeouts end it, and where the server is silent, it is cut off.
+"""No transaction lasts for ever.
+
+The server's timeouts end it, and where the server is silent, it is cut off.
 
 What a transaction needs of the server's session is said here, too, at the begin of each one: a
 pooler may give every transaction another session, and no setting of a server, a database, a role
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 LOCK_SECONDS = 30.0
-"""How long a lock is waited for at most, of another writer of a SQLite file as of a PostgreSQL table."""
+"""How long a lock is waited for at most, of another writer of a SQLite file as of a PostgreSQL
+table."""
 
 GRACE_SECONDS = 0.5
 """How much longer than its limit a transaction is let be: the server's own timeout comes first."""
@@ -61,10 +64,14 @@ class StopSwitch:
         self._open: set[_Transaction] = set()
         self.signum = 0
         self.until = math.inf
-        """Until when (of `time.monotonic()`) a transaction may last: for ever, as long as no signal came."""
+        """Until when (of `time.monotonic()`) a transaction may last: for ever, as long as no signal
+        came."""
 
     def stop(self, signum: int) -> None:
-        """Cut off whatever is open; what begins later gets LAST_WORDS_SECONDS, all of it together."""
+        """Cut off whatever is open.
+
+        What begins later gets LAST_WORDS_SECONDS, all of it together.
+        """
         with self._lock:
             self.signum = signum
             self.until = time.monotonic() + LAST_WORDS_SECONDS
@@ -79,7 +86,10 @@ class StopSwitch:
 
     @contextmanager
     def watching(self, connection: Connection, ends: float) -> Iterator[None]:
-        """Around an open connection: cut it off when a signal comes, or at `ends` and a little later."""
+        """Around an open connection.
+
+        Cut it off when a signal comes, or at `ends` and a little later.
+        """
         watched = _Transaction(connection.connection.driver_connection)
         with self._lock:
             self._open.add(watched)
@@ -133,7 +143,7 @@ def _cut_off(driver: Any) -> None:  # noqa: ANN401 - as above
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Until when (of `time.monotonic()`) the transactions of one OA may last, and what ends them sooner."""
+    """Until when (`time.monotonic()`) transactions of an OA may last, and what ends them sooner."""
 
     ends: float = math.inf
     switch: StopSwitch = field(default_factory=StopSwitch)
@@ -163,7 +173,7 @@ class Limit:
         self.check()
 
     def longer(self) -> Limit:
-        """Give a limit for what is to be said of a run whose time may be over, all of it together."""
+        """Give a limit for all that is to be said of a run whose time may be over."""
         return Limit(self.ends + AFTERWARDS_SECONDS, self.switch)
 
     def at_most(self, seconds: float) -> Limit:

@@ -1,4 +1,6 @@
-"""How a SQLite file is opened: one that may not be written is read all the same, where that is safe.
+"""How a SQLite file is opened.
+
+One that may not be written is read all the same, where that is safe.
 
 SQLite in WAL mode wants to write beside a file that it only reads. Where that is not allowed and
 nobody is writing, the file at rest is all there is: it is opened as immutable
@@ -59,8 +61,8 @@ def opening(file: File, *, create: bool) -> Opening:
 
     Raises:
         NoDatabaseError: `create` is False and the file is missing.
-        DatabaseUnreachableError: this user may not reach it, or a writer left it in a state that only
-            a writer can read.
+        DatabaseUnreachableError: this user may not reach it, or a writer left it in a state that
+            only a writer can read.
     """
     if create:
         return Opening(file.url(mode="rwc"))

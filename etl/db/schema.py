@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from etl.db.catalogue import Catalogue
 
 HEAD = "0005"
-"""The newest revision in `migrations/versions` (a test compares). Known by heart: Alembic takes half a second to import."""
+"""The newest revision in `migrations/versions` (a test compares). Known by heart: Alembic takes
+half a second to import."""
 
 
 def migrations_directory() -> Path:

@@ -1,4 +1,6 @@
-"""Whether what we connect to can serve: a PostgreSQL of 14 or newer, and a SQLite that knows our SQL.
+"""Whether what we connect to can serve.
+
+A PostgreSQL of 14 or newer, and a SQLite that knows our SQL.
 
 Asked once, at connecting: from then on nobody has to think of others.
 """
@@ -86,7 +88,7 @@ def _told(connection: Connection) -> tuple[str, int]:
 
 
 def require_postgresql(told: str, number: int) -> None:
-    """Refuse a server by what its `version()` says and by the number that it gives to libpq (140005 for 14.5).
+    """Refuse a server by its `version()` and by the number it gives to libpq (140005 for 14.5).
 
     Raises:
         UnfitDatabaseError: it is no PostgreSQL, or an older one.

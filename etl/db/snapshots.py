@@ -165,7 +165,10 @@ def _next_id(connection: Connection) -> int | None:
 
 
 def _settled(connection: Connection, oaid: str) -> frozenset[Source]:
-    """The sources whose listing was read as far as it ever will be: who is new by it has arrived."""
+    """The sources whose listing was read as far as it ever will be.
+
+    Who is new by it has arrived.
+    """
     as_far_as_it_goes = or_(
         snapshots.c.status == Status.COMPLETE,
         (snapshots.c.status == Status.PARTIAL)

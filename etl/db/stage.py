@@ -1,4 +1,6 @@
-"""What a sweep would change, beside the truth: a temporary table that lives as long as the one transaction. Differs per database.
+"""What a sweep would change, beside the truth.
+
+A temporary table that lives as long as the one transaction. Differs per database.
 
 Only the difference is staged, not everybody seen: the spool has both sets and knows it already
 (docs/decisions/0003).
@@ -37,7 +39,7 @@ CHUNK = 10_000
 def load(
     connection: Connection, *, arrived: Iterable[list[str]], gone: Iterable[list[str]]
 ) -> None:
-    """Create the table for the present transaction, bulk-load it, and give the statements that follow room.
+    """Create the table for this transaction, bulk-load it, and give the next statements room.
 
     On PostgreSQL by COPY, with `SET LOCAL` and `ON COMMIT DROP`: nothing outlives the transaction,
     so a pooler may sit between.

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What came and went from one whole reading (`began_at`, UTC) to the last one; the baseline is no win."""
+    """What came and went from one whole reading (`began_at`, UTC) to the last one.
+
+    The baseline is no win.
+    """
 
     began_at: datetime
     net: int

@@ -1,4 +1,6 @@
-"""The tables, declared once. `migrations/` builds exactly these (a test compares the two, on both databases).
+"""The tables, declared once.
+
+`migrations/` builds exactly these (a test compares the two, on both databases).
 
 No foreign keys from the two big tables: half a million rows took 0.8 s without and 3.6 s with them.
 `etl verify` checks it.
@@ -43,7 +45,9 @@ metadata = MetaData(
 
 
 class Utc(TypeDecorator[datetime]):
-    """A moment in UTC: `timestamptz` on PostgreSQL, text like `2026-11-23 02:00:00.000000+00:00` on SQLite.
+    """A moment in UTC: `timestamptz` on PostgreSQL, on SQLite text.
+
+    Such as `2026-11-23 02:00:00.000000+00:00`.
 
     The text has a fixed width, so that it sorts as time does, and SQLite's date functions read it.
     """
@@ -76,7 +80,8 @@ class Utc(TypeDecorator[datetime]):
 
 
 Opaque = Text().with_variant(Text(collation="C"), "postgresql")
-"""Identifiers are opaque bytes to us: compared and sorted as such on both databases, never by a locale."""
+"""Identifiers are opaque bytes to us: compared and sorted as such on both databases, never by a
+locale."""
 
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite gives numbers by itself only to a column of type INTEGER."""
@@ -225,4 +230,5 @@ forgotten = Table(
     PrimaryKeyConstraint("oaid", "pseudonym"),
     sqlite_with_rowid=False,
 )
-"""People who asked to be forgotten and still follow, so that a sync recognises them (docs/decisions/0004-forget.md)."""
+"""People who asked to be forgotten and still follow, so that a sync recognises them
+(docs/decisions/0004-forget.md)."""

@@ -42,7 +42,10 @@ def ours(error: BaseException) -> EtlError:
 
 
 def sqlite_code(error: BaseException | None) -> int:
-    """SQLite's primary code, the low byte (https://sqlite.org/rescode.html); 0 where it is no error of SQLite."""
+    """SQLite's primary code, the low byte (https://sqlite.org/rescode.html).
+
+    0 where it is no error of SQLite.
+    """
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

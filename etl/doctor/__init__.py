@@ -1,4 +1,6 @@
-"""The doctor: step by step, what works, what does not, and what to do about it; then what eSMS leaves undocumented, by asking.
+"""The doctor: step by step, what works, what does not, and what to do about it.
+
+Then what eSMS leaves undocumented, by asking.
 
 It changes nothing: no snapshot, no database, no row that stays. What decides takes values and gives
 a `Step`; what asks decides nothing.

@@ -1,4 +1,7 @@
-"""Whether the database can be reached, seen, read and written, and what about it makes a sync fail some night."""
+"""Whether the database can be reached, seen, read and written.
+
+And what about it makes a sync fail some night.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +130,10 @@ def _migrated(engine: Engine, revision: str) -> Step:
 
 
 def clock(ahead: float) -> Step:
-    """Whether the database's clock and ours agree: ours dates the snapshots, the database's ends the leases."""
+    """Whether the database's clock and ours agree.
+
+    Ours dates the snapshots, the database's ends the leases.
+    """
     what, seconds = phrase("doctor.what.clock"), f"{abs(ahead):.1f}"
     if abs(ahead) <= 1:
         return Step(what, State.OK, phrase("doctor.clock.same"))
@@ -170,7 +176,10 @@ def numbers(known: health.Numbers) -> Step:
 def days(
     taken: Sequence[tuple[datetime, date]], zone: ZoneInfo, begins: timedelta
 ) -> Iterator[Step]:
-    """Whether the newest snapshots have the days that today's settings would give them; nothing where there are none."""
+    """Whether the newest snapshots have the days that today's settings would give them.
+
+    Nothing where there are none.
+    """
     what = phrase("doctor.what.days")
     others = [(at, on) for at, on in taken if day_of(at, zone, begins) != on]
     if others:
@@ -189,7 +198,10 @@ def days(
 
 
 def place(path: str, mounts: str) -> Iterator[Step]:
-    """Whether a SQLite file lies where locks work; nothing where the system does not tell (`mounts`: as /proc/self/mounts has it)."""
+    """Whether a SQLite file lies where locks work.
+
+    Nothing where the system does not tell (`mounts`: as /proc/self/mounts has it).
+    """
     file = Path(path).resolve()
     kind, longest = "", -1
     for line in mounts.splitlines():

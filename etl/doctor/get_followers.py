@@ -1,4 +1,7 @@
-"""What the documentation of GetFollowers leaves open, by asking. What decides takes values and gives a `Step`."""
+"""What the documentation of GetFollowers leaves open, by asking.
+
+What decides takes values and gives a `Step`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,10 @@ READ_WHOLE_PAGES = 20
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Where a list ends: its `Total`, the index after the last user served, whether the server refused to go on (162)."""
+    """Where a list ends.
+
+    Its `Total`, the index after the last user, whether the server refused to go on (162).
+    """
 
     total: int
     reach: int
@@ -47,7 +53,10 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What GetFollowers showed of an OA: its Total, everybody, where that is known, and whether it is cut."""
+    """What GetFollowers showed of an OA.
+
+    Its Total, everybody, where that is known, and whether it is cut.
+    """
 
     total: int
     users: frozenset[str] | None = None
@@ -162,7 +171,10 @@ def _page_by(
 
 
 def counting(oaid: str, fewer: int, by_count: Page | None, by_limit: Page | None) -> Step:
-    """Which member of the request says how many followers a page holds. We send both, so that either may."""
+    """Which member of the request says how many followers a page holds.
+
+    We send both, so that either may.
+    """
     heeded = [
         name
         for name, page in (("Count", by_count), ("Limit", by_limit))

@@ -1,4 +1,7 @@
-"""Who is notified of a run. Neither of them makes a sync fail: without a word from here, nobody would miss them."""
+"""Who is notified of a run.
+
+Neither of them makes a sync fail: without a word from here, nobody would miss them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One call of eSMS, one value. Patient (pace.py), strict (wire.py), and silent about what the body carries: the keys."""
+"""One call of eSMS, one value.
+
+Patient (pace.py), strict (wire.py), and silent about what the body carries: the keys.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,8 @@ HEADERS = {
 }
 
 LARGEST_HEAD = 2**20
-"""Bytes of an answer beside the users that were asked for. Generous: a server may send more of them."""
+"""Bytes of an answer beside the users that were asked for. Generous: a server may send more of
+them."""
 
 LARGEST_USER = 512
 """Bytes of one user in a page; the longest that was ever seen takes 35."""
@@ -73,7 +77,9 @@ COMPRESSIONS = {"gzip", "x-gzip", "deflate"}
 
 
 class EsmsClient:
-    """Asks eSMS. One for all OAs of a run; called by several threads at once. A context manager: closes its connections.
+    """Asks eSMS. One for all OAs of a run; called by several threads at once.
+
+    A context manager: closes its connections.
 
     Args:
         settings: ESMS_….
@@ -164,7 +170,10 @@ class EsmsClient:
         return self.page_of(oaid, offset, count=size, limit=size)
 
     def page_of(self, oaid: str, offset: int, *, count: int | None, limit: int | None) -> Page:
-        """As `page`, but with `Count` and `Limit` as given; None leaves the member out. Raises as `page` does."""
+        """As `page`, but with `Count` and `Limit` as given; None leaves the member out.
+
+        Raises as `page` does.
+        """
         settings = self._settings
         body = wire.followers_request(
             api_key=settings.esms_api_key,
@@ -369,7 +378,9 @@ class EsmsClient:
 
 
 def esms_route(settings: EsmsSettings) -> Route:
-    """The way to eSMS. Plain http goes to this machine alone: no proxy may see the keys on their way.
+    """The way to eSMS. Plain http goes to this machine alone.
+
+    No proxy may see the keys on their way.
 
     Raises:
         SettingsError: the environment's proxy or certificates cannot be used.
@@ -380,12 +391,18 @@ def esms_route(settings: EsmsSettings) -> Route:
 
 
 def largest_page(page_size: int) -> int:
-    """Bytes (decompressed) that an answer with so many users may have: what it costs in memory is bounded."""
+    """Bytes (decompressed) that an answer with so many users may have.
+
+    What it costs in memory is bounded.
+    """
     return LARGEST_HEAD + LARGEST_USER * page_size
 
 
 def _body(response: requests.Response, largest: int) -> bytes:
-    """The body, whole, unless it is too large: then no more of it is read or unpacked than it takes to know."""
+    """The body, whole, unless it is too large.
+
+    Then no more of it is read or unpacked than it takes to know.
+    """
     body = bytearray()
     too_large = MalformedAnswerError(f"the body is larger than {largest:,} bytes")
     if (response.raw.length_remaining or 0) > largest:
@@ -433,7 +450,10 @@ def _check_http(response: requests.Response) -> None:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header: a number or a date (RFC 9110, 10.2.3); None where it says nothing of use."""
+    """Seconds from a Retry-After header: a number or a date (RFC 9110, 10.2.3).
+
+    None where it says nothing of use.
+    """
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():

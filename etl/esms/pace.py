@@ -34,7 +34,8 @@ SLOWEST_SHARE = 1 / 16
 """Of ESMS_RATE: throttling halves the pace again and again, but never below this share."""
 
 RECOVERY = 1.05
-"""By how much the pace grows back with every request, up to ESMS_RATE: some 15 requests undo one halving."""
+"""By how much the pace grows back with every request, up to ESMS_RATE: some 15 requests undo one
+halving."""
 
 STOPPED = 15
 """SIGTERM: what ended a worker that was stopped without a word."""
@@ -45,7 +46,10 @@ PACE_WITHOUT_RATE = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """One more try is about to be waited for. `wait` is in seconds; `attempt` is the one that failed, from 1."""
+    """One more try is about to be waited for.
+
+    `wait` is in seconds; `attempt` is the one that failed, from 1.
+    """
 
     oaid: str
     offset: int | None
@@ -55,9 +59,12 @@ class Retry:
 
 
 class Pace:
-    """The pace of all workers of the process: evenly spaced slots, never a burst; slower after each throttling.
+    """The pace of all workers of the process: evenly spaced slots, never a burst.
 
-    Thread-safe. `clock` gives seconds; waiting ends at a deadline (of that clock: the pace's own, or
+    Slower after each throttling.
+
+    Thread-safe. `clock` gives seconds; waiting ends at a deadline (of that clock: the pace's own,
+    or
     that of whoever waits), or when `stop()` is called.
     """
 
@@ -91,7 +98,10 @@ class Pace:
         self.wait(slot - now, deadline=deadline)
 
     def slow_down(self, seconds: float) -> None:
-        """After code 160 or HTTP 429: nobody asks for so many seconds, and then all ask half as fast, for a while."""
+        """After code 160 or HTTP 429.
+
+        Nobody asks for so many seconds, and then all ask half as fast, for a while.
+        """
         with self._lock:
             self._share = max(SLOWEST_SHARE, self._share / 2)
             self._next = max(self._next, self._clock() + seconds)
@@ -120,7 +130,10 @@ class Pace:
             raise InterruptedRunError(self._signum)
 
     def stop(self, signum: int | None = None) -> None:
-        """Wake everybody who waits, and let nobody ask any more; `signum` is of the signal that ended the run."""
+        """Wake everybody who waits, and let nobody ask any more.
+
+        `signum` is of the signal that ended the run.
+        """
         self._signum = signum or self._signum
         self._stopped.set()
 
@@ -140,7 +153,9 @@ def patiently(
     on_retry: Callable[[int, float, str], None],
     rng: Callable[[float, float], float] = random.uniform,
 ) -> T:
-    """Call until it answers: at most `attempts` times, waits growing from `backoff_base` seconds with full jitter.
+    """Call until it answers.
+
+    At most `attempts` times, waits growing from `backoff_base` seconds with full jitter.
 
     Full jitter: a wait is drawn between 0 and the exponential bound, so that workers that failed
     together do not come back together

@@ -1,4 +1,7 @@
-"""Whether eSMS can be reached at all: its name, its port, its certificate. What `etl doctor` asks before any call."""
+"""Whether eSMS can be reached at all: its name, its port, its certificate.
+
+What `etl doctor` asks before any call.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ _DAY = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A connection that worked. `tls` is its version, `days` how long the certificate is valid; None where it is plain http."""
+    """A connection that worked.
+
+    `tls` is its version, `days` how long the certificate is valid; None where it is plain http.
+    """
 
     tls: str | None
     days: int | None
@@ -54,7 +60,7 @@ def resolve(settings: EsmsSettings) -> list[str]:
 
 
 def silent(settings: EsmsSettings, seconds: float | None = None) -> list[str]:
-    """Those of the host's addresses that do not answer within so many seconds (SILENT_SECONDS), while others may.
+    """Those of the host's addresses that do not answer within SILENT_SECONDS, while others may.
 
     Raises:
         EsmsUnavailableError: its name does not resolve.
@@ -93,7 +99,9 @@ def reach_proxy(proxy: Proxy) -> None:
 
 
 def connect(settings: EsmsSettings, bundle: Bundle | None) -> Connected:
-    """Connect, greet, hang up. `bundle`: the certificates that are trusted, where the environment names some.
+    """Connect, greet, hang up.
+
+    `bundle`: the certificates that are trusted, where the environment names some.
 
     Raises:
         EsmsUnavailableError: nobody answers there, or TLS fails.

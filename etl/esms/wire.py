@@ -65,7 +65,10 @@ def followers_request(
     count: int | None,
     limit: int | None,
 ) -> bytes:
-    """The body of GetFollowers. The documentation names both `Count` and `Limit`: send both, or leave one out with None."""
+    """The body of GetFollowers.
+
+    The documentation names both `Count` and `Limit`: send both, or leave one out with None.
+    """
     body: dict[str, Any] = _keys(api_key, secret_key) | {"OAID": oaid, "Offset": offset}
     body |= {
         name: value for name, value in (("Count", count), ("Limit", limit)) if value is not None
@@ -120,7 +123,8 @@ def page(body: bytes, offset: int, *, secrets: Sequence[SecretStr] = ()) -> Page
 
     Raises:
         MalformedAnswerError: it is not the documented JSON, in any member.
-        RefusedError, FaultError, ThrottledError, OffsetRefusedError, EsmsUnavailableError: it holds a code other than 100.
+        RefusedError, FaultError, ThrottledError, OffsetRefusedError, EsmsUnavailableError: it holds
+            a code other than 100.
     """
     answer = _answer(body, offset, secrets)
     total = _total(answer.get("Total"))
@@ -186,7 +190,7 @@ def _json(text: str, *, strict: bool = True) -> Any:  # noqa: ANN401 - whatever 
 
 
 def _refusal(body: bytes) -> dict[str, Any] | None:
-    """What a body with a code other than 100 says whose message is no clean text (a raw tab, not UTF-8); else None.
+    """What a body with a code other than 100 says, though its message is no clean text; else None.
 
     Nothing but the code decides there, and a code is either what we know or tried again.
     """
@@ -238,7 +242,10 @@ def _identifiers(followers: object) -> tuple[str, ...]:
 
 
 def _checked(identifiers: list[Any], name: str) -> list[str]:
-    """Identifiers as text: opaque, so an integer is taken as its digits; anything doubtful is refused, never repaired."""
+    """Identifiers as text: opaque, so an integer is taken as its digits.
+
+    Anything doubtful is refused, never repaired.
+    """
     # C speed for the page as a whole: a page of 5,000 takes a fraction of a millisecond.
     if not set(map(type, identifiers)) <= {str}:
         for identifier in identifiers:
@@ -258,7 +265,7 @@ def _checked(identifiers: list[Any], name: str) -> list[str]:
 
 
 def _holds_control(text: str) -> bool:
-    """Whether a character of it is not to be seen (a zero-width space, a byte order mark) or breaks a line."""
+    """Whether a character of it cannot be seen (a zero-width space) or breaks a line."""
     return any(category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in set(text))
 
 
@@ -283,7 +290,10 @@ def _total(value: object) -> int:
 
 
 def _clean(text: str, secrets: Sequence[SecretStr]) -> str:
-    """A server's words, fit for a log: short, on one line, and never our keys, should it echo them."""
+    """A server's words, fit for a log.
+
+    Short, on one line, and never our keys, should it echo them.
+    """
     # The longest first: one may be a part of the other.
     values = sorted((secret.get_secret_value() for secret in secrets), key=len, reverse=True)
     if values:
@@ -292,7 +302,10 @@ def _clean(text: str, secrets: Sequence[SecretStr]) -> str:
 
 
 def _in_any_form(secret: str) -> str:
-    """A pattern of a secret as a server may echo it: plain, or escaped for JSON, however often and by whatever rule."""
+    """A pattern of a secret as a server may echo it.
+
+    Plain, or escaped for JSON, however often and by whatever rule.
+    """
 
     def escaped(char: str) -> str:
         units = char.encode("utf-16-be", "surrogatepass").hex()

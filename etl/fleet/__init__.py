@@ -1,1 +1,4 @@
-"""Several hosts sync several eSMS accounts: jobs in PostgreSQL, on procrastinate (extra `fleet`). No scheduler, queue or lock of ours."""
+"""Several hosts sync several eSMS accounts: jobs in PostgreSQL, on procrastinate (extra `fleet`).
+
+No scheduler, queue or lock of ours.
+"""

@@ -1,4 +1,7 @@
-"""When a fleet syncs: once a day at a time of day in a zone, as cron lines in UTC, which is what procrastinate takes."""
+"""When a fleet syncs: once a day, at a time of day in a zone.
+
+As cron lines in UTC, which is what procrastinate takes.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ def moments(at: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
 
 
 def cron_lines(at: str, zone: ZoneInfo, now: datetime) -> list[str]:
-    """Cron lines (UTC) that name all moments of the year to come; in a zone that changes its clocks, others beside them."""
+    """Cron lines (UTC) that name all moments of the year to come.
+
+    In a zone that changes its clocks, others beside them.
+    """
     year = (moment for moment, _ in zip(moments(at, zone, now), range(366), strict=False))
     return [
         f"{minute} {hour} * * *"

@@ -64,7 +64,8 @@ def fleet_status(
     """The state of each account.
 
     Raises:
-        SettingsError: the database is no PostgreSQL, or the tables of jobs are missing or another version's.
+        SettingsError: the database is no PostgreSQL, or the tables of jobs are missing or another
+            version's.
         DatabaseUnreachableError: the database cannot be read.
     """
     require_tables(url)

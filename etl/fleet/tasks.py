@@ -1,4 +1,6 @@
-"""The fleet's tasks: every night a job for each eSMS account; a job runs `etl sync --account` as a process.
+"""The fleet's tasks: every night a job for each eSMS account.
+
+A job runs `etl sync --account` as a process.
 
 night       defers the jobs of a night, all at once; each night once, however many workers
 sync        one account, under a lock of its name; acts by the exit code of the process
@@ -58,7 +60,7 @@ KEPT_HOURS = 40 * 24
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """How long a worker may say nothing (seconds) before its jobs are taken over, and what follows from it.
+    """How long a worker may be silent (seconds) before its jobs are taken over, and what follows.
 
     A job's process must have stopped by then: it waits for a third of it, and stops within ten
     seconds.
@@ -115,7 +117,10 @@ class SyncFailedError(Exception):
 
 
 class Again(BaseRetryStrategy):
-    """Whether a job is tried again: stopped with its worker, at once; a code that may pass, later and three times at most."""
+    """Whether a job is tried again: stopped with its worker, at once.
+
+    A code that may pass, later and three times at most.
+    """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """As procrastinate asks."""
@@ -257,7 +262,10 @@ def _beat(process: asyncio.subprocess.Process) -> None:
 
 
 def _still_ours(beaten: float, silence: Silence) -> None:
-    """A worker that was paused for so long has lost its jobs: it ends here and now, and writes nothing about them."""
+    """A worker that was paused for so long has lost its jobs.
+
+    It ends here and now, and writes nothing about them.
+    """
     if time.time() - beaten > silence.taken_over / 2:
         os._exit(ExitCode.TRY_LATER)
 

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from etl.observe.logs import Log
 
 LONGEST_POLL = 5.0
-"""Seconds between two looks for a job; nobody is notified, so that a transaction-pooling pgbouncer may sit between."""
+"""Seconds between two looks for a job; nobody is notified, so that a transaction-pooling pgbouncer
+may sit between."""
 
 
 def work(url: SecretStr, fleet: Fleet, *, concurrency: int) -> None:
-    """Take jobs until SIGTERM or Ctrl-C; the jobs that run then are stopped, and are free for others at once.
+    """Take jobs until SIGTERM or Ctrl-C.
+
+    The jobs that run then are stopped, and are free for others at once.
 
     Raises:
         InterruptedRunError: it was stopped.
-        SettingsError: the database is no PostgreSQL, or the tables of jobs are missing or another version's.
+        SettingsError: the database is no PostgreSQL, or the tables of jobs are missing or another
+            version's.
         DatabaseUnreachableError: the database is gone.
     """
     require_tables(url)
@@ -86,7 +90,10 @@ async def _worker(app: App, fleet: Fleet, queue: str, concurrency: int) -> None:
 
 
 class _ToOurs(logging.Handler):
-    """What libraries log goes to our log: the jobs' ends are told there in our words, so theirs are for debugging."""
+    """What libraries log goes to our log.
+
+    The jobs' ends are told there in our words, so theirs are for debugging.
+    """
 
     def __init__(self, log: Log) -> None:
         super().__init__()

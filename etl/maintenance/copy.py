@@ -1,4 +1,7 @@
-"""Moving to another database, of either kind: every table, in one consistent reading and one transaction that writes."""
+"""Moving to another database, of either kind.
+
+Every table, in one consistent reading and one transaction that writes.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def copy_database(
     now: datetime,
     on_rows: Callable[[str, int, int], None] = lambda table, rows, of: None,  # noqa: ARG005 - nobody watches
 ) -> Copied:
-    """Copy every table into an empty database, ids as they are, so that the next sync goes on there.
+    """Copy every table into an empty database, with its ids: the next sync can go on there.
 
     Every OA's lease is held meanwhile, so that no sync adds to the source what would be missing
     from the copy.
@@ -140,7 +143,10 @@ def _load(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -
 
 
 def _continue_numbers(connection: Connection) -> None:
-    """The next snapshot gets a number of its own: SQLite sees to it by itself, PostgreSQL's sequence must be told."""
+    """The next snapshot gets a number of its own.
+
+    SQLite sees to it by itself, PostgreSQL's sequence must be told.
+    """
     if connection.dialect.name == "postgresql":
         newest = connection.execute(select(func.max(snapshots.c.id))).scalar_one()
         if newest is not None:

@@ -1,4 +1,6 @@
-"""Forgetting a person: their User_Id becomes a random pseudonym, so that counts and history stay true (docs/decisions/0004).
+"""Forgetting a person: their User_Id becomes a random pseudonym (docs/decisions/0004).
+
+So counts and history stay true.
 
 Who does not follow leaves nothing else behind. Who follows still will be listed by eSMS again: a
 salted digest of their User_Id, in `forgotten`, lets a sync recognise them and count them under
@@ -36,7 +38,10 @@ CHECKPOINT_MILLISECONDS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What an OA's tables hold of a person: whether they follow now, and how many rows of the change log name them."""
+    """What an OA's tables hold of a person.
+
+    Whether they follow now, and how many rows of the change log name them.
+    """
 
     oaid: str
     following: bool
@@ -55,7 +60,9 @@ def traces(engine: Engine, user_id: str, oaids: Sequence[str]) -> list[Trace]:
 
 
 def forget(engine: Engine, oaid: str, user_id: str, *, now: datetime) -> Trace:
-    """Replace a person's User_Id in one OA, in one transaction under its lease; gives what was found there.
+    """Replace a person's User_Id in one OA, in one transaction under its lease.
+
+    Gives what was found there.
 
     Raises:
         UsageError: the OA holds nothing of them (any more), or this is no User_Id.
@@ -124,7 +131,10 @@ def _overwrite_deleted(connection: Connection) -> None:
 
 
 def _empty_journal(engine: Engine) -> None:
-    """SQLite's write-ahead log still holds the pages as they were; if a reader keeps it busy, it is emptied later."""
+    """SQLite's write-ahead log still holds the pages as they were.
+
+    If a reader keeps it busy, it is emptied later.
+    """
     if engine.dialect.name != "sqlite":
         return
     # Forgotten is forgotten: a checkpoint that fails does not undo it. Beside any transaction,

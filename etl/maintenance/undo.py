@@ -28,14 +28,17 @@ def undoable(engine: Engine, snapshot_id: int) -> Snapshot:
     """The snapshot, if it may be undone now.
 
     Raises:
-        UsageError: there is none of this id, nothing of it stands in `followers`, or a newer one must go first.
+        UsageError: there is none of this id, nothing of it stands in `followers`, or a newer one
+            must go first.
     """
     with reading(engine) as connection:
         return _checked(connection, snapshot_id)
 
 
 def undo(engine: Engine, snapshot_id: int, *, now: datetime) -> Snapshot:
-    """Take a snapshot back out, in one transaction under the OA's lease; it stays on record as `undone`, its counts as they were.
+    """Take a snapshot back out, in one transaction under the OA's lease.
+
+    It stays on record as `undone`, its counts as they were.
 
     Raises:
         UsageError: as `undoable` does.
@@ -93,7 +96,10 @@ def _take_back_arrivals(connection: Connection, snapshot: Snapshot) -> None:
 
 
 def _take_back_returns(connection: Connection, snapshot: Snapshot) -> None:
-    """Who came back is gone again: since their last leave, after the stay that began with the arrival before it."""
+    """Who came back is gone again.
+
+    Since their last leave, after the stay that began with the arrival before it.
+    """
     connection.execute(
         update(followers)
         .where(

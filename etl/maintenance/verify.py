@@ -86,15 +86,16 @@ _OVERTAKEN = """
         FROM snapshots WHERE oaid = :oaid) AS told
     WHERE later < taken_at
 """
-"""Snapshots that were taken after one with a larger id: numbers were given from behind, or a clock was set back."""
+"""Snapshots that were taken after one with a larger id: numbers were given from behind, or a clock
+was set back."""
 
 _NUMBERED_FROM_BEHIND = f"""
     EXISTS (SELECT 1 FROM ({_IN_ORDER}) AS told WHERE following <> before + change)
     AND NOT EXISTS (SELECT 1 FROM ({_IN_ORDER}) AS told
                     WHERE following IS NULL OR following <> before_in_time + change)
 """
-"""Whether the counts follow from each other in the order of time, and not in that of the ids. A clock that was set back leaves
-them in the order of the ids."""
+"""Whether the counts follow from each other in the order of time, and not in that of the ids. A
+clock that was set back leaves them in the order of the ids."""
 
 IN_TIME = "the snapshots' ids follow their times"
 
@@ -159,7 +160,9 @@ def oaids(connection: Connection) -> list[str]:
 
 
 def require_sound(connection: Connection) -> None:
-    """Refuse a SQLite file that is damaged where no question below would look. PostgreSQL keeps its own checksums.
+    """Refuse a SQLite file that is damaged where no question below would look.
+
+    PostgreSQL keeps its own checksums.
 
     Raises:
         TornStoryError: pages of it hold what they cannot.

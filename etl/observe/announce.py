@@ -1,4 +1,9 @@
-"""Who hears of a run of `etl sync` beside the log: a metrics file and a ping, where they are set up. Neither can fail the run."""
+"""Who hears of a run of `etl sync` beside the log.
+
+A metrics file and a ping, where they are set up.
+
+Neither can fail the run.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +36,7 @@ def announced(
     *,
     chosen: bool,
 ) -> Iterator[None]:
-    """Around a run: tell that it begins, and in the end what became of it, an error too (which goes on).
+    """Around a run: say that it begins, and in the end what became of it, an error too.
 
     Args:
         settings: ETL_PING_URL and ETL_METRICS_FILE; where both are missing, nothing is done.

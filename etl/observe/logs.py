@@ -1,4 +1,6 @@
-"""Logs: lines for people on a terminal, JSON lines otherwise (ETL_LOG_FORMAT), always on stderr: stdout is data.
+"""Logs: lines for people on a terminal, JSON lines otherwise (ETL_LOG_FORMAT), always on stderr.
+
+Stdout is data.
 
 Levels that an alert can be built on: `info` all is well, a retry that may yet help among it;
 `warning` something was put off; `error` a person should look. No secret, and User_Ids at debug
@@ -63,7 +65,10 @@ class Log(Protocol):
 
 
 class WithoutRecords:
-    """The program's logger without the closing record of each OA: for who is answered in a sentence."""
+    """The program's logger without the closing record of each OA.
+
+    For who is answered in a sentence.
+    """
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -120,7 +125,10 @@ def closing_event(
     error: EtlError | None = None,
     name: str = "",
 ) -> None:
-    """The one line an OA's sync ends with: the snapshot's fields, how long it took, and what to do if it went wrong."""
+    """The one line an OA's sync ends with.
+
+    The snapshot's fields, how long it took, and what to do if it went wrong.
+    """
     fields = {each: plain(value) for each, value in snapshot.row().items() if value is not None}
     fields |= {"name": name} if name else {}
     advice = _advice(error) if error is not None else _ADVICE.get(snapshot.status, {})
@@ -155,7 +163,10 @@ def retry_event(
     wait_s: float,
     reason: str,
 ) -> None:
-    """One more try is about to be waited for. No warning yet: cron would mail every hiccup that the next try cures."""
+    """One more try is about to be waited for.
+
+    No warning yet: cron would mail every hiccup that the next try cures.
+    """
     log.info(
         "retry", oaid=oaid, offset=offset, attempt=attempt, wait_s=round(wait_s, 3), reason=reason
     )
@@ -202,7 +213,10 @@ def _readable(value: object) -> str:
 
 
 class _Logger:
-    """Writes lines to stderr. A full disk or a reader that has gone silences it; it never ends a sync."""
+    """Writes lines to stderr.
+
+    A full disk or a reader that has gone silences it; it never ends a sync.
+    """
 
     def __init__(self) -> None:
         self.levels: tuple[str, ...] = LEVELS
@@ -238,5 +252,8 @@ _LOGGER = _Logger()
 
 
 def _silence() -> None:
-    """From here on stderr takes everything: what a full disk left in its buffer would spoil the exit code in the end."""
+    """From here on stderr takes everything.
+
+    What a full disk left in its buffer would spoil the exit code in the end.
+    """
     sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends

@@ -1,4 +1,6 @@
-"""Metrics for the textfile collector of Prometheus' node_exporter: one small file, replaced after every run.
+"""Metrics for the textfile collector of Prometheus' node_exporter.
+
+One small file, replaced after every run.
 
 The file is the state of the OAs after their last run here, so it must be whole after every run: a
 run of some OAs (`--oaid`) keeps what the file says of the others, and a run that fails keeps when
@@ -65,7 +67,10 @@ Samples = dict[tuple[str, str], float]
 def measured(
     snapshot: Snapshot, duration_s: float, *, last_success: float | None, following: float | None
 ) -> Samples:
-    """The values of an OA after a run; `last_success` (unix time) and `following` as they were before it."""
+    """The values of an OA after a run.
+
+    `last_success` (unix time) and `following` as they were before it.
+    """
     # What a held one would have marked did not happen.
     counts = snapshot.counts if snapshot.status in APPLIED else None
     if snapshot.status == Status.COMPLETE and snapshot.finished_at is not None:

@@ -3,7 +3,7 @@
     URL/start   the run begins
     URL         exit code 0
     URL/log     `etl doctor` asks whether pings arrive
-    URL/fail    any other: a partial or busy run (75) too, for the list was not read whole, and whoever is told decides
+    URL/fail    any other: a partial or busy run (75) too, for the list was not read whole
 
 The body says what became of each OA, in counts and in words of ours; the details of an error stay
 in our own log, because whoever keeps the pings is somebody else. The URL lets one in: nothing of it
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 _HEADERS = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "follower-etl"}
 
 LONGEST = 5.0
-"""Seconds a ping may take in all: the name's resolution, every address of it, and a server that sends a byte now and then."""
+"""Seconds a ping may take in all: the name's resolution, every address of it, and a server that
+sends a byte now and then."""
 
 AFTER_A_SIGNAL = 2.0
 """Seconds it may take where a signal ended the run: the process must end, too."""
@@ -48,7 +49,10 @@ _ANSWER = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Pings:
-    """The pings of one run. `url` is ETL_PING_URL; without one, nothing is sent. No trouble with them is ever raised."""
+    """The pings of one run.
+
+    `url` is ETL_PING_URL; without one, nothing is sent. No trouble with them is ever raised.
+    """
 
     url: SecretStr | None
     log: Log
@@ -82,13 +86,19 @@ class Pings:
 def summary(
     snapshots: Sequence[tuple[Snapshot, float]], *, exit_code: int, reason: str | None = None
 ) -> str:
-    """What a ping's body says: a line for the run, and one for each OA with its snapshot and seconds."""
+    """What a ping's body says.
+
+    A line for the run, and one for each OA with its snapshot and seconds.
+    """
     first = f"etl sync: exit code {exit_code}" + (f" ({reason})" if reason else "")
     return "\n".join([first, *(_line(snapshot, seconds) for snapshot, seconds in snapshots)]) + "\n"
 
 
 def try_pinging(url: SecretStr) -> str | None:
-    """What keeps a ping from arriving, if anything does. Sent as `/log`, which says nothing about a run."""
+    """What keeps a ping from arriving, if anything does.
+
+    Sent as `/log`, which says nothing about a run.
+    """
     return _within_time(_with_path(url.get_secret_value(), "/log"), b"etl doctor\n", LONGEST)
 
 
@@ -125,7 +135,10 @@ def _with_path(url: str, signal: str) -> str:
 
 
 def _within_time(url: str, body: bytes, seconds: float) -> str | None:
-    """Send it, from a thread that is left behind where it takes too long: nothing bounds the resolution of a name."""
+    """Send it, from a thread that is left behind where it takes too long.
+
+    Nothing bounds the resolution of a name.
+    """
     troubles: list[str | None] = []
     sender = threading.Thread(
         target=lambda: troubles.append(_post(url, body)), name="ping", daemon=True

@@ -49,13 +49,15 @@ ROW_LABEL = 60
 """Pixels that the name of a row of the heat map takes beyond those of an axis of numbers."""
 
 PADDING = {"left": 10, "top": 4, "right": 6, "bottom": 2}
-"""Pixels. Labels stand to the left: the reader's font may be wider than the one that they were measured with."""
+"""Pixels. Labels stand to the left: the reader's font may be wider than the one that they were
+measured with."""
 
 A_MONTH = 31
 """Up to so many days each mark of the time axis is a day."""
 
 NOON = 0.5
-"""Where in its day a reading is drawn: a shaded day lies around its middle, and touches no neighbour's point."""
+"""Where in its day a reading is drawn: a shaded day lies around its middle, and touches no
+neighbour's point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
 
 
 def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
-    """A row a month of first follows, a column a month since, the darker the more still followed."""
+    """A row a month of first follows, a column a month since; the darker, the more still follow."""
     shown = shown_cohorts(account)
     labels = [
         f"{words('at_start') if cohort is account.there_at_start else words.month(cohort.month)}"

@@ -28,7 +28,9 @@ RECENT = 20
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a report is asked for. Without `since` and `until`: from the first snapshot to the last run.
+    """What a report is asked for.
+
+    Without `since` and `until`: from the first snapshot to the last run.
 
     `users`: whether to name those who left last.
     """
@@ -63,7 +65,8 @@ def churn_report(
         now: when (UTC); tells how long nothing was read.
         zone: ETL_TIMEZONE.
         day_begins: ETL_DAY_BEGINS, as what passes between midnight and then.
-        strict: whether an OA without anything to report is an error even where others have something.
+        strict: whether an OA without anything to report is an error even where others have
+            something.
         show: is told of each OA: what, how many, of how many.
 
     Raises:

@@ -1,4 +1,7 @@
-"""Applied snapshots -> what happened in a stretch of days: counts, rates, and what they cover. Pure; docs/reports.md defines each."""
+"""Applied snapshots -> what happened in a stretch of days: counts, rates, and what they cover.
+
+Pure; docs/reports.md defines each.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,9 @@ _SUSPECT = frozenset(("'", *_FORMULA_STARTS))
 
 
 def defused(value: T) -> T | str:
-    """The value as a CSV cell: text that begins like a formula gets a `'` before it; numbers, even negative ones, stay.
+    """The value as a CSV cell: text that begins like a formula gets a `'` before it.
+
+    Numbers, even negative ones, stay.
 
     Text that has such a beginning after a `'` of its own gets one too, so that nothing is lost:
     whoever wants the exact text back takes one `'` off each cell that begins with one or more `'`

@@ -1,4 +1,4 @@
-"""The extra `report`: whether the libraries of the charts are installed, and what is made with them."""
+"""The extra `report`: whether the charts' libraries are there, and what is made with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rows -> ChurnReport: the figures, computed once, before anybody renders them. Pure; docs/reports.md defines each."""
+"""Rows -> ChurnReport: the figures, computed once, before anybody renders them.
+
+Pure; docs/reports.md defines each.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,10 @@ MOST_BARS = 100
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How many followed at the end of a day; where no snapshot of it was complete, who had left was not known."""
+    """How many followed at the end of a day.
+
+    Where no snapshot of it was complete, who had left was not known.
+    """
 
     day: date
     following: int
@@ -37,7 +43,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Who first followed in a month, and how many of them followed at the end of that month and of each one after it.
+    """Who first followed in a month, and how many of them followed at each month's end since.
 
     None where no snapshot of the month was complete.
     """
@@ -57,7 +63,10 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class StayLength:
-    """Stays of `first` to `last` days (None: no bound): those that ended in the span, and those that last at its end."""
+    """Stays of `first` to `last` days (None: no bound).
+
+    Those that ended in the span, and those that last at its end.
+    """
 
     first: int
     last: int | None
@@ -67,7 +76,10 @@ class StayLength:
 
 @dataclass(frozen=True, slots=True)
 class Stays:
-    """Time as a follower. The baseline's is not known (it began before we looked), so it is counted by itself."""
+    """Time as a follower.
+
+    The baseline's is not known (it began before we looked), so it is counted by itself.
+    """
 
     lengths: tuple[StayLength, ...]
     median_left: int | None
@@ -78,7 +90,10 @@ class Stays:
 
 @dataclass(frozen=True, slots=True)
 class Unfollow:
-    """One of the most recent. `days` is the length of the stay that ended; None where it began before we looked."""
+    """One of the most recent.
+
+    `days` is the length of the stay that ended; None where it began before we looked.
+    """
 
     user_id: str
     unfollowed_at: datetime
@@ -297,7 +312,10 @@ def _cohorts(
 
 
 def _new(stay: StayCount) -> bool:
-    """A first stay that began in the span. Returns are no second experiment; when the baseline began, nobody knows."""
+    """A first stay that began in the span.
+
+    Returns are no second experiment; when the baseline began, nobody knows.
+    """
     return stay.kind is Change.FOLLOWED and stay.cohort is not None
 
 

@@ -46,7 +46,8 @@ for (const button of document.querySelectorAll("#index thead button")) button.ad
   body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b))));
 });
 """
-"""The only script of a report: it sorts the rows of the index. Without it they stand as they are."""
+"""The only script of a report: it sorts the rows of the index. Without it they stand as they
+are."""
 
 
 class Cell(NamedTuple):
@@ -58,7 +59,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An OA of the index; `href` is empty where it has no page, and `spark` are the pieces of its line."""
+    """An OA of the index; `href` is empty where it has no page, `spark` are pieces of its line."""
 
     href: str
     cells: tuple[Cell, ...]
@@ -221,7 +222,10 @@ def _flags(account: AccountReport, report: ChurnReport, words: Words) -> Iterato
 
 
 def spark(account: AccountReport) -> Iterator[str]:
-    """The last days of the curve as points of lines; a gap between two of them is one of the list."""
+    """The last days of the curve as points of lines.
+
+    A gap between two of them is one of the list.
+    """
     last = account.last_30_days.last
     readings = [
         each for each in account.curve if each.complete and (last - each.day).days < SPARK_DAYS

@@ -20,7 +20,8 @@ GAP = "gap"
 _TROUBLES = (Status.PARTIAL, Status.HELD, Status.FAILED, Status.UNDONE)
 
 _TOO_LONG = 1.5
-"""A gap is longer than so many times the usual interval: one missed day of a daily schedule, not a late run."""
+"""A gap is longer than so many times the usual interval: one missed day of a daily schedule, not a
+late run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,20 @@ class Unseen:
 
 
 def usual_interval(days: Iterable[date]) -> int:
-    """The days from one day with a run to the next, as a rule (the median; 1 where nothing can be told yet)."""
+    """The days from one day with a run to the next, as a rule (the median.
+
+    1 where nothing can be told yet).
+    """
     return median_low(
         [(after - before).days for before, after in pairwise(sorted(set(days)))] or [1]
     )
 
 
 def missing(days: Iterable[date], usual: int) -> list[Span]:
-    """The stretches between two of these days that are too long for the schedule; the days themselves are no part of them."""
+    """The stretches between two of these days that are too long for the schedule.
+
+    The days themselves are no part of them.
+    """
     return [
         Span(before + DAY, after - DAY)
         for before, after in pairwise(sorted(set(days)))

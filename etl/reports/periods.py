@@ -41,7 +41,10 @@ class Span:
 
 
 def split(span: Span, by: By) -> Iterator[Span]:
-    """The calendar's days, weeks (from Monday) or months of a span; the first and the last may be cut by its ends."""
+    """The calendar's days, weeks (from Monday) or months of a span.
+
+    The first and the last may be cut by its ends.
+    """
     first = span.first
     while first <= span.last:
         last = min(_last_day(first, by), span.last)
@@ -67,7 +70,9 @@ def month_of(number: int) -> date:
 def chosen_span(
     runs: Sequence[Snapshot], oaid: str, *, since: date | None, until: date | None, today: date
 ) -> Span:
-    """What there is to report of one OA: from its first applied snapshot to its last run, within what was asked for.
+    """What there is to report of one OA.
+
+    From its first applied snapshot to its last run, within what was asked for.
 
     Raises:
         UsageError: nothing was ever read, or not in the time that was asked for.

@@ -1,4 +1,7 @@
-"""The statements of the report: they only read, and what they read many rows of, they count in the database."""
+"""The statements of the report.
+
+They only read, and what they read many rows of, they count in the database.
+"""
 
 from __future__ import annotations
 
@@ -75,13 +78,16 @@ def stay_counts(
     first_id: int,
     last_id: int,
 ) -> list[StayCount]:
-    """The stays that lasted into a span or began in it, counted: one reading of the change log, whatever is asked of it.
+    """The stays that lasted into a span or began in it, counted.
+
+    One reading of the change log, whatever is asked of it.
 
     Args:
         connection: of a reading transaction.
         oaid: the OA.
         first: the first day of the span.
-        seen_until: the day on which the list was last read whole: a stay without an end lasted until then.
+        seen_until: the day on which the list was last read whole: a stay without an end lasted
+            until then.
         first_id: the first snapshot of the span.
         last_id: the last snapshot of the span; what came later is not known yet.
     """
@@ -107,7 +113,7 @@ def stay_counts(
 
 
 def _stays(oaid: str, first_id: int, last_id: int) -> Select[Any]:
-    """One row a stay: a user's changes alternate (`etl verify` proves it), so what comes after an arrival is its end.
+    """One row a stay: after an arrival comes its end, for a user's changes alternate.
 
     One window over the log in the order of its primary key serves all; numbers of days and months
     come from the snapshots, which are few. The cohort is the first follow's; who was there before
@@ -187,7 +193,8 @@ def last_unfollows(
     Args:
         connection: of a reading transaction.
         oaid: the OA.
-        losses: the snapshots to look at, newest first, each with its count of unfollowed; no more are asked than needed.
+        losses: the snapshots to look at, newest first, each with its count of unfollowed; no more
+            are asked than needed.
         limit: how many users.
     """
     needed, users = [], 0

@@ -1,4 +1,7 @@
-"""Why a run could not be believed or did not end, in a sentence, by the word that `snapshots.reason` begins with."""
+"""Why a run could not be believed or did not end, in a sentence.
+
+By the word that `snapshots.reason` begins with.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,10 @@ REASONS: dict[str, tuple[str, str]] = {
 
 
 def in_words(reason: str | None, *, vietnamese: bool) -> str | None:
-    """The sentence for a reason such as `unreachable: no answer from …`; its word where none is known."""
+    """The sentence for a reason such as `unreachable: no answer from …`.
+
+    Its word where none is known.
+    """
     if not reason:
         return None
     word = reason.partition(":")[0]

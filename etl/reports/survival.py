@@ -1,4 +1,6 @@
-"""How long new followers stay: the Kaplan-Meier estimator, for stays counted by their length in days.
+"""How long new followers stay.
+
+The Kaplan-Meier estimator, for stays counted by their length in days.
 
     S(t) = Π over days d ≤ t of (1 - left on day d / still there just before day d)
 
@@ -27,7 +29,10 @@ HALF_OF_5_PERCENT = 0.025
 
 @dataclass(frozen=True, slots=True)
 class SurvivalPoint:
-    """A day on which somebody left. `at_risk` were there just before; `low` and `high` are None where nobody is left."""
+    """A day on which somebody left.
+
+    `at_risk` were there just before; `low` and `high` are None where nobody is left.
+    """
 
     day: int
     at_risk: int
@@ -39,17 +44,24 @@ class SurvivalPoint:
 
 @dataclass(frozen=True, slots=True)
 class Survival:
-    """The curve: 1 until the first point, then a step at each. It is known up to `last`, the longest stay seen, in days."""
+    """The curve: 1 until the first point, then a step at each.
+
+    It is known up to `last`, the longest stay seen, in days.
+    """
 
     users: int
     left: int
     last: int
     points: tuple[SurvivalPoint, ...]
     lengths: tuple[tuple[int, int], ...] = ()
-    """(days, how many stays were that long when they ended or were last seen), what the curve was made of."""
+    """(days, how many stays were that long when they ended or were last seen), what the curve was
+    made of."""
 
     def at(self, day: int) -> SurvivalPoint | None:
-        """The curve on a day, as the last step before it left it; None past the longest stay seen."""
+        """The curve on a day, as the last step before it left it.
+
+        None past the longest stay seen.
+        """
         if not self.users or day > self.last:
             return None
         before = bisect_right(self.points, day, key=lambda point: point.day)

@@ -1,6 +1,9 @@
-"""Vega-Lite specification -> an SVG for a page: light, scalable, with something to hover and something to read aloud.
+"""Vega-Lite specification -> an SVG for a page.
 
-vl-convert renders it in this process, without network and without a browser. Needs the extra `report`.
+Light, scalable, with something to hover and something to read aloud.
+
+vl-convert renders it in this process, without network and without a browser. Needs the extra
+`report`.
 """
 
 from __future__ import annotations
@@ -72,7 +75,10 @@ def render(chart: LayerChart, words: Words, *, name: str, title: str, descriptio
 
 
 def _invisible(element: ET.Element) -> bool:
-    """What a browser's own renderer needs: empty outlines of groups, and the white ground under all."""
+    """What a browser's own renderer needs.
+
+    Empty outlines of groups, and the white ground under all.
+    """
     return element.get("display") == "none" or (
         element.tag == _SVG + "path"
         and element.get("class") in {"background", "foreground"}

@@ -45,7 +45,10 @@ def headline(account: AccountReport, words: Words) -> str:
 
 
 def standing(account: AccountReport, words: Words) -> list[str]:
-    """On how many of the days the list was read whole; where never, how much of it could be read."""
+    """On how many of the days the list was read whole.
+
+    Where never, how much of it could be read.
+    """
     if account.last_complete_at is not None:
         return [read_whole(account, words)]
     sentences = [words("never_whole")]
@@ -94,7 +97,10 @@ def comparison_table(report: ChurnReport, words: Words) -> list[list[str]]:
 
 
 def comparison_total(windows: Sequence[Period], words: Words) -> list[str]:
-    """The sums of `COMPARED`: nothing where one of them is not known, as a sum of others would pass for it."""
+    """The sums of `COMPARED`.
+
+    Nothing where one of them is not known, as a sum of others would pass for it.
+    """
     sums = []
     for column in COMPARED:
         counts = [getattr(each, column) for each in windows]

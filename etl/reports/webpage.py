@@ -1,4 +1,6 @@
-"""ChurnReport -> one HTML file that needs nothing but itself: no network, no script, no font (Jinja2, escaped).
+"""ChurnReport -> one HTML file that needs nothing but itself.
+
+No network, no script, no font (Jinja2, escaped).
 
 Needs the extra `report`: whoever imports this module has asked `require_charts` before.
 """
@@ -283,7 +285,10 @@ def _drawn(
     title: str,
     description: str,
 ) -> Drawn:
-    """Twice: a wide drawing made small could not be read on a phone. The style sheet shows one of the two."""
+    """Twice: a wide drawing made small could not be read on a phone.
+
+    The style sheet shows one of the two.
+    """
     return Drawn(
         *(
             # Markup: it is our own SVG, and whatever text is in it was escaped when it was written

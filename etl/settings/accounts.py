@@ -134,7 +134,10 @@ def _account(shared: ProcessSettings, name: str) -> EsmsAccount:
 
 
 def _foreign(directory: Path) -> list[str]:
-    """A file that is no setting is perhaps one with a slip in its name: a key would be missing, or another's."""
+    """A file that is no setting is perhaps one with a slip in its name.
+
+    A key would be missing, or another's.
+    """
     try:
         files = sorted(each.name for each in directory.iterdir())
     except OSError as error:

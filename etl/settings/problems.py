@@ -1,4 +1,7 @@
-"""What is wrong with settings, in our words: every problem at once, and never the value of a secret."""
+"""What is wrong with settings, in our words.
+
+Every problem at once, and never the value of a secret.
+"""
 
 from __future__ import annotations
 

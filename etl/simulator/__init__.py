@@ -1,4 +1,7 @@
-"""A small world of followers and the HTTP face of eSMS in front of it; shares no code with the client."""
+"""A small world of followers and the HTTP face of eSMS in front of it.
+
+Shares no code with the client.
+"""
 
 from etl.simulator.followers import Followers
 from etl.simulator.interactions import Interactions, WindowRules

@@ -1,4 +1,7 @@
-"""Faults on demand: what a server can do wrong, each by name. A fault takes the good answer and makes it a bad one."""
+"""Faults on demand: what a server can do wrong, each by name.
+
+A fault takes the good answer and makes it a bad one.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def _json(**members: object) -> Callable[[Reply], Reply]:
 
 
 def _listing(answer: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The part of an answer that lists users, and the name of the list (GetFollowers, QueryListUID)."""
+    """The part of an answer that lists users, and the list's name (GetFollowers, QueryListUID)."""
     data = answer.get("Data")
     return (data, "Users") if isinstance(data, dict) else (answer, "Followers")
 
@@ -182,7 +185,7 @@ DRIP_SECONDS = 0.2
 
 
 def drip(body: bytes, send: Callable[[bytes], object], stopped: Callable[[], bool]) -> None:
-    """Send a body a byte at a time, until it is whole, the reader has gone, or the simulator stops."""
+    """Send a body byte by byte, until it is whole, the reader is gone, or the simulator stops."""
     for byte in body:
         if stopped():
             return

@@ -1,4 +1,4 @@
-"""The world: the followers of one OA, who come, go, return and act, in the order in which the API lists them."""
+"""The world: the followers of one OA, who come, go, return and act, in the API's order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ORDERS = ("oldest", "newest", "activity", "bounce")
-"""Oldest first (arrivals at the tail), newest first (at the head), or by last activity (whoever acts
-moves to the head). bounce: two replicas answer in turn, one oldest first, one in an order of its
-own, which each user keeps."""
+"""Oldest first (arrivals at the tail), newest first (at the head), or by last activity (whoever
+acts moves to the head). bounce: two replicas answer in turn, one oldest first, one in an order of
+its own, which each user keeps."""
 
 
 class Watcher(Protocol):
@@ -152,5 +152,8 @@ class Followers:
         self._throughout = set(self._here)
 
     def throughout(self) -> set[str]:
-        """Who followed at the mark and never left since; who left and returned is not among them."""
+        """Who followed at the mark and never left since.
+
+        Who left and returned is not among them.
+        """
         return set(self._throughout)

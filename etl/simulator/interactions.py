@@ -54,7 +54,8 @@ class WindowRules:
         total_name: how the member is spelt.
         hidden: the share of users whom Total counts and no listing shows.
         blank, stale, other: the share of answers that name nobody; that are of the moment of
-            `Interactions.freeze` (the first question, where it was not called); that answer the question before.
+            `Interactions.freeze` (the first question, where it was not called); that answer the
+            question before.
     """
 
     served: str = "100"
@@ -122,7 +123,7 @@ class Interactions:
         clock: Callable[[], datetime],
         seed: int = 1,
     ) -> None:
-        """Everybody who follows acted on some day of the last `spread_days`, but for the undated."""
+        """Everybody who follows acted on one of the last `spread_days`, but for the undated."""
         self.rules = rules
         self._clock = clock
         self._ahead = timedelta()

@@ -1,4 +1,7 @@
-"""eSMS's HTTP face in front of the world, on the loopback address. Knows the API's documentation and nothing of the client."""
+"""eSMS's HTTP face in front of the world, on the loopback address.
+
+Knows the API's documentation and nothing of the client.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,8 @@ class Simulator:
         followers: how many follow the default OA, or who.
         order: oldest, newest, activity or bounce (see ORDERS).
         max_page: the most users an answer holds, whatever was asked.
-        max_offset: a larger Offset is answered with 162 (or, with `refuse_by="empty"`, with an empty page).
+        max_offset: a larger Offset is answered with 162 (or, with `refuse_by="empty"`, with an
+            empty page).
         clamp_total: whether Total never exceeds what can be reached under these two.
         rate: requests a second; more are answered with code 160.
         latency: seconds before each answer; concurrent requests wait side by side.
@@ -122,7 +126,7 @@ class Simulator:
         self.add_account(oaid, "Simulated OA", followers, order=order)
         self.default = oaid
 
-    # -- the world ----------------------------------------------------------------------------------------------------
+    # -- the world ---------------------------------------------------------------------------------
 
     def add_account(
         self, oaid: str, name: str, followers: int | Iterable[str] = 0, *, order: str = "oldest"
@@ -203,7 +207,7 @@ class Simulator:
         with self.lock:
             return self.followers(oaid).throughout()
 
-    # -- what happens while it is read --------------------------------------------------------------------------------
+    # -- what happens while it is read -------------------------------------------------------------
 
     def before_page(self, number: int, verb: Callable[..., object], *args: object) -> None:
         """Do something just before the n-th page (from now, counted from 1) is answered."""
@@ -250,7 +254,10 @@ class Simulator:
             self._faults.clear()
 
     def fault_at(self, number: int | Callable[[int], bool], name: str, *, times: int = 1) -> None:
-        """Answer the n-th request (from now, counted from 1; or those a predicate chooses) with a fault, so many times."""
+        """Answer a request with a fault, so many times.
+
+        Which: the n-th from now, counted from 1, or each that a predicate chooses.
+        """
         fault(name)
         with self.lock:
             first = self._pages + number if isinstance(number, int) else 0
@@ -264,7 +271,7 @@ class Simulator:
         with self.lock:
             self._faults.append((lambda page: rng.random() < probability, name, [2**62]))
 
-    # -- the API ------------------------------------------------------------------------------------------------------
+    # -- the API -----------------------------------------------------------------------------------
 
     def answer(self, path: str, body: bytes) -> Reply:
         """What the API answers to one request; the world moves and the faults strike here."""
@@ -399,7 +406,7 @@ class Simulator:
         self._credit -= 1
         return True
 
-    # -- HTTP ---------------------------------------------------------------------------------------------------------
+    # -- HTTP --------------------------------------------------------------------------------------
 
     @property
     def url(self) -> str:

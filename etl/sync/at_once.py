@@ -1,4 +1,7 @@
-"""Several OAs at once, each in a thread of its own, so that a signal always finds the main thread listening."""
+"""Several OAs at once, each in a thread of its own.
+
+So a signal always finds the main thread listening.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 LISTEN_SECONDS = 0.5
-"""How often the main thread looks up: a signal that comes just before it begins to wait does not wake it."""
+"""How often the main thread looks up: a signal that comes just before it begins to wait does not
+wake it."""
 
 FAREWELL_SECONDS = 7.0
 """How long, after a signal, the OAs are waited for."""
@@ -26,7 +30,9 @@ FAREWELL_SECONDS = 7.0
 def at_once(
     work: Callable[[T], R], items: Iterable[T], count: int, *, stop: Callable[[int], None]
 ) -> Generator[R]:
-    """Do the work for as many items at once as `count` says; give each result as soon as it is there.
+    """Do the work for as many items at once as `count` says.
+
+    Give each result as soon as it is there.
 
     Args:
         work: called in a thread of its own for each item.

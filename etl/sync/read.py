@@ -1,4 +1,7 @@
-"""Reading the list of one OA: by GetFollowers, and where that ends at a ceiling, by windows of days."""
+"""Reading the list of one OA.
+
+By GetFollowers, and where that ends at a ceiling, by windows of days.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a sweep changes, as SQL for sets: counted, logged, and projected onto `followers`. The change log is the plan.
+"""What a sweep changes, as SQL for sets: counted, logged, and projected onto `followers`.
+
+The change log is the plan.
 
 Users whose state stays as it is are not touched: what is written grows with what changed, not with
 how many follow.
@@ -31,7 +33,8 @@ def apply(connection: Connection, snapshot: Snapshot, diff: Diff) -> None:
     """Write the staged difference into `follower_changes`, and project it onto `followers`.
 
     Raises:
-        LeaseLostError: `followers` is not what the difference was made from: somebody writes who does not hold the lease.
+        LeaseLostError: `followers` is not what the difference was made from: somebody writes who
+            does not hold the lease.
     """
     came = diff.baseline + diff.followed + diff.refollowed
     first = Change.BASELINE if diff.baseline else Change.FOLLOWED
@@ -63,7 +66,10 @@ def returned(oaid: str) -> Select[int]:
 
 
 def log_changes(snapshot: Snapshot, *, first: Change) -> Insert:
-    """One row of the change log for each user who came or went; `first`: what it is to be seen for the first time."""
+    """One row of the change log for each user who came or went.
+
+    `first`: what it is to be seen for the first time.
+    """
     change = case(
         (~staged.c.seen, literal(str(Change.UNFOLLOWED))),
         (followers.c.user_id.is_(None), literal(str(first))),

@@ -48,7 +48,8 @@ class Esms(Protocol):
 class Outcome:
     """What became of one OA: its snapshot, seconds, exit code, and the error if any.
 
-    The snapshot of a dry run and of a busy OA is not on record. `name` is the OA's, as far as is known.
+    The snapshot of a dry run and of a busy OA is not on record. `name` is the OA's, as far as is
+    known.
     """
 
     snapshot: Snapshot

@@ -1,4 +1,6 @@
-"""Reads windows of days into the spool, one after the other; notes what stands against believing them.
+"""Reads windows of days into the spool, one after the other.
+
+Notes what stands against believing them.
 
 In which order, and why it matters: `windowed.py`.
 """
@@ -46,7 +48,10 @@ COMPARISONS = 3
 
 
 class NotServedError(Exception):
-    """QueryListUID is not to be had for this OA: the listing stays as it was, cut at its ceiling."""
+    """QueryListUID is not to be had for this OA.
+
+    The listing stays as it was, cut at its ceiling.
+    """
 
 
 NOT_SERVED = (
@@ -64,7 +69,8 @@ def _served() -> Iterator[None]:
     """Say of every error by which QueryListUID is not served that it is not.
 
     Raises:
-        NotServedError: instead of them. A refusal of the keys or of the IP address stays what it is.
+        NotServedError: instead of them. A refusal of the keys or of the IP address stays what it
+            is.
     """
     try:
         yield
@@ -133,7 +139,9 @@ class WindowReader:
         raise NotServedError
 
     def look_ahead(self) -> bool:
-        """Whether a later day is served than when the reading began; it is the last one from here on.
+        """Whether a later day is served than when the reading began.
+
+        It is the last one from here on.
 
         Where the future is refused, a new day may have begun, by the server's clock or by ours.
         """
@@ -246,7 +254,8 @@ class WindowReader:
             if look.offset_ignored:
                 self.offset_ignored = True
                 return
-            # An offset that was served for another window is no ceiling: then only this look failed.
+            # An offset that was served for another window is no ceiling: then only this look
+            # failed.
             if look.ceiling and look.reached >= self._served_to:
                 self._at_ceiling(window, look.reached)
                 return
@@ -286,11 +295,17 @@ class WindowReader:
         return look, Settling(look.closed, look.steady, look.largest, look.total, frozenset(users))
 
     def _everything(self, last: date) -> Window:
-        """All days up to the last one; where bounds are not proven, one day before the first, too."""
+        """All days up to the last one.
+
+        Where bounds are not proven, one day before the first, too.
+        """
         return Window(self.oldest if self.bounds_proven else self.oldest - DAY, last)
 
     def _asked(self, window: Window) -> Window:
-        """What is asked for a window: where its bounds are not proven, a day more on either side."""
+        """What is asked for a window.
+
+        Where its bounds are not proven, a day more on either side.
+        """
         if self.bounds_proven:
             return window
         wide = widened(window)

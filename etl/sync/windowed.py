@@ -30,7 +30,8 @@ RECENT_READINGS = 4
 def ceiling_stands(page: Callable[[int], Page], keep: Callable[[Page], None]) -> Page | None:
     """The head of the listing, where it ends at its ceiling still; None where it may reach all.
 
-    At most two requests of GetFollowers: its Total, and whether anybody is served beyond the ceiling.
+    At most two requests of GetFollowers: its Total, and whether anybody is served beyond the
+        ceiling.
     An OA that has fewer followers by now than one listing shows is read by GetFollowers again.
     """
     head = page(0)

@@ -1,6 +1,9 @@
-"""What the terminal says to people, in English and in Vietnamese: one table for each language, and how it writes numbers.
+"""What the terminal says to people, in English and in Vietnamese.
 
-The tables (`en.toml`, `vi.toml`) have the same keys. A text with two forms (`one`, `many`) is chosen
+One table for each language, and how it writes numbers.
+
+The tables (`en.toml`, `vi.toml`) have the same keys. A text with two forms (`one`, `many`) is
+chosen
 by a count. The Vietnamese words are Zalo's own: a follower of an OA is `người quan tâm`. Logs and
 JSON are English always.
 """
@@ -32,7 +35,10 @@ class Lang(StrEnum):
 
 
 def language(setting: str, environment: Mapping[str, str]) -> Lang:
-    """The language for a value of ETL_LANG; of `auto` it is that of the locale, as the C library chooses it."""
+    """The language for a value of ETL_LANG.
+
+    Of `auto` it is that of the locale, as the C library chooses it.
+    """
     if setting in tuple(Lang):
         return Lang(setting)
     chosen = ("LC_ALL", "LC_MESSAGES", "LANG")
@@ -89,7 +95,7 @@ class Texts:
         return text.replace("-", "\N{MINUS SIGN}").replace(",", self("number.thousands"))
 
     def decimal(self, value: float, *, point: bool = False) -> str:
-        """A number with one digit behind the point, which is left out where it is 0, unless `point`."""
+        """A number with one digit behind the point; without a 0 there, unless `point`."""
         text = f"{value:.1f}" if point else f"{value:.1f}".removesuffix(".0")
         return text.replace(".", self("number.point"))
 
@@ -117,7 +123,9 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A text of the tables with its values, before a language is chosen; `str()` is the English one.
+    """A text of the tables with its values, before a language is chosen.
+
+    `str()` is the English one.
 
     Attributes:
         key: of the tables, such as `doctor.clock.ahead`.

@@ -112,7 +112,10 @@ class _Https(_InTime, HTTPSConnection):
 
 
 class Adapter(HTTPAdapter):
-    """As requests', with such connections; through a proxy too. Give `send` a `urllib3.Timeout(total=…)`."""
+    """As requests', with such connections; through a proxy too.
+
+    Give `send` a `urllib3.Timeout(total=…)`.
+    """
 
     poolmanager: PoolManager
 
@@ -137,7 +140,10 @@ class Adapter(HTTPAdapter):
         return manager
 
     def cut_off(self) -> None:
-        """End what is on its way, in whatever thread: connections that are being made, and answers that are waited for."""
+        """End what is on its way, in whatever thread.
+
+        Connections that are being made, and answers that are waited for.
+        """
         self.stopped.set()
         for each in list(self.sockets):
             with suppress(OSError):  # it was closed before

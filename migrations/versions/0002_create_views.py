@@ -1,4 +1,5 @@
-"""Create the views that people query: who follows, every stay, every day. The same columns and answers on both databases."""
+"""Create the views that people query: who follows, every stay, every day. The same columns and
+answers on both databases."""
 
 from __future__ import annotations
 

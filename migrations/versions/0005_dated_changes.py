@@ -1,4 +1,5 @@
-"""Give each change its day, and let the daily view's net add up to the truth, whatever nights were not read whole."""
+"""Give each change its day, and let the daily view's net add up to the truth, whatever nights were
+not read whole."""
 
 from __future__ import annotations
 

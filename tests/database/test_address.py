@@ -1,4 +1,5 @@
-"""DATABASE_URL is understood as psql and SQLite understand it; what is wrong is named, and no part of a password."""
+"""DATABASE_URL is understood as psql and SQLite understand it; what is wrong is named, and no part
+of a password."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-# -- a server ----------------------------------------------------------------------------------------
+# -- a server --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -137,12 +138,13 @@ def test_the_url_is_shown_without_what_lets_one_in() -> None:
     assert shown("sqlite:///a.db?mode=ro") == "sqlite:///a.db"
 
 
-# -- what answers ------------------------------------------------------------------------------------
+# -- what answers ----------------------------------------------------------------------------------
 
 
 @contextmanager
 def speaking_postgresql(version: str, number: str) -> Iterator[tuple[str, list[int]]]:
-    """A server that speaks the protocol and says what it is; gives its URL, and how often it was met."""
+    """A server that speaks the protocol and says what it is; gives its URL, and how often it was
+    met."""
     met: list[int] = []
 
     def message(kind: bytes, body: bytes) -> bytes:
@@ -216,7 +218,7 @@ def test_what_serves_is_let_through() -> None:
         require_sqlite((3, 26, 0))
 
 
-# -- a file ------------------------------------------------------------------------------------------
+# -- a file ----------------------------------------------------------------------------------------
 
 
 def test_however_the_same_file_is_named_it_is_the_same(tmp_path: Path) -> None:

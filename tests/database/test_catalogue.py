@@ -57,7 +57,7 @@ def run(url: str, sim: Simulator, *arguments: str) -> Finished:
     return etl(*arguments, **sim.environment, ESMS_RATE="0", DATABASE_URL=url)
 
 
-# -- another tool's revision -------------------------------------------------------------------------
+# -- another tool's revision -----------------------------------------------------------------------
 
 TABLE = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"
 THEIRS = {
@@ -143,7 +143,7 @@ def test_tables_of_which_only_some_are_named_as_ours_are_not_ours(
     assert tables(db_url) == before
 
 
-# -- tables that are there, and not seen -----------------------------------------------------------------
+# -- tables that are there, and not seen -----------------------------------------------------------
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_the_doctor_tries_what_the_first_sync_would_need(
     assert run(url, sim, "sync").returncode == 0
 
 
-# -- what is concluded -----------------------------------------------------------------------------------
+# -- what is concluded -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

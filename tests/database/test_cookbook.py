@@ -1,4 +1,5 @@
-"""Every query of docs/sql-cookbook.md runs on both databases, and answers what counting by hand answers."""
+"""Every query of docs/sql-cookbook.md runs on both databases, and answers what counting by hand
+answers."""
 
 from __future__ import annotations
 
@@ -317,7 +318,8 @@ def told(db: Engine) -> Engine:
 
 
 def same(found: object, expected: object) -> bool:
-    """Compare a database's value with ours: SQLite has text for times and days, PostgreSQL decimals for sums."""
+    """Compare a database's value with ours: SQLite has text for times and days, PostgreSQL decimals
+    for sums."""
     if isinstance(found, str) and isinstance(expected, datetime):
         return datetime.fromisoformat(found) == expected
     if isinstance(found, str) and isinstance(expected, date):

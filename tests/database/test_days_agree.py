@@ -1,4 +1,5 @@
-"""Report, export, views, README and cookbook mean the same day, whenever a night's reading began and whatever zone a session has."""
+"""Report, export, views, README and cookbook mean the same day, whenever a night's reading began
+and whatever zone a session has."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def moment_of(day: date, rng: random.Random) -> datetime:
 
 
 def nights(oaid: str, seed: int) -> Iterator[Reading]:
-    """A reading a night; many of them after midnight, a few partial or failed, none of a month's last two or first two."""
+    """A reading a night; many of them after midnight, a few partial or failed, none of a month's
+    last two or first two."""
     rng = random.Random(seed)
     following = {f"{oaid[-1]}-{number}" for number in range(60)}
     away: set[str] = set()
@@ -158,7 +160,8 @@ def test_the_daily_view_is_the_report_by_day(url: str) -> None:
 
 
 def test_a_days_churn_is_the_reports_and_after_a_gap_the_gaps(url: str) -> None:
-    """The report gives no rate to a day whose losses are those of several; the view says since when they are."""
+    """The report gives no rate to a day whose losses are those of several; the view says since when
+    they are."""
     rates = {
         (oaid, period["first"]): period["churn_rate"]
         for oaid, report in reports(url, "--by", "day").items()

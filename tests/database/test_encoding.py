@@ -1,4 +1,5 @@
-"""A database that is not UTF-8 holds identifiers exactly or refuses them; a name that does not fit stops nothing."""
+"""A database that is not UTF-8 holds identifiers exactly or refuses them; a name that does not fit
+stops nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A forgotten person's User_Id is in no table, counts and history stay true, and their following is no churn."""
+"""A forgotten person's User_Id is in no table, counts and history stay true, and their following is
+no churn."""
 
 from __future__ import annotations
 
@@ -332,7 +333,8 @@ def test_a_running_sync_is_not_disturbed(days: Days, sim: Simulator) -> None:
 def test_whoever_comes_goes_and_is_forgotten_each_day_is_counted_once(
     days: Days, sim: Simulator
 ) -> None:
-    """Every snapshot's counts are those of the world, and no forgotten follower's User_Id comes back before they left."""
+    """Every snapshot's counts are those of the world, and no forgotten follower's User_Id comes
+    back before they left."""
     rng = random.Random(11)
     days.sync()
     forgotten: set[str] = set()
@@ -362,7 +364,8 @@ def test_whoever_comes_goes_and_is_forgotten_each_day_is_counted_once(
 def test_no_byte_of_the_user_id_is_left_in_the_sqlite_files(
     tmp_path: Path, sqlite_url: str
 ) -> None:
-    """Deleted rows are overwritten, and the write-ahead log is emptied, though others have the file open."""
+    """Deleted rows are overwritten, and the write-ahead log is emptied, though others have the file
+    open."""
 
     def in_the_files(user: str) -> bool:
         return user.encode() in b"".join(

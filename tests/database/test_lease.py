@@ -1,4 +1,5 @@
-"""The lease: one run per OA at a time, by the database's clock, with a fence that lets nobody write who lost it."""
+"""The lease: one run per OA at a time, by the database's clock, with a fence that lets nobody write
+who lost it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The migrations build exactly what `etl/db/tables.py` declares, on both databases, and go back the way they came."""
+"""The migrations build exactly what `etl/db/tables.py` declares, on both databases, and go back the
+way they came."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def catalog(connection: Connection) -> list[tuple[str, ...]]:
 
 
 def _parts(sql: str) -> list[str]:
-    """A statement in its parts, without regard to white space and to the order of its constraints."""
+    """A statement in its parts, without regard to white space and to the order of its
+    constraints."""
     head, _, rest = " ".join(sql.split()).partition("(")
     body, _, tail = rest.rpartition(")")
     # A CHECK that came with a later column stands behind it; the tables declare all of them apart.

@@ -32,7 +32,8 @@ WHEN = datetime(2026, 11, 23, 2, tzinfo=UTC)
 READS_ALL = re.compile(
     r"(?:Seq Scan on|SCAN) (?=followers|follower_changes|snapshots)(\w+)|SEARCH (?=follower)(\w+) [^\n]*\(oaid=\?\)"
 )
-"""A plan that reads a table, or all of one OA's followers, from one end to the other, in either database's words."""
+"""A plan that reads a table, or all of one OA's followers, from one end to the other, in either
+database's words."""
 
 
 def read_whole(plan: str) -> set[str]:
@@ -48,7 +49,8 @@ def sim() -> Iterator[Simulator]:
 
 @contextmanager
 def plans(db: Engine) -> Iterator[list[tuple[str, str]]]:
-    """Each statement from now on that reads or changes our tables, and how the database goes about it."""
+    """Each statement from now on that reads or changes our tables, and how the database goes about
+    it."""
     told: list[tuple[str, str]] = []
 
     def explain(

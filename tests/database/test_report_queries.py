@@ -1,4 +1,5 @@
-"""The report's figures against the same figures counted by hand, from sets of users, on both databases."""
+"""The report's figures against the same figures counted by hand, from sets of users, on both
+databases."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 def history(oaid: str, seed: int, runs: int = 90) -> list[Reading]:
-    """Three months of a small, restless OA: some return, some days have two runs or none, and some runs are not believed."""
+    """Three months of a small, restless OA: some return, some days have two runs or none, and some
+    runs are not believed."""
     rng = random.Random(seed)
     everybody = [f"user-{number:02}" for number in range(60)]
     follow = set(everybody[:15])
@@ -128,7 +130,8 @@ class ByHand:
         return found.union(*(self.story.baseline(index) for index in inside))
 
     def months(self, users: frozenset[str], first: int) -> list[int | None]:
-        """How many of them followed at the end of each month from one on; None where it was not read whole."""
+        """How many of them followed at the end of each month from one on; None where it was not
+        read whole."""
         following: list[int | None] = []
         for month in range(first, month_number(self.span.last) + 1):
             there = [
@@ -144,7 +147,8 @@ class ByHand:
         return sorted({each.day for each in self.story.applied if each.status == "complete"})
 
     def covered(self, span: Span) -> list[date]:
-        """The days in which who was found to have left in a span, left: after a whole reading, up to one."""
+        """The days in which who was found to have left in a span, left: after a whole reading, up
+        to one."""
         inside = [day for day in self.whole_days() if day in span]
         before = [day for day in self.whole_days() if day < span.first]
         if not inside:

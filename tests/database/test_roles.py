@@ -27,7 +27,8 @@ ROLES = ("etl_owner", "analyst", "etl")
 
 
 class Team:
-    """A server on which the document was followed. Roles belong to a whole server, so each test has its own names for them."""
+    """A server on which the document was followed. Roles belong to a whole server, so each test has
+    its own names for them."""
 
     def __init__(self, server: str) -> None:
         self._server = server

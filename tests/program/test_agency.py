@@ -1,4 +1,5 @@
-"""Several OAs in one run: at once, the stalest first, under their names; retired ones are left out."""
+"""Several OAs in one run: at once, the stalest first, under their names; retired ones are left
+out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""An OA beyond the ceiling, end to end: a real HTTP server, both databases, every verdict there is."""
+"""An OA beyond the ceiling, end to end: a real HTTP server, both databases, every verdict there
+is."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def change(sim: Simulator, **rules: Any) -> None:
 
 
 def night(sim: Simulator, db: Engine) -> Snapshot:
-    """A sync; whatever its verdict, nobody who followed throughout is marked, and `verify` is content."""
+    """A sync; whatever its verdict, nobody who followed throughout is marked, and `verify` is
+    content."""
     sim.mark()
     known = following(db, sim.default)
     outcome = sync(sim, db, limits=ONE_WORKER, at=sim.interactions().now)
@@ -116,7 +118,8 @@ def the_last_total_is_too_high(sim: Simulator, db: Engine) -> None:
 
 
 def requests_of_a_night(sim: Simulator, db: Engine) -> int:
-    """How many requests it takes to read it all, as it is now: a dry run reads and writes nothing."""
+    """How many requests it takes to read it all, as it is now: a dry run reads and writes
+    nothing."""
     with client(sim) as esms:
         run = Run(esms, db, ONE_WORKER, ZoneInfo("UTC"), clock=lambda: sim.interactions().now)
         return preview_account(run, sim.default).snapshot.requests or 0

@@ -1,4 +1,5 @@
-"""The client against a real server: what it tries again, what it gives up at once, and where the keys never go."""
+"""The client against a real server: what it tries again, what it gives up at once, and where the
+keys never go."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def client_of(
         yield esms
 
 
-# -- one call, one value --------------------------------------------------------------------------------------------------
+# -- one call, one value ---------------------------------------------------------------------------
 
 
 def test_a_page_is_a_slice_of_the_list_with_its_total(sim: Simulator) -> None:
@@ -113,7 +114,7 @@ def test_the_accounts_come_with_their_names(sim: Simulator) -> None:
         assert esms.accounts() == [Account(OAID, "Simulated OA"), Account("42", "Hệ thống")]
 
 
-# -- faults ---------------------------------------------------------------------------------------------------------------
+# -- faults ----------------------------------------------------------------------------------------
 
 TRIED_AGAIN: dict[str, type[EtlError]] = {
     "http_500": EsmsUnavailableError,
@@ -244,7 +245,7 @@ def test_a_rate_limit_is_kept_after_it_was_met() -> None:
         assert 0 < esms.retries_of(OAID) < 24
 
 
-# -- bounds on one request ------------------------------------------------------------------------------------------------
+# -- bounds on one request -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip"])
@@ -292,7 +293,7 @@ def test_past_its_deadline_nothing_is_asked_and_after_stop_neither(sim: Simulato
     assert sim.requests == []
 
 
-# -- connections ----------------------------------------------------------------------------------------------------------
+# -- connections -----------------------------------------------------------------------------------
 
 
 def test_connections_are_kept_and_used_again(sim: Simulator) -> None:
@@ -321,7 +322,7 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
     assert caught.value.exit_code == 69
 
 
-# -- a server of any kind -------------------------------------------------------------------------------------------------
+# -- a server of any kind --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -431,7 +432,8 @@ def test_a_body_that_says_it_is_too_large_is_not_even_read(sim: Simulator) -> No
 def test_a_small_body_that_unpacks_to_a_huge_one_costs_no_more_than_the_largest(
     packed: str,
 ) -> None:
-    """64 kB of gzip are 64 MB of blanks, and 1.7 GB once parsed: no more is unpacked than it takes to know."""
+    """64 kB of gzip are 64 MB of blanks, and 1.7 GB once parsed: no more is unpacked than it takes
+    to know."""
     pack = gzip.compress if packed == "gzip" else zlib.compress
     bomb = reply(pack(b"[" + b"0," * 2**25 + b"0]"), f"Content-Encoding: {packed}")
     assert len(bomb) < 2**17
@@ -490,7 +492,7 @@ def test_a_body_whose_packing_is_broken_or_unknown_is_malformed(packed: bytes, h
         esms.page(OAID, 0)
 
 
-# -- answers of HTTP that say nothing against the request -----------------------------------------------------------------
+# -- answers of HTTP that say nothing against the request ------------------------------------------
 
 
 def then(*answers: bytes) -> Callable[[Raw, socket.socket], None]:
@@ -577,7 +579,7 @@ def test_what_is_no_http_is_an_error_of_ours(garbage: bytes) -> None:
         esms.page(OAID, 0)
 
 
-# -- proxies and TLS ------------------------------------------------------------------------------------------------------
+# -- proxies and TLS -------------------------------------------------------------------------------
 
 
 def test_the_environments_proxy_is_used_for_https_and_sees_no_keys(

@@ -1,4 +1,5 @@
-"""`etl history`, `verify`, `accounts`, `db check`, `--help` and `--version`: their forms, their exit codes, what they find."""
+"""`etl history`, `verify`, `accounts`, `db check`, `--help` and `--version`: their forms, their
+exit codes, what they find."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ def lines(done: Finished) -> list[dict[str, Any]]:
 
 
 # --- history
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("lived")
@@ -112,7 +113,7 @@ def test_history_of_one_oa_and_of_the_last_runs(lived: Engine, db_url: str, sim:
 
 
 # --- what is not there
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("lived")
@@ -147,7 +148,7 @@ def test_a_database_that_is_gone_or_none_is_named_without_its_password(
 
 
 # --- verify
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_verify_asks_every_question_of_every_oa(lived: Engine, db_url: str, sim: Simulator) -> None:
@@ -212,7 +213,8 @@ TAMPERED = [
     # The newest numbered as the oldest, by a sequence that lagged behind.
     ("UPDATE snapshots SET id = -1 WHERE id = 3", {IN_TIME, CONTINUES, LAST}),
 ]  # fmt: skip
-"""What somebody may have done to the tables by hand, and the questions that are answered with it."""
+"""What somebody may have done to the tables by hand, and the questions that are answered with
+it."""
 
 
 def test_every_question_of_verify_has_its_torn_story() -> None:
@@ -301,7 +303,7 @@ def test_verify_tells_people_which_check_is_torn_and_what_to_do(lived: Engine, d
 
 
 # --- accounts
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_accounts_names_the_oas_that_are_in_the_database_and_adds_none(

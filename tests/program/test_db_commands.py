@@ -1,4 +1,5 @@
-"""`etl db upgrade|check|copy` and `etl undo`, as an operator meets them: what they print, and how they exit."""
+"""`etl db upgrade|check|copy` and `etl undo`, as an operator meets them: what they print, and how
+they exit."""
 
 from __future__ import annotations
 
@@ -59,7 +60,7 @@ def sim() -> Iterator[Simulator]:
         yield simulator
 
 
-# -- upgrade and check ----------------------------------------------------------------------------------------------
+# -- upgrade and check -----------------------------------------------------------------------------
 
 
 def test_upgrade_creates_the_tables_and_says_so_and_a_second_one_finds_them_current(
@@ -117,7 +118,7 @@ def test_an_empty_database_is_behind_and_a_missing_one_is_not_reached(postgresql
     )
 
 
-# -- copy -----------------------------------------------------------------------------------------------------------
+# -- copy ------------------------------------------------------------------------------------------
 
 
 def test_a_sqlite_file_moves_to_postgresql_and_the_next_command_goes_on_there(
@@ -165,7 +166,7 @@ def test_a_target_that_will_not_do_is_named_as_the_argument_that_it_is(
     assert "hunter2" not in refused.stdout + refused.stderr
 
 
-# -- undo -----------------------------------------------------------------------------------------------------------
+# -- undo ------------------------------------------------------------------------------------------
 
 
 def test_an_undo_needs_a_yes_where_nobody_can_be_asked_and_a_dry_run_changes_nothing(
@@ -206,7 +207,7 @@ def test_on_a_terminal_the_answer_decides(
     assert len(rows(engine, "followers")) == left
 
 
-# -- help and completion --------------------------------------------------------------------------------------------
+# -- help and completion ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""The files of `deploy/`: systemd itself judges the units, a shell runs the cron lines, and all agree with the program."""
+"""The files of `deploy/`: systemd itself judges the units, a shell runs the cron lines, and all
+agree with the program."""
 
 from __future__ import annotations
 
@@ -52,12 +53,13 @@ def final_codes() -> set[int]:
     return codes - MAY_PASS
 
 
-# -- systemd ----------------------------------------------------------------------------------------------------------
+# -- systemd ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """The units as they would be installed, but with the program where it is here; `verify` looks for it."""
+    """The units as they would be installed, but with the program where it is here; `verify` looks
+    for it."""
     if shutil.which("systemd-analyze") is None:
         if os.environ.get("CI"):
             pytest.fail("systemd-analyze is missing: CI installs Debian's package systemd")
@@ -92,7 +94,8 @@ def test_systemd_accepts_the_unit_without_a_word(unit: str, units: Path) -> None
 
 
 def test_systemd_would_object_to_a_unit_that_is_wrong(units: Path) -> None:
-    """Restart=always is nothing for a oneshot, and names of directives can be misspelt: `verify` must see it."""
+    """Restart=always is nothing for a oneshot, and names of directives can be misspelt: `verify`
+    must see it."""
     service = units / "etl-sync.service"
     service.write_text(
         service.read_text().replace("Restart=on-failure", "Restart=always\nDynamicUsers=yes")
@@ -178,7 +181,8 @@ def test_etl_by_hand_has_the_credentials_the_user_and_the_directory_of_the_servi
 
 
 def test_everything_that_runs_by_the_clock_reads_when_a_day_ends() -> None:
-    """A reading closes the day that it is named for; what is tried again after midnight still does."""
+    """A reading closes the day that it is named for; what is tried again after midnight still
+    does."""
     at = Settings.model_fields["etl_fleet_schedule"].default
     hour, minute = at.split(":")
     for timer in TIMERS:
@@ -191,7 +195,7 @@ def test_everything_that_runs_by_the_clock_reads_when_a_day_ends() -> None:
     assert all(time(int(each), int(again[0])) < begins for each in again[1].split(","))
 
 
-# -- cron -------------------------------------------------------------------------------------------------------------
+# -- cron ------------------------------------------------------------------------------------------
 
 
 def crontab() -> tuple[dict[str, str], list[tuple[list[str], str]]]:
@@ -224,7 +228,8 @@ def test_every_line_of_the_crontab_has_times_that_cron_knows() -> None:
 
 
 def test_the_crontab_syncs_checks_and_says_nothing_while_all_is_well(tmp_path: Path) -> None:
-    """As cron would: `/bin/sh -c`, the example's variables and nothing else; the keys in a `.env` beside the database."""
+    """As cron would: `/bin/sh -c`, the example's variables and nothing else; the keys in a `.env`
+    beside the database."""
     variables, lines = crontab()
     with Simulator(followers=60) as sim:
         (tmp_path / ".env").write_text(
@@ -252,7 +257,7 @@ def test_the_crontab_syncs_checks_and_says_nothing_while_all_is_well(tmp_path: P
         assert told(watch) == (0, "")
 
 
-# -- containers -------------------------------------------------------------------------------------------------------
+# -- containers ------------------------------------------------------------------------------------
 
 
 def dockerfile() -> list[tuple[str, str]]:
@@ -317,7 +322,8 @@ def test_the_images_user_and_group_are_those_of_the_cronjob() -> None:
 
 
 class Yaml:
-    """Reads what deploy/cronjob.yaml is written in: mappings, lists, scalars, `[flow, lists]`; no more of YAML."""
+    """Reads what deploy/cronjob.yaml is written in: mappings, lists, scalars, `[flow, lists]`; no
+    more of YAML."""
 
     def __init__(self, text: str) -> None:
         lines = [

@@ -1,4 +1,5 @@
-"""`etl doctor` tells what is wrong, what to do about it, and what eSMS leaves undocumented; and changes nothing."""
+"""`etl doctor` tells what is wrong, what to do about it, and what eSMS leaves undocumented; and
+changes nothing."""
 
 from __future__ import annotations
 
@@ -104,7 +105,7 @@ def test_few_requests_are_enough_for_a_long_list(monkeypatch: pytest.MonkeyPatch
         assert len(sim.requests) == 7
 
 
-# -- what eSMS leaves undocumented ----------------------------------------------------------------------------------
+# -- what eSMS leaves undocumented -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_values_at_the_edges_are_judged() -> None:
     assert clock(-60).state is State.WARN
 
 
-# -- what goes wrong ------------------------------------------------------------------------------------------------
+# -- what goes wrong -------------------------------------------------------------------------------
 
 
 def test_wrong_keys_are_told_with_what_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +319,7 @@ def test_missing_oas_are_a_failure_of_the_settings(monkeypatch: pytest.MonkeyPat
     assert steps["eSMS: keys"].state is State.OK
 
 
-# -- the database ---------------------------------------------------------------------------------------------------
+# -- the database ----------------------------------------------------------------------------------
 
 
 def test_a_database_that_is_behind_is_told_with_the_command_that_upgrades_it(
@@ -408,7 +409,7 @@ def test_a_password_is_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sim.environment["ESMS_SECRET_KEY"] not in repr(steps)
 
 
-# -- TLS ------------------------------------------------------------------------------------------------------------
+# -- TLS -------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -461,10 +462,10 @@ def test_a_certificate_that_ends_soon_is_told(
     assert f"valid for {days} days" in steps["eSMS: connection"].told
 
 
-# -- the command ----------------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------
 
 
-# -- what stands between, and who is notified ------------------------------------------------------------------------------
+# -- what stands between, and who is notified ------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""The doctor looks at what makes a sync fail some night: encoding, numbers, days, the disk, the timer."""
+"""The doctor looks at what makes a sync fail some night: encoding, numbers, days, the disk, the
+timer."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def doctor(url: str, sim: Simulator, **settings: str) -> dict[str, dict[str, str
     return {step["step"]: step for step in map(json.loads, done.stdout.splitlines())}
 
 
-# -- the sequence ------------------------------------------------------------------------------------
+# -- the sequence ----------------------------------------------------------------------------------
 
 
 def test_a_sequence_that_lags_behind_is_told_with_what_sets_it(
@@ -95,7 +96,7 @@ def test_what_the_numbers_mean(found: Numbers, state: State) -> None:
     assert numbers(found).state is state
 
 
-# -- the encoding ------------------------------------------------------------------------------------
+# -- the encoding ----------------------------------------------------------------------------------
 
 
 def test_an_encoding_that_is_not_utf8_is_told(postgresql_server: str, sim: Simulator) -> None:
@@ -119,7 +120,7 @@ def test_an_encoding_that_is_not_utf8_is_told(postgresql_server: str, sim: Simul
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-# -- the days ----------------------------------------------------------------------------------------
+# -- the days --------------------------------------------------------------------------------------
 
 
 def test_a_zone_that_was_changed_since_the_snapshots_is_told(db_url: str, sim: Simulator) -> None:
@@ -142,7 +143,7 @@ def test_what_the_days_mean() -> None:
     assert list(days([], SAIGON, timedelta())) == []
 
 
-# -- the disk ----------------------------------------------------------------------------------------
+# -- the disk --------------------------------------------------------------------------------------
 
 MOUNTED = """\
 /dev/vda / ext4 rw,relatime 0 0
@@ -181,7 +182,7 @@ def test_a_system_that_does_not_tell_its_mounts_is_not_guessed_at(
     assert "database: file system" not in doctor(sqlite_url, sim)
 
 
-# -- the timer ---------------------------------------------------------------------------------------
+# -- the timer -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""`etl doctor` asks what nobody documents of QueryListUID: on one OA, few requests, no User_Id shown."""
+"""`etl doctor` asks what nobody documents of QueryListUID: on one OA, few requests, no User_Id
+shown."""
 
 from __future__ import annotations
 

@@ -193,7 +193,8 @@ def test_an_account_that_is_not_there_is_wrong_usage(firm: Firm) -> None:
 
 
 def test_files_beside_the_accounts_and_hidden_ones_are_nobodys_business(firm: Firm) -> None:
-    """The directory of the systemd units holds the first account's files; Kubernetes keeps versions in hidden ones."""
+    """The directory of the systemd units holds the first account's files; Kubernetes keeps versions
+    in hidden ones."""
     (firm.directory / "settings.env").write_text("ESMS_OAIDS=1\n")
     (firm.directory / "..data").mkdir()
     firm.write("shop", ".settings.env.swp", "x")

@@ -1,4 +1,5 @@
-"""`etl fleet`: real workers, as processes, on one PostgreSQL; killed, paused, stopped, and the clock at the schedule."""
+"""`etl fleet`: real workers, as processes, on one PostgreSQL; killed, paused, stopped, and the
+clock at the schedule."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def jobs_of(url: str, name: str) -> int:
     return int(row[0]) if row else 0
 
 
-# -- workers --------------------------------------------------------------------------------------------------------------
+# -- workers ---------------------------------------------------------------------------------------
 
 
 def test_two_workers_sync_every_account_once(firm: Firm) -> None:
@@ -147,7 +148,7 @@ def test_what_may_pass_is_tried_again_three_times_at_most(
     assert (Again().get_retry_decision(exception=exception, job=job) is not None) == again
 
 
-# -- the schedule ---------------------------------------------------------------------------------------------------------
+# -- the schedule ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_a_night_that_has_jobs_gets_no_others_when_a_worker_starts_again(firm: F
     assert len(firm.snapshots()) == 6
 
 
-# -- procrastinate's tables -----------------------------------------------------------------------------------------------
+# -- procrastinate's tables ------------------------------------------------------------------------
 
 
 def test_a_fleet_on_sqlite_says_what_to_do(sqlite_url: str, tmp_path: Path) -> None:
@@ -287,7 +288,8 @@ def test_tables_that_procrastinates_own_command_made_are_taken(postgresql_url: s
 def test_our_commands_leave_its_tables_alone(
     postgresql_url: str, tmp_path: Path, firm: Firm
 ) -> None:
-    """A database that has its tables is still empty to us; ours are made, checked and copied beside them."""
+    """A database that has its tables is still empty to us; ours are made, checked and copied beside
+    them."""
     tables = _tables(postgresql_url)
     assert current_revision(connect_engine(postgresql_url)) == "empty"
     assert firm.etl("sync", "--account", "a00").returncode == 0

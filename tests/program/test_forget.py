@@ -1,4 +1,5 @@
-"""`etl forget`, as an operator meets it: what it says, what it writes, and what the next sync makes of it."""
+"""`etl forget`, as an operator meets it: what it says, what it writes, and what the next sync makes
+of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whatever ends a run, at any moment: no row is changed or all of them are, and the next run goes on.
+"""Whatever ends a run, at any moment: no row is changed or all of them are, and the next run goes
+on.
 
 Law 2 of docs/design.md#the-five-laws.
 """
@@ -74,7 +75,8 @@ def somebody_comes_and_goes(sim: Simulator) -> None:
 
 
 def about_to_change(sim: Simulator, url: str) -> tuple[Engine, Any]:
-    """A database that was synced once, with its rows; since then somebody came and somebody went."""
+    """A database that was synced once, with its rows; since then somebody came and somebody
+    went."""
     db = connect_engine(url)
     upgrade(db)
     sync(sim, db)
@@ -84,7 +86,8 @@ def about_to_change(sim: Simulator, url: str) -> tuple[Engine, Any]:
 
 
 def all_or_nothing(sim: Simulator, db: Engine, before: Any) -> bool:
-    """Whether what the run found was applied. All of it, or no row is other than before; the story is whole."""
+    """Whether what the run found was applied. All of it, or no row is other than before; the story
+    is whole."""
     (last,) = snapshots(db, 1)
     assert contradictions(db, sim.default) == []
     if rows(db, sim.default) == before:
@@ -139,7 +142,8 @@ PRELOADED = [
 
 
 def sync_until(nth: int, settings: dict[str, str]) -> None:
-    """In a process of its own: `etl sync`, which kills itself before its n-th statement or commit."""
+    """In a process of its own: `etl sync`, which kills itself before its n-th statement or
+    commit."""
     spoken = count(1)
 
     def strike(*_: object) -> None:
@@ -333,7 +337,8 @@ def test_ended_while_it_applies_what_it_found_a_run_has_changed_nothing(
 
 
 class Relay:
-    """Stands between a run and PostgreSQL, and can fall silent without closing a connection. A context manager."""
+    """Stands between a run and PostgreSQL, and can fall silent without closing a connection. A
+    context manager."""
 
     def __init__(self, url: str) -> None:
         there = make_url(url)

@@ -1,4 +1,5 @@
-"""The laws of the design (docs/design.md#the-five-laws): over lists that move while they are read, and runs that are cut short."""
+"""The laws of the design (docs/design.md#the-five-laws): over lists that move while they are read,
+and runs that are cut short."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ LIES = st.sampled_from(
 
 
 class SyncMachine(RuleBasedStateMachine):
-    """A world that changes between the syncs and, page by page, during them; after each sync the laws are checked."""
+    """A world that changes between the syncs and, page by page, during them; after each sync the
+    laws are checked."""
 
     def __init__(self, db: Engine) -> None:
         super().__init__()
@@ -114,8 +116,8 @@ class SyncMachine(RuleBasedStateMachine):
     def sync_while_somebody_slips_away_from_every_page(
         self, victim: float, slips: int, concurrency: int
     ) -> None:
-        """The worst that a list that keeps its order can do: whenever a page is about to show one user, so many ahead of them
-        leave that they slide into the part that was read already."""
+        """The worst that a list that keeps its order can do: whenever a page is about to show one
+        user, so many ahead of them leave that they slide into the part that was read already."""
         users = self.sim.users(self.oaid)
         if self.sim.followers(self.oaid).order == "activity" or len(users) < PAGE:
             return
@@ -148,7 +150,8 @@ class SyncMachine(RuleBasedStateMachine):
             self.sim.before_page(page, self.happens, verb, where)
 
     def happens(self, verb: str, where: float | None = None) -> None:
-        """Something happens to the user at a place in the list; to anybody where no place is given."""
+        """Something happens to the user at a place in the list; to anybody where no place is
+        given."""
         users = self.sim.followers(self.oaid)
         if verb == "refollow":
             users.refollow()

@@ -1,4 +1,5 @@
-"""ETL_METRICS_FILE: whole after every run, in words that Prometheus' own tool accepts, and never a reason for a sync to fail."""
+"""ETL_METRICS_FILE: whole after every run, in words that Prometheus' own tool accepts, and never a
+reason for a sync to fail."""
 
 from __future__ import annotations
 
@@ -110,7 +111,7 @@ def warnings(done: Finished) -> list[dict[str, Any]]:
 
 
 # --- what it says
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: Operator) -> None:
@@ -288,7 +289,7 @@ def test_a_dry_run_leaves_the_file_alone(operator: Operator) -> None:
 
 
 # --- how it is written
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_where_chmod_is_refused_it_is_written_again_and_again(
@@ -415,7 +416,8 @@ QUIET = {
     "etl_sync_retries{oaid='1'}": "3x300",
     "etl_sync_requests{oaid='1'}": "200x300",
 }
-"""A file that is written every ten minutes, for two days, by runs that are all complete; as promtool writes series."""
+"""A file that is written every ten minutes, for two days, by runs that are all complete; as
+promtool writes series."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Through a real pgbouncer in transaction mode, with fewer server connections than clients; and over TLS, which it speaks."""
+"""Through a real pgbouncer in transaction mode, with fewer server connections than clients; and
+over TLS, which it speaks."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Pooler:
 
 @pytest.fixture(scope="module")
 def certificates() -> Iterator[Path]:
-    """A certificate for `localhost` by an authority of its own, and the certificate of another authority."""
+    """A certificate for `localhost` by an authority of its own, and the certificate of another
+    authority."""
     openssl = need("openssl")
     with TemporaryDirectory(prefix="etl-tls-") as name:
         directory = Path(name)

@@ -1,4 +1,5 @@
-"""ETL_PING_URL: what a healthchecks-style service hears of a run, and that no trouble with it ever reaches the run."""
+"""ETL_PING_URL: what a healthchecks-style service hears of a run, and that no trouble with it ever
+reaches the run."""
 
 from __future__ import annotations
 

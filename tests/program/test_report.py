@@ -1,4 +1,5 @@
-"""`etl report` as an operator meets it: four formats, two languages, files that are whole or not there."""
+"""`etl report` as an operator meets it: four formats, two languages, files that are whole or not
+there."""
 
 from __future__ import annotations
 
@@ -354,7 +355,7 @@ def test_a_name_cannot_steer_a_terminal(sqlite_url: str, monkeypatch: pytest.Mon
 
 
 # --- files
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told_sqlite")
@@ -377,7 +378,7 @@ def test_a_page_is_one_small_file_of_its_own() -> None:
 
 
 # --- bad input
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told_sqlite")

@@ -1,4 +1,5 @@
-"""`etl report --format html -o DIR/`: an index of many OAs that sorts, and a page for each; in a real headless Chromium."""
+"""`etl report --format html -o DIR/`: an index of many OAs that sorts, and a page for each; in a
+real headless Chromium."""
 
 from __future__ import annotations
 
@@ -178,7 +179,7 @@ def test_a_second_report_takes_the_place_of_the_first(made: Made, tmp_path: Path
 
 
 # --- bad input
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _a_file(place: Path) -> None:

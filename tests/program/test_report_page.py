@@ -1,4 +1,5 @@
-"""The page of `etl report --format html` in a real headless Chromium: what it shows, asks for, and complains of."""
+"""The page of `etl report --format html` in a real headless Chromium: what it shows, asks for, and
+complains of."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ ALL = [f"user-{number:04}" for number in range(2000)]
 
 
 def history() -> list[Reading]:
-    """Two months: three arrive a day, fewer leave, five return; a partial, a held and a failed run, days without a run."""
+    """Two months: three arrive a day, fewer leave, five return; a partial, a held and a failed run,
+    days without a run."""
     readings = []
     for number in range(61):
         day = (
@@ -177,7 +179,8 @@ def test_what_we_could_not_see_is_told(page: Page) -> None:
 
 
 def test_the_curve_is_broken_and_shaded_where_the_list_was_not_read_whole(page: Page) -> None:
-    """Four stretches without a whole reading: five pieces of line, four shaded days or stretches."""
+    """Four stretches without a whole reading: five pieces of line, four shaded days or
+    stretches."""
     tips = page.evaluate("document.querySelector('#oa-1 .wide svg').textContent")
     assert tips.count(": no data") == 4
     pieces = page.evaluate(
@@ -254,7 +257,8 @@ def test_names_are_text_on_the_page(page: Page) -> None:
 def test_in_the_dark_text_and_charts_stand_out_from_the_ground(
     browser: Browser, files: dict[str, Path]
 ) -> None:
-    """Contrast after WCAG 2.2 (1.4.3: text 4.5 : 1; 1.4.11: what a chart is made of 3 : 1), in the light and in the dark."""
+    """Contrast after WCAG 2.2 (1.4.3: text 4.5 : 1; 1.4.11: what a chart is made of 3 : 1), in the
+    light and in the dark."""
     for dark in (False, True):
         opened = browser.open(files["en"], dark=dark)
         ground = opened.evaluate(

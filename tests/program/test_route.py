@@ -51,7 +51,7 @@ def problem(url: str = URL) -> str:
     return told
 
 
-# -- addresses ------------------------------------------------------------------------------------------------------------
+# -- addresses -------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def test_what_is_no_name_is_an_error_of_the_name(host: str) -> None:
         connecting.connect(host, 443, 1)
 
 
-# -- certificates ---------------------------------------------------------------------------------------------------------
+# -- certificates ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
@@ -196,7 +196,7 @@ def test_plain_http_on_this_machine_needs_no_certificates(monkeypatch: pytest.Mo
         pass
 
 
-# -- proxies --------------------------------------------------------------------------------------------------------------
+# -- proxies ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
@@ -267,7 +267,7 @@ def test_no_proxy_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-# -- as an operator meets it ----------------------------------------------------------------------------------------------
+# -- as an operator meets it -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""No secret in anything that leaves the program, whatever goes wrong: output at debug level, metrics, the database itself."""
+"""No secret in anything that leaves the program, whatever goes wrong: output at debug level,
+metrics, the database itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whatever state the streams, the directory, the limits and the system are in: the sync does its work, and nobody sees a traceback."""
+"""Whatever state the streams, the directory, the limits and the system are in: the sync does its
+work, and nobody sees a traceback."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ for command in sys.argv[1:]:
     with open("ended", "a") as file:
         file.write(json.dumps([command, code]) + chr(10))
 """
-"""Runs commands one after another, each in a fork: the interpreter and its streams are made once."""
+"""Runs commands one after another, each in a fork: the interpreter and its streams are made
+once."""
 
 
 class Shell:

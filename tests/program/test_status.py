@@ -258,14 +258,15 @@ def test_a_complete_snapshot_that_was_undone_counts_no_more(lite: Operator) -> N
 
 
 # --- trends
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 """Noon in Viet Nam: the last reading was yesterday at 23:40."""
 
 
 def nights(count: int, statuses: dict[int, str], oaid: str = "1") -> list[Reading]:
-    """The nights before NOW, the last one 1: each wins two and loses one. `""`: nothing was read."""
+    """The nights before NOW, the last one 1: each wins two and loses one. `""`: nothing was
+    read."""
     readings = []
     for night in range(count, 0, -1):
         number = count - night
@@ -336,7 +337,7 @@ def test_a_hundred_oas_take_as_many_statements_as_one(db: Engine) -> None:
 
 
 # --- which OAs
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def shown(done: Finished) -> list[str]:

@@ -1,4 +1,5 @@
-"""`etl sync` as an operator meets it: its arguments, its lines, its exit codes, and what stands in the database after it."""
+"""`etl sync` as an operator meets it: its arguments, its lines, its exit codes, and what stands in
+the database after it."""
 
 from __future__ import annotations
 
@@ -67,7 +68,7 @@ def lite(sim: Simulator, sqlite_url: str) -> Operator:
 
 
 # --- what a sync does
-# ----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_first_sync_creates_the_database_and_calls_everybody_baseline(
@@ -422,7 +423,7 @@ def test_one_stray_refusal_in_the_first_sync_makes_nobody_an_arrival_the_next_da
 
 
 # --- several OAs
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Operator) -> None:
@@ -528,7 +529,7 @@ def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Operator) -> 
 
 
 # --- how it is asked
-# -----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_an_oa_that_is_named_twice_is_synced_once(lite: Operator) -> None:

@@ -69,7 +69,7 @@ def lived(person: Person) -> Person:
 
 
 # --- a sentence for each OA
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_first_sync_says_how_many_follow_and_that_they_are_the_baseline(person: Person) -> None:
@@ -174,12 +174,13 @@ def test_the_doctor_and_what_is_missing_are_said_in_the_language_of_the_env_file
 
 
 # --- listings
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def agency(lived: Person) -> Person:
-    """Thirty OAs with long names, one of which was never read whole; a held, a partial and a failed night."""
+    """Thirty OAs with long names, one of which was never read whole; a held, a partial and a failed
+    night."""
     for number in range(29):
         name = f"Cửa hàng số {number} trên đường Nguyễn Trãi, thành phố Hồ Chí Minh"
         lived.sim.add_account(f"4097311281936{number:06d}", name, 3 + number)

@@ -77,7 +77,8 @@ def lasting(db: Engine) -> list[Exception]:
 
 @dataclass
 class Applying:
-    """Listens to the applying transaction. `strike` is called once, just before its n-th word (its commit is the last one)."""
+    """Listens to the applying transaction. `strike` is called once, just before its n-th word (its
+    commit is the last one)."""
 
     nth: int
     strike: Callable[[Any], None]
@@ -102,7 +103,8 @@ class Applying:
 
 @contextmanager
 def applying(db: Engine, nth: int, strike: Callable[[Any], None]) -> Iterator[Applying]:
-    """Where SQLAlchemy hands a statement to the driver, so that what is raised looks as if the driver had raised it."""
+    """Where SQLAlchemy hands a statement to the driver, so that what is raised looks as if the
+    driver had raised it."""
     told = Applying(nth, strike)
     dialect: Any = db.dialect
     commit = dialect.do_commit
@@ -285,7 +287,8 @@ def test_a_connection_that_is_lost_after_its_commit_got_through_applies_once(
 def test_a_snapshot_of_another_oa_under_its_id_is_not_taken_for_its_own(
     sim: Simulator, db: Engine
 ) -> None:
-    """A backup is restored amid a run, and another OA is synced: it gets the id of this run's snapshot."""
+    """A backup is restored amid a run, and another OA is synced: it gets the id of this run's
+    snapshot."""
     other = "111"
     sim.add_account(other, "Other", 30)
     sync(sim, db)

@@ -1,4 +1,5 @@
-"""A database, a disk or a clock in trouble, for real: the error is clear, no follower row is touched, the next run is whole."""
+"""A database, a disk or a clock in trouble, for real: the error is clear, no follower row is
+touched, the next run is whole."""
 
 from __future__ import annotations
 
@@ -271,7 +272,8 @@ os.execv(sys.executable, [sys.executable, "-m", "etl", *arguments])
 
 
 def in_trouble(operator: Operator, trouble: str, *arguments: str) -> Finished:
-    """`etl` in a process of its own, all of whose files are at most so many bytes long, or that heeds permissions."""
+    """`etl` in a process of its own, all of whose files are at most so many bytes long, or that
+    heeds permissions."""
     command = [sys.executable, "-c", IN_TROUBLE, trouble, *arguments]
     done = subprocess.run(
         command,

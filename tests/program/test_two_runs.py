@@ -1,4 +1,5 @@
-"""Two runs at once: of the same OA one works and one is turned away; of two OAs neither knows of the other."""
+"""Two runs at once: of the same OA one works and one is turned away; of two OAs neither knows of
+the other."""
 
 from __future__ import annotations
 

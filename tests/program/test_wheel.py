@@ -1,4 +1,5 @@
-"""What is installed from a wheel works without the checkout: migrations, the report's template and the types come with it."""
+"""What is installed from a wheel works without the checkout: migrations, the report's template and
+the types come with it."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ REVISIONS = {path.name for path in (CHECKOUT / "migrations" / "versions").glob("
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with nothing in it but what the wheel holds; built by the backend itself, so that no network is needed."""
+    """A directory with nothing in it but what the wheel holds; built by the backend itself, so that
+    no network is needed."""
     built = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
     subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, timeout=120)
@@ -39,7 +41,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(site: Path, *arguments: str, **settings: str) -> str:
-    """Run `python …` in the present directory, with the wheel and the dependencies alone; gives its stdout."""
+    """Run `python …` in the present directory, with the wheel and the dependencies alone; gives its
+    stdout."""
     # -S: no .pth file is read, so that an editable installation of the checkout is not found.
     path = os.pathsep.join(
         [str(site), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]

@@ -35,7 +35,8 @@ class Runs(list[Snapshot]):
     def run(
         self, on: date, status: str = "complete", *, reason: str | None = None, **counts: int
     ) -> Runs:
-        """One run; of an applied one every count that is not given is 0, and who followed after it follows from them."""
+        """One run; of an applied one every count that is not given is 0, and who followed after it
+        follows from them."""
         known = None
         if status in {"complete", "partial"}:
             before = next((each.counts.following for each in reversed(self) if each.counts), 0)
@@ -71,7 +72,7 @@ def told(period: Period, *names: str) -> tuple[Any, ...]:
 
 
 # --- periods
-# ---------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_baseline_is_no_win_and_the_rates_are_shares_of_who_was_there_before() -> None:
@@ -225,7 +226,8 @@ def test_periods_cover_every_day_of_the_span_once(by: By) -> None:
 
 
 def weeks_alike(*nights: str) -> Runs:
-    """Every night seven leave and seven arrive; each word tells of a week from Monday on what became of its nights."""
+    """Every night seven leave and seven arrive; each word tells of a week from Monday on what
+    became of its nights."""
     runs = Runs().run(day("08-30"), baseline=700)
     left = 0
     for number, night in enumerate("".join(nights)):
@@ -303,7 +305,7 @@ def test_one_reading_is_a_first_night_and_two_are_none() -> None:
 
 
 # --- which days
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def chosen(since: str | None = None, until: str | None = None) -> Span:
@@ -356,7 +358,7 @@ def test_since_after_until_is_refused() -> None:
 
 
 # --- the curve
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_curve_has_one_point_a_day_the_last_of_the_day_and_breaks_where_no_list_was_read_whole() -> (
@@ -415,7 +417,8 @@ def test_a_cohort_counts_who_follows_at_the_end_of_each_month_also_after_a_retur
 def test_the_baseline_and_who_followed_before_the_span_are_in_no_cohort_and_not_in_the_curve_of_survival() -> (
     None
 ):
-    """Left-truncated: nobody knows since when the baseline follows, and of earlier arrivals only the survivors are left."""
+    """Left-truncated: nobody knows since when the baseline follows, and of earlier arrivals only
+    the survivors are left."""
     stays = [
         StayCount(Change.BASELINE, None, SEP, OCT, 30, 100),
         StayCount(Change.FOLLOWED, None, SEP, OCT, 30, 50),

@@ -295,7 +295,8 @@ def test_the_gap_that_is_kept_is_the_smallest_of_the_closed_looks() -> None:
 def test_whoever_any_look_showed_is_no_part_of_the_gap_where_nothing_moved(
     second: Look, kept: int
 ) -> None:
-    """Two looks that each miss somebody else hide nobody for ever: the next night may not mark one."""
+    """Two looks that each miss somebody else hide nobody for ever: the next night may not mark
+    one."""
     assert gap_of([look(distinct=995, new=995), second]) == kept
 
 
@@ -337,7 +338,7 @@ def test_whatever_is_believed_lies_within_the_tolerance_and_marks_within_the_sta
     assert (verdict is None) is within
 
 
-# -- mass unfollows -------------------------------------------------------------------------------------------------------
+# -- mass unfollows --------------------------------------------------------------------------------
 
 LIMITS = GuardLimits(max_share=0.2, floor=20)
 

@@ -1,4 +1,5 @@
-"""Logs: one line an event, levels that an alert can be built on, and no trouble with stderr that could end a sync."""
+"""Logs: one line an event, levels that an alert can be built on, and no trouble with stderr that
+could end a sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One look at a list that lies in memory: whole where it closed, bounded whatever the server answers."""
+"""One look at a list that lies in memory: whole where it closed, bounded whatever the server
+answers."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def pages_of(text: str, offset: int = 0) -> Page:
     return Page(offset, tuple(text), 100)
 
 
-# -- seams ----------------------------------------------------------------------------------------------------------------
+# -- seams -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,13 @@ def test_a_page_leads_on_by_its_place_or_by_its_last_user() -> None:
     assert not leads_on(link, pages_of("cd", 9))
 
 
-# -- a list in memory -----------------------------------------------------------------------------------------------------
+# -- a list in memory ------------------------------------------------------------------------------
 
 
 @dataclass
 class InMemory:
-    """A server's list: a function of the offset. `happen` is called before each page, with its number from 1."""
+    """A server's list: a function of the offset. `happen` is called before each page, with its
+    number from 1."""
 
     users: list[str]
     size: int = 50
@@ -224,7 +226,7 @@ def test_one_page_that_is_strangely_short_tears_nothing() -> None:
     assert len(world.asked) < 15
 
 
-# -- where it ends --------------------------------------------------------------------------------------------------------
+# -- where it ends ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("over", [1, 3, 5])
@@ -270,7 +272,7 @@ def test_one_empty_page_in_the_middle_is_asked_again_and_loses_nobody(number: in
     assert seen.users == set(world.users)
 
 
-# -- the ceiling ----------------------------------------------------------------------------------------------------------
+# -- the ceiling -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["refuse_from", "empty_from"])
@@ -347,7 +349,7 @@ def test_a_server_that_ignores_the_offset_is_found_out() -> None:
     assert (swept.reason, swept.looks, swept.seen) == (Reason.OFFSET_IGNORED, 1, 50)
 
 
-# -- a list that moves ----------------------------------------------------------------------------------------------------
+# -- a list that moves -----------------------------------------------------------------------------
 
 
 def one_leaves_ahead(world: InMemory, number: int) -> None:
@@ -434,7 +436,7 @@ def test_no_closed_look_misses_anybody_who_stayed_while_the_others_came_and_went
     assert not seen.verdict.closed or before & set(world.users) <= seen.users
 
 
-# -- a server that lies ---------------------------------------------------------------------------------------------------
+# -- a server that lies ----------------------------------------------------------------------------
 
 
 @hypothesis_settings(max_examples=200, deadline=None)

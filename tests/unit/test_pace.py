@@ -1,4 +1,5 @@
-"""Patience has bounds, and a pace that is kept by all workers together. The clock is the test's own: nobody sleeps here."""
+"""Patience has bounds, and a pace that is kept by all workers together. The clock is the test's
+own: nobody sleeps here."""
 
 from __future__ import annotations
 
@@ -79,7 +80,7 @@ def ask(
     )
 
 
-# -- trying again ---------------------------------------------------------------------------------------------------------
+# -- trying again ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_a_wait_that_would_reach_the_deadline_is_not_begun() -> None:
     assert server.asked == 5
 
 
-# -- the pace -------------------------------------------------------------------------------------------------------------
+# -- the pace --------------------------------------------------------------------------------------
 
 
 def test_slots_are_evenly_spaced_and_never_come_in_a_burst_after_a_pause() -> None:

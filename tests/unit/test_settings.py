@@ -1,4 +1,5 @@
-"""Settings: every problem at once, each by the name of its setting, and never the value of a secret."""
+"""Settings: every problem at once, each by the name of its setting, and never the value of a
+secret."""
 
 from __future__ import annotations
 
@@ -282,7 +283,7 @@ def test_whatever_base_url_is_taken_is_one_that_can_be_asked(url: str) -> None:
         assert url.rstrip("/") in repr(client)
 
 
-# -- where they come from -------------------------------------------------------------------------------------------------
+# -- where they come from --------------------------------------------------------------------------
 
 
 def test_the_environment_outranks_the_env_file_and_that_the_credentials(
@@ -388,7 +389,7 @@ def test_settings_are_frozen_and_show_no_secret(monkeypatch: pytest.MonkeyPatch)
         settings.esms_rate = 5
 
 
-# -- as an operator meets it ----------------------------------------------------------------------------------------------
+# -- as an operator meets it -----------------------------------------------------------------------
 
 
 def run_sync(**environment: str) -> subprocess.CompletedProcess[str]:

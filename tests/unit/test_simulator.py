@@ -1,4 +1,5 @@
-"""The simulator keeps what it promises: eSMS as documented, a world that can be pushed around, and faults on demand.
+"""The simulator keeps what it promises: eSMS as documented, a world that can be pushed around, and
+faults on demand.
 
 Asked over HTTP by the standard library alone, so that the client cannot hide the simulator's
 mistake.
@@ -305,7 +306,7 @@ def test_who_followed_throughout_never_left_since_the_mark(sim: Simulator) -> No
 
 
 # --- faults
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_fault_strikes_at_its_request_and_so_often(esms: Asker) -> None:
@@ -392,7 +393,7 @@ def test_a_total_can_be_any(esms: Asker) -> None:
 
 
 # --- the world
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_makes_the_same_world_and_another_one_another() -> None:

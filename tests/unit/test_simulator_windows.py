@@ -1,4 +1,5 @@
-"""QueryListUID of the simulator: as documented, with a knob for everything that nobody documents."""
+"""QueryListUID of the simulator: as documented, with a knob for everything that nobody
+documents."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ def acted(sim: Simulator, user: str, *moments: datetime) -> None:
 
 
 def quiet(**rules: Any) -> Simulator:
-    """A world in which following is no interaction: users have the days that the test gives them."""
+    """A world in which following is no interaction: users have the days that the test gives
+    them."""
     return world(following_interacts=False, **rules)
 
 

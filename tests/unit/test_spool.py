@@ -1,4 +1,5 @@
-"""The spool answers as plain sets would, leaves nothing behind, and says so where the disk is full or gone."""
+"""The spool answers as plain sets would, leaves nothing behind, and says so where the disk is full
+or gone."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def flat(chunks: Iterable[list[str]]) -> list[str]:
     return [user for chunk in chunks for user in chunk]
 
 
-# -- the laws of sets -----------------------------------------------------------------------------------------------------
+# -- the laws of sets ------------------------------------------------------------------------------
 
 # Few users, so that looks coincide, and among them what could be mistaken: an empty-looking one,
 # prefixes, non-ASCII.
@@ -164,7 +165,7 @@ def test_an_empty_list_has_nobody() -> None:
         check(spool, Sets())
 
 
-# -- the temporary directory ----------------------------------------------------------------------------------------------
+# -- the temporary directory -----------------------------------------------------------------------
 
 
 def test_the_file_has_no_name_so_that_even_a_killed_run_leaves_nothing_behind(

@@ -1,4 +1,5 @@
-"""The Kaplan-Meier estimator, against what textbooks and other programs print of a known data set."""
+"""The Kaplan-Meier estimator, against what textbooks and other programs print of a known data
+set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A small share of the soak (benchmarks/truth.py), and that it repeats: no false unfollow, whatever the server says."""
+"""A small share of the soak (benchmarks/truth.py), and that it repeats: no false unfollow, whatever
+the server says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Beyond the ceiling: no night marks anybody who followed throughout, whatever the server means by a day."""
+"""Beyond the ceiling: no night marks anybody who followed throughout, whatever the server means by
+a day."""
 
 from __future__ import annotations
 

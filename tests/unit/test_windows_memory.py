@@ -39,7 +39,8 @@ class User(str):
 
 
 class StillWorld:
-    """So many users, as many on each day, of whom nobody moves; they are made when they are asked for."""
+    """So many users, as many on each day, of whom nobody moves; they are made when they are asked
+    for."""
 
     def __init__(self, count: int) -> None:
         self.count = count

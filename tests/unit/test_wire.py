@@ -1,4 +1,5 @@
-"""eSMS on the wire: tolerant where its own pages contradict each other, strict wherever a guess would be believed later."""
+"""eSMS on the wire: tolerant where its own pages contradict each other, strict wherever a guess
+would be believed later."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ def one_user(user: Any) -> bytes:
     return body(Followers=[{"User_Id": "1"}, {"User_Id": user}, {"User_Id": "3"}])
 
 
-# -- what is sent ---------------------------------------------------------------------------------------------------------
+# -- what is sent ----------------------------------------------------------------------------------
 
 
 def test_a_request_carries_count_and_limit_alike_and_numbers_as_in_the_sample() -> None:
@@ -83,7 +84,7 @@ def test_either_name_of_the_page_size_can_be_left_out(
     assert set(json.loads(sent)) == {"ApiKey", "SecretKey", "OAID", "Offset"} | there
 
 
-# -- what is taken --------------------------------------------------------------------------------------------------------
+# -- what is taken ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_an_integer_identifier_keeps_all_its_digits() -> None:
     assert wire.page(one_user(largest), 0).users[1] == "9999999999999999999"
 
 
-# -- what is not ----------------------------------------------------------------------------------------------------------
+# -- what is not -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -312,7 +313,7 @@ def test_any_bytes_at_all_raise_nothing_but_an_error_of_ours(noise: bytes) -> No
             continue
 
 
-# -- codes ----------------------------------------------------------------------------------------------------------------
+# -- codes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("as_number", [False, True], ids=["as text", "as number"])
@@ -395,7 +396,7 @@ def test_a_code_that_only_looks_like_success_is_none() -> None:
             wire.page(body(CodeResult=code), 0)
 
 
-# -- secrets --------------------------------------------------------------------------------------------------------------
+# -- secrets ---------------------------------------------------------------------------------------
 
 KEY = SecretStr("A1B2/C3D4+key==")
 SECRET = SecretStr('pass"word\\ä')
@@ -455,7 +456,7 @@ def test_a_long_message_of_many_lines_becomes_a_short_one_of_one() -> None:
     assert len(str(caught.value)) < 300
 
 
-# -- the OAs of the account -----------------------------------------------------------------------------------------------
+# -- the OAs of the account ------------------------------------------------------------------------
 
 
 def listed(*accounts: Any) -> bytes:
