@@ -76,7 +76,7 @@ class Days:
 def torn(engine: Engine) -> list[str]:
     """What `etl verify` would find wrong."""
     with reading(engine) as connection:
-        findings = [finding for oaid in oaids(connection) for finding in check(connection, oaid)]
+        findings = list(check(connection, oaids(connection)))
     return [f"{finding.oaid}: {finding.check}" for finding in findings if finding.contradictions]
 
 

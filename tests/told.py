@@ -151,10 +151,7 @@ def tell(engine: Engine, readings: Sequence[Reading], names: dict[str, str]) -> 
                 connection.execute(insert(followers).values(row))
     with reading(engine) as connection:
         torn = [
-            finding
-            for oaid in oaids(connection)
-            for finding in check(connection, oaid)
-            if finding.contradictions
+            finding for finding in check(connection, oaids(connection)) if finding.contradictions
         ]
     assert not torn, "the history was told wrong"
 

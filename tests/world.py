@@ -123,7 +123,7 @@ def rows(db: Engine, oaid: str) -> tuple[list[Any], list[Any]]:
 def contradictions(db: Engine, oaid: str) -> list[str]:
     """What `etl verify` would find."""
     with reading(db) as connection:
-        return [finding.check for finding in check(connection, oaid) if finding.contradictions]
+        return [finding.check for finding in check(connection, [oaid]) if finding.contradictions]
 
 
 def _rows(connection: Connection, table: Any, oaid: str) -> list[Any]:

@@ -35,15 +35,12 @@ def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
             raise UsageError(
                 f"--oaid: OA {unknown!r} is not in the database (there: {', '.join(known) or 'none yet'})"
             )
-        for each in known:
-            if oaid and each not in oaid:
-                continue
-            for finding in check(connection, each, named=None if as_json else NAMED):
-                torn += finding.contradictions > 0
-                if as_json:
-                    write_line({**asdict(finding), "ok": not finding.contradictions})
-                else:
-                    _show(finding)
+        for finding in check(connection, oaid or known, named=None if as_json else NAMED):
+            torn += finding.contradictions > 0
+            if as_json:
+                write_line({**asdict(finding), "ok": not finding.contradictions})
+            else:
+                _show(finding)
     if torn:
         raise TornStoryError(f"{torn} checks found rows that contradict each other")
     return ExitCode.OK

@@ -178,9 +178,7 @@ def _differs(how: str) -> TornStoryError:
 
 
 def _findings(connection: Connection) -> list[Finding]:
-    return [
-        finding for oaid in verify.oaids(connection) for finding in verify.check(connection, oaid)
-    ]
+    return list(verify.check(connection, verify.oaids(connection)))
 
 
 def _count(connection: Connection, table: Table) -> int:
