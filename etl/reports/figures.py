@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.model import APPLIED, Account, Change, Snapshot, Status
-from etl.reports.counting import WINDOW, Applied
+from etl.reports.counting import SHARE_OF_SLACK, WINDOW, Applied
 from etl.reports.gaps import Unseen, missing, unseen, usual_interval
 from etl.reports.periods import DAY, By, Span, month_number, month_of, split, whole
 from etl.reports.survival import Survival, kaplan_meier
@@ -198,7 +198,7 @@ def account_report(
         (run for run in runs if run.status in APPLIED and run.taken_on <= span.last), usual
     )
     days_whole = applied.days_whole(span)
-    months_whole = {month_number(run.taken_on) for run in applied.complete}
+    months_whole = _months_whole(applied, span.last, usual)
     total = applied.period(span, by)
     bars_by = _drawable(span, by)
     by_id = {run.id: run for run in applied.runs}
@@ -235,6 +235,21 @@ def account_report(
         recent=tuple(_unfollow(user, by_id) for user in lost),
         unseen=unseen(runs, span, today=today),
     )
+
+
+def _months_whole(applied: Applied, last: date, usual: int) -> set[int]:
+    """The months read whole near their end, or near the last day where that is earlier.
+
+    Who left after a whole reading early in a month is not known: of its end nothing can be said.
+    """
+    reach = max(WINDOW // SHARE_OF_SLACK, usual - 1)
+    newest = {month_number(run.taken_on): run.taken_on for run in applied.runs if _whole(run)}
+    ends = {month: min(month_of(month + 1) - DAY, last) for month in newest}
+    return {month for month, day in newest.items() if (ends[month] - day).days <= reach}
+
+
+def _whole(run: Snapshot) -> bool:
+    return run.status == Status.COMPLETE
 
 
 def _windows(applied: Applied, until: date) -> tuple[Period, Period | None]:

@@ -282,11 +282,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "def_cohort": (
         (
             "Of the users who first followed in a month: the share who followed at the end of that month (0) and of each month "
-            "after it, also after having been away. First row: those there at the start."
+            "after it, also after having been away. First row: those there at the start. "
+            "–: not read whole near the end of that month."
         ),
         (
             "Trong số người quan tâm lần đầu vào một tháng: tỷ lệ còn quan tâm vào cuối tháng đó (0) và cuối mỗi tháng sau, "
-            "dù ở giữa có lúc bỏ quan tâm hay không. Dòng đầu: những người có sẵn từ đầu."
+            "dù ở giữa có lúc bỏ quan tâm hay không. Dòng đầu: những người có sẵn từ đầu. "
+            "–: gần cuối tháng đó không lần nào đọc đủ danh sách."
         ),
     ),
     "def_survival": (

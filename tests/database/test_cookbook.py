@@ -4,6 +4,7 @@ answers."""
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -220,6 +221,10 @@ def the_longest_staying_followers() -> list[tuple[Any, ...]]:
     return sorted(now, key=lambda row: (row[2], row[:2]))[:10]
 
 
+def month_end(day: date) -> date:
+    return day.replace(day=monthrange(day.year, day.month)[1])
+
+
 def retention_by_cohort() -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
     for oaid, story in STORIES.items():
@@ -227,7 +232,12 @@ def retention_by_cohort() -> list[tuple[Any, ...]]:
         for index, each in enumerate(story.applied):
             cohorts.setdefault(f"{each.day:%Y-%m}", set()).update(story.followed(index))
         last = {f"{each.day:%Y-%m}": story.after[index] for index, each in enumerate(story.applied)}
-        whole = {f"{day.day:%Y-%m}" for day in DAYS if day.oaid == oaid and day.known}
+        newest = max(each.day for each in HISTORY if each.oaid == oaid)
+        whole = {
+            f"{each.day:%Y-%m}"
+            for each in story.applied
+            if each.status == "complete" and (min(month_end(each.day), newest) - each.day).days <= 4
+        }
         found += [
             (oaid, cohort, month, len(members), len(members & there) if month in whole else None)
             for cohort, members in cohorts.items()

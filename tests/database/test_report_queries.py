@@ -139,7 +139,13 @@ class ByHand:
                 for index, each in enumerate(self.story.applied)
                 if month_number(each.day) == month
             ]
-            whole = any(self.story.applied[index].status == "complete" for index in there)
+            after = date(month // 12 + (month % 12 == 11), (month + 1) % 12 + 1, 1)
+            end = min(after - timedelta(days=1), self.span.last)
+            whole = any(
+                self.story.applied[index].status == "complete"
+                and (end - self.story.applied[index].day).days <= 4
+                for index in there
+            )
             following.append(len(users & self.story.after[there[-1]]) if whole else None)
         return following
 

@@ -446,6 +446,23 @@ def test_a_month_without_a_reading_of_the_whole_list_has_no_retention() -> None:
     assert report(runs, stays=stays).cohorts[0].following == (2, None, 2)
 
 
+@pytest.mark.parametrize(("last_whole", "following"), [(25, None), (26, 2)])
+def test_a_month_that_was_read_whole_only_before_its_last_days_has_no_retention(
+    last_whole: int, following: int | None
+) -> None:
+    runs = [
+        dataclasses.replace(
+            THREE_MONTHS[0],
+            id=number,
+            taken_on=date(2026, 9, number),
+            status=Status.COMPLETE if number <= last_whole else Status.PARTIAL,
+        )
+        for number in range(1, 31)
+    ]
+    stays = [StayCount(Change.FOLLOWED, SEP, SEP, None, 20, 2)]
+    assert report(runs, stays=stays).cohorts[0].following == (following,)
+
+
 def test_time_as_a_follower_is_told_in_classes_with_the_baseline_apart() -> None:
     stays = [
         StayCount(Change.FOLLOWED, SEP, SEP, SEP, 6, 2),
