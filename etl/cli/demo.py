@@ -81,10 +81,7 @@ def demo(
         ),
     ] = 8,
 ) -> int:
-    """Show everything without keys and without network.
-
-    A simulated OA, synced for weeks, and its churn.
-    """
+    """Show everything without keys and without network: a simulated OA, synced for weeks."""
     length = "1 week" if weeks == 1 else f"{weeks} weeks"
     show(
         folded(
