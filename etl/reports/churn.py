@@ -1,10 +1,10 @@
-"""Database -> ChurnReport: ask, in one transaction an OA, and hand the rows to the figures."""
+"""Database -> ChurnReport: ask, and hand the rows to the figures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etl.db.analysis import analysing
 from etl.errors import UsageError
@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
-    from etl.model import Account
+    from etl.model import Account, Snapshot
+    from etl.reports.periods import Span
+
+AT_ONCE = 100
+"""OAs whose runs and stays are in memory at once; so many are asked for by each statement."""
 
 RECENT = 20
 """How many of the most recent unfollows a report names."""
@@ -82,54 +86,79 @@ def churn_report(
     reports: list[AccountReport] = []
     left_out: list[LeftOut] = []
     refusal = UsageError("there is nothing to report")
-    for number, account in enumerate(accounts, 1):
-        if show is not None:
-            show("OAs", number, len(accounts))
-        try:
-            reports.append(_account(engine, account, question, today=today, until=until))
-        except UsageError as nothing:
+    for begin in range(0, len(accounts), AT_ONCE):
+        some = accounts[begin : begin + AT_ONCE]
+        with analysing(engine) as connection:
+            parts, refusals = _parts(connection, some, question, today=today)
+            stays = queries.stay_counts(connection, [part.asked for part in parts if part.asked])
+            lost = queries.last_unfollows(
+                connection,
+                {part.account.oaid: part.losses for part in parts},
+                limit=RECENT if question.users else 0,
+            )
+        for account, why in refusals:
             if strict or len(accounts) == 1:
-                raise
-            left_out.append(LeftOut(account.name or account.oaid, str(nothing)))
-            refusal = nothing
+                raise why
+            left_out.append(LeftOut(account.name or account.oaid, str(why)))
+            refusal = why
+        for part in parts:
+            oaid = part.account.oaid
+            reports.append(
+                account_report(
+                    part.account,
+                    part.span,
+                    question.by,
+                    runs=part.runs,
+                    stays=stays.get(oaid, ()),
+                    lost=lost[oaid],
+                    today=today,
+                    until=until,
+                )
+            )
+        if show is not None:
+            show("OAs", begin + len(some), len(accounts))
     if not reports:
         raise refusal
     return ChurnReport(question.by, now, zone.key, tuple(reports), tuple(left_out), question.users)
 
 
-def _account(
-    engine: Engine, account: Account, question: Question, *, today: date, until: date
-) -> AccountReport:
-    with analysing(engine) as connection:
-        runs = queries.runs(connection, account.oaid)
-        span = chosen_span(
-            runs, account.oaid, since=question.since, until=question.until, today=today
-        )
-        applied = [run for run in runs if run.status in APPLIED and run.taken_on <= span.last]
-        whole_days = [run.taken_on for run in applied if run.status == Status.COMPLETE]
-        last_id = max(run.id or 0 for run in applied)
-        inside = [run for run in reversed(applied) if run.taken_on in span]
-        stays = (
-            queries.stay_counts(
-                connection,
-                account.oaid,
-                first=span.first,
-                seen_until=max(whole_days),
-                first_id=min((run.id or 0 for run in inside), default=last_id + 1),
-                last_id=last_id,
-            )
-            if whole_days
-            else []
-        )
-        limit = RECENT if question.users else 0
-        lost = queries.last_unfollows(connection, account.oaid, inside, limit=limit)
-    return account_report(
-        account,
-        span,
-        question.by,
-        runs=runs,
-        stays=stays,
-        lost=lost,
-        today=today,
-        until=until,
+class _Part(NamedTuple):
+    """An OA with what there is to report of it, before its changes are asked for.
+
+    `asked` is None where its list was never read whole: nothing is known of anybody's stay.
+    """
+
+    account: Account
+    span: Span
+    runs: list[Snapshot]
+    asked: queries.Asked | None
+    losses: list[Snapshot]
+
+
+def _parts(
+    connection: Connection, accounts: Sequence[Account], question: Question, *, today: date
+) -> tuple[list[_Part], list[tuple[Account, UsageError]]]:
+    """The OAs with something to report, and why each other one has nothing."""
+    parts, refusals = [], []
+    runs = queries.runs(connection, [account.oaid for account in accounts])
+    for account in accounts:
+        try:
+            parts.append(_part(account, runs[account.oaid], question, today=today))
+        except UsageError as nothing:
+            refusals.append((account, nothing))
+    return parts, refusals
+
+
+def _part(account: Account, runs: list[Snapshot], question: Question, *, today: date) -> _Part:
+    span = chosen_span(runs, account.oaid, since=question.since, until=question.until, today=today)
+    applied = [run for run in runs if run.status in APPLIED and run.taken_on <= span.last]
+    whole_days = [run.taken_on for run in applied if run.status == Status.COMPLETE]
+    last_id = max(run.id or 0 for run in applied)
+    inside = [run for run in reversed(applied) if run.taken_on in span]
+    first_id = min((run.id or 0 for run in inside), default=last_id + 1)
+    asked = (
+        queries.Asked(account.oaid, span.first, max(whole_days), first_id, last_id)
+        if whole_days
+        else None
     )
+    return _Part(account, span, runs, asked, inside)

@@ -1,23 +1,23 @@
 """The statements of the report.
 
-They only read, and what they read many rows of, they count in the database.
+They only read, what they read many rows of, they count in the database, and each is one for many
+OAs.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Integer, and_, case, cast, extract, func, literal, or_, select
+from sqlalchemy import Integer, and_, case, cast, column, extract, func, or_, select, values
 
 from etl.db.tables import follower_changes, snapshots
 from etl.model import APPLIED, SNAPSHOT_COLUMNS, Change, Snapshot, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from sqlalchemy import Connection, Select
-    from sqlalchemy.sql.elements import ColumnElement
+    from sqlalchemy import CTE, Connection, Select
 
 EPOCH_DAY = 719_163
 """date.toordinal() of 1970-01-01."""
@@ -54,10 +54,32 @@ class LostUser(NamedTuple):
     began_as: str
 
 
-def runs(connection: Connection, oaid: str) -> list[Snapshot]:
-    """Every run of an OA, oldest first: one row a run, a few thousand in years."""
-    statement = select(*_SNAPSHOT).where(snapshots.c.oaid == oaid).order_by(snapshots.c.id)
-    return [Snapshot.from_columns({**row}) for row in connection.execute(statement).mappings()]
+class Asked(NamedTuple):
+    """The part of an OA's change log that a report is about.
+
+    `first_id` and `last_id` are the first and the last snapshot of the span, which begins on the
+    day `first`; what came later is not known yet. On the day `seen_until` the list was last read
+    whole: a stay without an end lasted until then.
+    """
+
+    oaid: str
+    first: date
+    seen_until: date
+    first_id: int
+    last_id: int
+
+
+def runs(connection: Connection, oaids: Sequence[str]) -> dict[str, list[Snapshot]]:
+    """Every run of some OAs, oldest first: one row a run, a few thousand an OA in years."""
+    statement = (
+        select(*_SNAPSHOT)
+        .where(snapshots.c.oaid.in_(oaids))
+        .order_by(snapshots.c.oaid, snapshots.c.id)
+    )
+    found: dict[str, list[Snapshot]] = {oaid: [] for oaid in oaids}
+    for row in connection.execute(statement).mappings():
+        found[row["oaid"]].append(Snapshot.from_columns({**row}))
+    return found
 
 
 def newest_day(connection: Connection, oaids: Sequence[str]) -> date | None:
@@ -69,50 +91,48 @@ def newest_day(connection: Connection, oaids: Sequence[str]) -> date | None:
     return newest
 
 
-def stay_counts(
-    connection: Connection,
-    oaid: str,
-    *,
-    first: date,
-    seen_until: date,
-    first_id: int,
-    last_id: int,
-) -> list[StayCount]:
-    """The stays that lasted into a span or began in it, counted.
+def stay_counts(connection: Connection, asked: Sequence[Asked]) -> dict[str, list[StayCount]]:
+    """The stays that lasted into a span or began in it, counted, by OA.
 
-    One reading of the change log, whatever is asked of it.
-
-    Args:
-        connection: of a reading transaction.
-        oaid: the OA.
-        first: the first day of the span.
-        seen_until: the day on which the list was last read whole: a stay without an end lasted
-            until then.
-        first_id: the first snapshot of the span.
-        last_id: the last snapshot of the span; what came later is not known yet.
+    One reading of the change logs, whatever is asked of them.
     """
-    stays = _stays(oaid, first_id, last_id).subquery("stays")
-    since = _number(first)
+    found: dict[str, list[StayCount]] = {each.oaid: [] for each in asked}
+    if not asked:
+        return found
+    stays = _stays(_table_of(asked)).subquery("stays")
     keys = (
+        stays.c.oaid,
         stays.c.kind,
-        case((stays.c.cohort_day >= since, stays.c.cohort_month)).label("cohort"),
+        case((stays.c.cohort_day >= stays.c.since, stays.c.cohort_month)).label("cohort"),
         stays.c.began_month,
         stays.c.ended_month,
-        (func.coalesce(stays.c.ended_day, _number(seen_until)) - stays.c.began_day).label("days"),
+        (func.coalesce(stays.c.ended_day, stays.c.seen_until) - stays.c.began_day).label("days"),
         stays.c.at_start,
     )
     statement = (
         select(*keys, func.count().label("users"))
-        .where(or_(stays.c.ended_day.is_(None), stays.c.ended_day >= since))
+        .where(or_(stays.c.ended_day.is_(None), stays.c.ended_day >= stays.c.since))
         .group_by(*keys)
     )
-    return [
-        StayCount(_ARRIVALS[kind], cohort, began, ended, max(days, 0), users, bool(at_start))
-        for kind, cohort, began, ended, days, at_start, users in connection.execute(statement)
+    for oaid, kind, cohort, began, ended, days, at_start, users in connection.execute(statement):
+        found[oaid].append(
+            StayCount(_ARRIVALS[kind], cohort, began, ended, max(days, 0), users, bool(at_start))
+        )
+    return found
+
+
+def _table_of(asked: Sequence[Asked]) -> CTE:
+    """What is asked of each OA, to be joined; days are numbers."""
+    named = [column("oaid", snapshots.c.oaid.type)]
+    named += [column(name, Integer) for name in ("since", "seen_until", "first_id", "last_id")]
+    rows = [
+        (each.oaid, _number(each.first), _number(each.seen_until), each.first_id, each.last_id)
+        for each in asked
     ]
+    return values(*named).data(rows).cte("asked")
 
 
-def _stays(oaid: str, first_id: int, last_id: int) -> Select[Any]:
+def _stays(asked: CTE) -> Select[Any]:
     """One row a stay: after an arrival comes its end, for a user's changes alternate.
 
     One window over the log in the order of its primary key serves all; numbers of days and months
@@ -131,21 +151,30 @@ def _stays(oaid: str, first_id: int, last_id: int) -> Select[Any]:
                 Integer,
             ).label("month"),
         )
-        .where(snapshots.c.oaid == oaid, snapshots.c.status.in_(APPLIED))
+        .where(
+            snapshots.c.oaid.in_(select(asked.c.oaid)),
+            snapshots.c.status.in_(APPLIED),
+        )
         .cte("days")
     )
-    story: dict[str, Any] = {"partition_by": log.user_id, "order_by": log.snapshot_id}
+    story: dict[str, Any] = {
+        "partition_by": (log.oaid, log.user_id),
+        "order_by": log.snapshot_id,
+    }
     everything: dict[str, Any] = {**story, "rows": (None, None)}
     # The newest change before the span is the greatest number; its last bit tells what it was.
     before = case(
         (
-            log.snapshot_id < first_id,
+            log.snapshot_id < asked.c.first_id,
             2 * log.snapshot_id + case((log.change == Change.UNFOLLOWED, 0), else_=1),
         )
     )
     is_baseline = case((log.change == Change.BASELINE, 1), else_=0)
     told = (
         select(
+            log.oaid,
+            asked.c.since,
+            asked.c.seen_until,
             log.change,
             (
                 func.coalesce(
@@ -159,12 +188,19 @@ def _stays(oaid: str, first_id: int, last_id: int) -> Select[Any]:
             .over(**story)
             .label("cohort_id"),
         )
-        .where(log.oaid == oaid, log.snapshot_id <= last_id)
+        .select_from(asked)
+        .join(
+            follower_changes,
+            and_(log.oaid == asked.c.oaid, log.snapshot_id <= asked.c.last_id),
+        )
         .subquery("told")
     )
     began, ended, cohort = days.alias("began"), days.alias("ended"), days.alias("cohort")
     return (
         select(
+            told.c.oaid,
+            told.c.since,
+            told.c.seen_until,
             # A number: grouping millions by it is twice as fast as by text.
             case(
                 {kind: number for number, kind in enumerate(_ARRIVALS)}, value=told.c.change
@@ -186,37 +222,39 @@ def _stays(oaid: str, first_id: int, last_id: int) -> Select[Any]:
 
 
 def last_unfollows(
-    connection: Connection, oaid: str, losses: Sequence[Snapshot], *, limit: int
-) -> list[LostUser]:
-    """The most recent unfollows, newest first.
+    connection: Connection, losses: Mapping[str, Sequence[Snapshot]], *, limit: int
+) -> dict[str, list[LostUser]]:
+    """The most recent unfollows of some OAs, newest first.
 
     Args:
         connection: of a reading transaction.
-        oaid: the OA.
-        losses: the snapshots to look at, newest first, each with its count of unfollowed; no more
-            are asked than needed.
-        limit: how many users.
+        losses: by OA the snapshots to look at, newest first, each with its count of unfollowed; no
+            more are asked than needed.
+        limit: how many users of an OA.
     """
-    needed, users = [], 0
-    for snapshot in losses:
-        if users >= limit:
-            break
-        if snapshot.counts and snapshot.counts.unfollowed:
-            needed.append(snapshot.id)
-            users += snapshot.counts.unfollowed
+    found: dict[str, list[LostUser]] = {oaid: [] for oaid in losses}
+    needed = [each for snapshots in losses.values() for each in _needed(snapshots, limit)]
+    if not needed:
+        return found
     log = follower_changes.c
-    lost = (
-        select(log.user_id, log.snapshot_id)
-        .where(log.oaid == oaid, log.change == Change.UNFOLLOWED, log.snapshot_id.in_(needed))
-        .order_by(log.snapshot_id.desc(), log.user_id)
-        .limit(limit)
-        .cte("lost")
+    unfollowed = (
+        select(
+            log.oaid,
+            log.user_id,
+            log.snapshot_id,
+            func.row_number()
+            .over(partition_by=log.oaid, order_by=(log.snapshot_id.desc(), log.user_id))
+            .label("nth"),
+        )
+        .where(log.change == Change.UNFOLLOWED, log.snapshot_id.in_(needed))
+        .subquery("unfollowed")
     )
+    lost = select(unfollowed).where(unfollowed.c.nth <= limit).cte("lost")
     arrival = follower_changes.alias("arrival")
     before = (
         select(func.max(arrival.c.snapshot_id))
         .where(
-            arrival.c.oaid == oaid,
+            arrival.c.oaid == lost.c.oaid,
             arrival.c.user_id == lost.c.user_id,
             arrival.c.snapshot_id < lost.c.snapshot_id,
         )
@@ -224,21 +262,35 @@ def last_unfollows(
     )
     began = follower_changes.alias("began")
     statement = (
-        select(lost.c.user_id, lost.c.snapshot_id, began.c.snapshot_id, began.c.change)
+        select(lost.c.oaid, lost.c.user_id, lost.c.snapshot_id, began.c.snapshot_id, began.c.change)
         .select_from(lost)
         .join(
             began,
             and_(
-                began.c.oaid == oaid,
+                began.c.oaid == lost.c.oaid,
                 began.c.user_id == lost.c.user_id,
                 began.c.snapshot_id == before,
             ),
         )
-        .order_by(lost.c.snapshot_id.desc(), lost.c.user_id)
+        .order_by(lost.c.oaid, lost.c.nth)
     )
-    return [LostUser(*row) for row in connection.execute(statement)]
+    for oaid, *row in connection.execute(statement):
+        found[oaid].append(LostUser(*row))
+    return found
 
 
-def _number(day: date) -> ColumnElement[int]:
+def _needed(losses: Sequence[Snapshot], limit: int) -> list[int | None]:
+    """The ids of the first ones, as many as hold so many unfollows."""
+    needed, users = [], 0
+    for snapshot in losses:
+        if users >= limit:
+            break
+        if snapshot.counts and snapshot.counts.unfollowed:
+            needed.append(snapshot.id)
+            users += snapshot.counts.unfollowed
+    return needed
+
+
+def _number(day: date) -> int:
     """A day as `days.day` counts it: from 1970-01-01."""
-    return literal(day.toordinal() - EPOCH_DAY, Integer)
+    return day.toordinal() - EPOCH_DAY

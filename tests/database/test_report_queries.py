@@ -244,14 +244,8 @@ def test_stays_are_those_that_counting_users_one_by_one_finds(told: Engine, span
     last_id = HISTORY.index(hand.story.applied[-1]) + 1
     first_id = HISTORY.index(hand.story.applied[hand.indexes(span)[0]]) + 1
     with analysing(told) as connection:
-        counted = queries.stay_counts(
-            connection,
-            A,
-            first=span.first,
-            seen_until=hand.seen_until,
-            first_id=first_id,
-            last_id=last_id,
-        )
+        asked = queries.Asked(A, span.first, hand.seen_until, first_id, last_id)
+        counted = queries.stay_counts(connection, [asked])[A]
     assert Counter({each._replace(users=0): each.users for each in counted}) == hand.stays()
     assert len(counted) == len(hand.stays()), "each kind of stay is one row"
 

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from commandline import Finished, etl
@@ -16,6 +17,7 @@ from etl.cli.status import _table
 from etl.db.engine import connect_engine, writing
 from etl.db.tables import official_accounts, snapshots
 from etl.model import Account
+from etl.reports.churn import Question, churn_report
 from etl.simulator import Simulator
 from etl.status import account_states
 from etl.texts import Lang, Texts
@@ -334,6 +336,21 @@ def test_a_hundred_oas_take_as_many_statements_as_one(db: Engine) -> None:
         assert [state.following for state in states] == [21] * len(oaids)
         asked.append(len(statements))
     assert asked[0] == asked[1] <= 6
+
+
+def test_a_report_asks_as_much_of_seven_oas_as_of_two(db: Engine) -> None:
+    names = {str(number): "" for number in range(1, 8)}
+    tell(db, [each for oaid in names for each in nights(2, {}, oaid)], names)
+    statements: list[str] = []
+    event.listen(db, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    asked = []
+    for oaids in (["1", "2"], list(names)):
+        statements.clear()
+        accounts = [Account(oaid, "") for oaid in oaids]
+        report = churn_report(db, accounts, Question(), now=NOW, zone=ZoneInfo("UTC"))
+        asked.append(len(statements))
+        assert [account.total.following_end for account in report.accounts] == [21] * len(oaids)
+    assert asked[0] == asked[1] <= 12
 
 
 # --- which OAs
