@@ -16,119 +16,130 @@ from etl.simulator import Simulator, WindowRules
 app = typer.Typer(add_completion=False)
 
 
+Port = Annotated[
+    int,
+    typer.Option(
+        "--port",
+        metavar="N",
+        min=0,
+        max=65535,
+        help="Listen on this port; 0 takes any free one.",
+    ),
+]
+Followers = Annotated[
+    int, typer.Option("--followers", metavar="N", min=0, help="Begin with this many followers.")
+]
+Oaid = Annotated[str, typer.Option("--oaid", metavar="OAID", help="Serve an OA of this OAID.")]
+Order = Annotated[
+    str,
+    typer.Option(
+        "--order", metavar="ORDER", help="Order the list by oldest, newest, activity or bounce."
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", metavar="N", help="Repeat the same random events with the same number."),
+]
+MaxPage = Annotated[
+    int,
+    typer.Option(
+        "--max-page", metavar="N", min=1, help="Give at most this many users in an answer."
+    ),
+]
+MaxOffset = Annotated[
+    int | None,
+    typer.Option("--max-offset", metavar="N", min=0, help="Answer a larger Offset with code 162."),
+]
+Rate = Annotated[
+    float,
+    typer.Option(
+        "--rate",
+        metavar="N",
+        min=0,
+        help="Answer with code 160 above this many requests a second; 0 sets no limit.",
+    ),
+]
+Latency = Annotated[
+    float,
+    typer.Option(
+        "--latency", metavar="N", min=0, help="Wait this many seconds before each answer."
+    ),
+]
+Leaves = Annotated[
+    float,
+    typer.Option(
+        "--leaves",
+        metavar="N",
+        min=0,
+        help="Let this many users leave before each page, on average.",
+    ),
+]
+Arrivals = Annotated[
+    float,
+    typer.Option(
+        "--arrivals",
+        metavar="N",
+        min=0,
+        help="Let this many users arrive before each page, on average.",
+    ),
+]
+Returns = Annotated[
+    float,
+    typer.Option(
+        "--returns",
+        metavar="N",
+        min=0,
+        help="Let this many users return before each page, on average.",
+    ),
+]
+Acts = Annotated[
+    float,
+    typer.Option(
+        "--acts",
+        metavar="N",
+        min=0,
+        help="Let this many users act before each page, on average.",
+    ),
+]
+Windows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--windows",
+        metavar="RULE=VALUE",
+        help="Serve QueryListUID, too: `on`, or with rules such as semantics=any, "
+        "future=refused, undated=0.1, reach=500 (CONTRIBUTING.md has all).",
+    ),
+]
+Fault = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="NAME=P",
+        help="Add a fault with its probability, such as http_503=0.01.",
+    ),
+]
+
+
 @app.command(
     cls=Command,
     epilog="Example: etl simulate --port 8460 --followers 5000 --leaves 0.2 --arrivals 0.3",
 )
 def simulate(
-    port: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            metavar="N",
-            min=0,
-            max=65535,
-            help="Listen on this port; 0 takes any free one.",
-        ),
-    ] = 8460,
-    followers: Annotated[
-        int, typer.Option("--followers", metavar="N", min=0, help="Begin with this many followers.")
-    ] = 1000,
-    oaid: Annotated[
-        str, typer.Option("--oaid", metavar="OAID", help="Serve an OA of this OAID.")
-    ] = "4097311281936189049",
-    order: Annotated[
-        str,
-        typer.Option(
-            "--order", metavar="ORDER", help="Order the list by oldest, newest, activity or bounce."
-        ),
-    ] = "oldest",
-    seed: Annotated[
-        int,
-        typer.Option(
-            "--seed", metavar="N", help="Repeat the same random events with the same number."
-        ),
-    ] = 1,
-    max_page: Annotated[
-        int,
-        typer.Option(
-            "--max-page", metavar="N", min=1, help="Give at most this many users in an answer."
-        ),
-    ] = 50,
-    max_offset: Annotated[
-        int | None,
-        typer.Option(
-            "--max-offset", metavar="N", min=0, help="Answer a larger Offset with code 162."
-        ),
-    ] = None,
-    rate: Annotated[
-        float,
-        typer.Option(
-            "--rate",
-            metavar="N",
-            min=0,
-            help="Answer with code 160 above this many requests a second; 0 sets no limit.",
-        ),
-    ] = 0,
-    latency: Annotated[
-        float,
-        typer.Option(
-            "--latency", metavar="N", min=0, help="Wait this many seconds before each answer."
-        ),
-    ] = 0,
-    leaves: Annotated[
-        float,
-        typer.Option(
-            "--leaves",
-            metavar="N",
-            min=0,
-            help="Let this many users leave before each page, on average.",
-        ),
-    ] = 0,
-    arrivals: Annotated[
-        float,
-        typer.Option(
-            "--arrivals",
-            metavar="N",
-            min=0,
-            help="Let this many users arrive before each page, on average.",
-        ),
-    ] = 0,
-    returns: Annotated[
-        float,
-        typer.Option(
-            "--returns",
-            metavar="N",
-            min=0,
-            help="Let this many users return before each page, on average.",
-        ),
-    ] = 0,
-    acts: Annotated[
-        float,
-        typer.Option(
-            "--acts",
-            metavar="N",
-            min=0,
-            help="Let this many users act before each page, on average.",
-        ),
-    ] = 0,
-    windows: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--windows",
-            metavar="RULE=VALUE",
-            help="Serve QueryListUID, too: `on`, or with rules such as semantics=any, "
-            "future=refused, undated=0.1, reach=500 (CONTRIBUTING.md has all).",
-        ),
-    ] = None,
-    fault: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--fault",
-            metavar="NAME=P",
-            help="Add a fault with its probability, such as http_503=0.01.",
-        ),
-    ] = None,
+    port: Port = 8460,
+    followers: Followers = 1000,
+    oaid: Oaid = "4097311281936189049",
+    order: Order = "oldest",
+    seed: Seed = 1,
+    max_page: MaxPage = 50,
+    max_offset: MaxOffset = None,
+    rate: Rate = 0,
+    latency: Latency = 0,
+    leaves: Leaves = 0,
+    arrivals: Arrivals = 0,
+    returns: Returns = 0,
+    acts: Acts = 0,
+    windows: Windows = None,
+    fault: Fault = None,
 ) -> int:
     """Serve a simulated eSMS on this machine, to try everything without keys, until Ctrl-C.
 

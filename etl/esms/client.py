@@ -11,8 +11,6 @@ import time
 import zlib
 from collections import Counter
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import requests
@@ -21,19 +19,17 @@ from urllib3.exceptions import ClosedPoolError
 from urllib3.util import Timeout
 
 from etl.errors import (
-    BadRequestError,
     EsmsUnavailableError,
     EtlError,
     ImpossibleAnswerError,
     MalformedAnswerError,
     OutOfTimeError,
-    RefusedError,
-    ThrottledError,
 )
 from etl.esms import wire
+from etl.esms.answer import body_of, check_http, largest_page
 from etl.esms.pace import Pace, Retry, patiently
 from etl.transport import Adapter
-from etl.transport.route import PASSING, Route, refusal, route_to, trouble
+from etl.transport.route import Route, refusal, route_to, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,21 +55,8 @@ HEADERS = {
     "User-Agent": "follower-etl",
 }
 
-LARGEST_HEAD = 2**20
-"""Bytes of an answer beside the users that were asked for. Generous: a server may send more of
-them."""
-
-LARGEST_USER = 512
-"""Bytes of one user in a page; the longest that was ever seen takes 35."""
-
 LARGEST_LISTING = 8 * 2**20
 """Bytes of the listing of an account's OAs: some 10,000 with long names."""
-
-CHUNK = 2**16
-"""Bytes read at once."""
-
-COMPRESSIONS = {"gzip", "x-gzip", "deflate"}
-"""Nobody asks for them; some middlebox may think that it knows better."""
 
 
 class EsmsClient:
@@ -325,8 +308,8 @@ class EsmsClient:
         try:
             timeout = Timeout(total=max(0.001, ends - time.monotonic()))
             with self._send(request, timeout) as response:
-                _check_http(response)
-                return _body(response, largest)
+                check_http(response)
+                return body_of(response, largest)
         # `from None`, all of them: their cause carries the request, and the request carries the
         # keys.
         except requests.exceptions.SSLError as error:
@@ -388,77 +371,3 @@ def esms_route(settings: EsmsSettings) -> Route:
     if settings.esms_base_url.lower().startswith("http:"):
         return Route()
     return route_to(settings.esms_base_url)
-
-
-def largest_page(page_size: int) -> int:
-    """Bytes (decompressed) that an answer with so many users may have.
-
-    What it costs in memory is bounded.
-    """
-    return LARGEST_HEAD + LARGEST_USER * page_size
-
-
-def _body(response: requests.Response, largest: int) -> bytes:
-    """The body, whole, unless it is too large.
-
-    Then no more of it is read or unpacked than it takes to know.
-    """
-    body = bytearray()
-    too_large = MalformedAnswerError(f"the body is larger than {largest:,} bytes")
-    if (response.raw.length_remaining or 0) > largest:
-        raise too_large
-    packed = response.headers.get("Content-Encoding", "").strip().lower()
-    if packed not in {"", "identity", *COMPRESSIONS}:
-        raise MalformedAnswerError("the body is compressed, in a way that is not known")
-    # 32: with the header of gzip or of zlib.
-    unpacker = zlib.decompressobj(32 + zlib.MAX_WBITS) if packed in COMPRESSIONS else None
-    while chunk := response.raw.read1(CHUNK, decode_content=False):
-        body += unpacker.decompress(chunk, largest + 1 - len(body)) if unpacker else chunk
-        if len(body) > largest:
-            raise too_large
-    if unpacker and not unpacker.eof:
-        raise zlib.error("it ends in the middle")
-    return bytes(body)
-
-
-def _check_http(response: requests.Response) -> None:
-    """HTTP's own verdict, before any body is read."""
-    status = response.status_code
-    if status == HTTPStatus.OK:
-        return
-    told = f"eSMS answered HTTP {status}"
-    wait = _retry_after(response.headers.get("Retry-After"))
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise ThrottledError(told, retry_after=wait)
-    if status < HTTPStatus.OK or status in PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise EsmsUnavailableError(told, retry_after=wait)
-    if status < HTTPStatus.MULTIPLE_CHOICES:
-        raise MalformedAnswerError(f"{told}, which brings no page")
-    if status < HTTPStatus.BAD_REQUEST:
-        raise ImpossibleAnswerError(
-            f"{told}, a redirect; it is not followed, because the body carries the keys"
-        )
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        raise RefusedError(
-            told,
-            code=str(status),
-            hint="A firewall refuses us: check the allow-list at eSMS and ESMS_BASE_URL.",
-        )
-    if status == HTTPStatus.BAD_REQUEST:
-        raise BadRequestError(told)
-    raise ImpossibleAnswerError(told)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header: a number or a date (RFC 9110, 10.2.3).
-
-    None where it says nothing of use.
-    """
-    if value is None:
-        return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None

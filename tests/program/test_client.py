@@ -32,7 +32,8 @@ from etl.errors import (
     UndocumentedCodeError,
     UnknownAccountError,
 )
-from etl.esms.client import EsmsClient, largest_page
+from etl.esms.answer import largest_page
+from etl.esms.client import EsmsClient
 from etl.esms.pace import Pace, Retry
 from etl.model import Account, Page
 from etl.settings import EsmsSettings
