@@ -8,9 +8,16 @@ import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from unittest import mock
 
 from etl.cli import main
+
+if TYPE_CHECKING:
+    from etl.simulator import Simulator
+
+HURRY = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0"}
+"""Settings under which nothing is waited for."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +50,19 @@ def etl(*arguments: str, **settings: str) -> Finished:
         for each, handler in handlers:
             signal.signal(each, handler)
     raise AssertionError("main() always exits")
+
+
+class Operator:
+    """Somebody who runs `etl` against one simulator and one database."""
+
+    def __init__(self, sim: Simulator, url: str, **settings: str) -> None:
+        self.sim, self.url, self._own = sim, url, settings
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What every command is run with."""
+        return self.sim.environment | HURRY | {"DATABASE_URL": self.url} | self._own
+
+    def run(self, *arguments: str, **settings: str) -> Finished:
+        """Run a command."""
+        return etl(*arguments, **self.settings | settings)

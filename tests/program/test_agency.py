@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from commandline import Finished, etl
+from commandline import HURRY, Finished, etl
 from sqlalchemy import func, select, text
 from world import client
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SHOPS = [str(number) for number in range(101, 107)]
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_PAGE_SIZE": "10"}
+FAST = HURRY | {"ESMS_PAGE_SIZE": "10"}
 
 
 class Agency:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from documented import etl_commands, trouble
 
 from etl.errors import EtlError
@@ -321,53 +322,11 @@ def test_the_images_user_and_group_are_those_of_the_cronjob() -> None:
     assert dict(dockerfile())["USER"] == user[1]
 
 
-class Yaml:
-    """Reads what deploy/cronjob.yaml is written in: mappings, lists, scalars, `[flow, lists]`; no
-    more of YAML."""
-
-    def __init__(self, text: str) -> None:
-        lines = [
-            line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")
-        ]
-        self.lines = [(len(line) - len(line.lstrip()), line.strip()) for line in lines]
-
-    def block(self, indent: int) -> Any:
-        return self._list(indent) if self.lines[0][1].startswith("- ") else self._mapping(indent)
-
-    def _mapping(self, indent: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        while self.lines and self.lines[0][0] == indent and not self.lines[0][1].startswith("- "):
-            name, colon, value = self.lines.pop(0)[1].partition(":")
-            assert colon, name
-            assert name not in found, f"{name} twice"
-            found[name] = (
-                self._scalar(value.strip()) if value.strip() else self.block(self.lines[0][0])
-            )
-        assert not self.lines or self.lines[0][0] <= indent, self.lines[0]
-        return found
-
-    def _list(self, indent: int) -> list[Any]:
-        found = []
-        while self.lines and self.lines[0][0] == indent and self.lines[0][1].startswith("- "):
-            inner = self.lines[0][1][2:]
-            self.lines[0] = (indent + 2, inner)
-            found.append(self.block(indent + 2))
-        return found
-
-    def _scalar(self, value: str) -> Any:
-        if value.startswith("["):
-            return [self._scalar(part.strip()) for part in value[1:-1].split(",")]
-        if value.startswith('"'):
-            return json.loads(value)
-        return {"true": True, "false": False}.get(value, int(value) if value.isdigit() else value)
-
-
 @pytest.fixture
 def manifests() -> dict[str, Any]:
     """The objects of deploy/cronjob.yaml, by kind."""
     text = (DEPLOY / "cronjob.yaml").read_text(encoding="utf-8")
-    documents = [Yaml(part).block(0) for part in re.split(r"^---$", text, flags=re.MULTILINE)]
-    return {document["kind"]: document for document in documents}
+    return {document["kind"]: document for document in yaml.safe_load_all(text)}
 
 
 def test_the_cron_job_runs_one_sync_at_a_time_without_rights(manifests: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from commandline import HURRY
 from sqlalchemy import Engine, event, make_url, text
 from world import PAGE, contradictions, following, read_by, rows, sync
 
@@ -37,12 +38,7 @@ if TYPE_CHECKING:
     from etl.model import Snapshot
     from etl.simulator import Simulator
 
-FAST = {
-    "ESMS_RATE": "5000",
-    "ESMS_BACKOFF_BASE": "0",
-    "ESMS_PAGE_SIZE": str(PAGE),
-    "ETL_LOG_FORMAT": "json",
-}
+FAST = HURRY | {"ESMS_PAGE_SIZE": str(PAGE), "ETL_LOG_FORMAT": "json"}
 
 PATIENCE = 60
 """Seconds after which a test gives up waiting for what must happen."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commandline import Finished, etl
+from commandline import Finished, Operator
 from prometheus_client.parser import text_string_to_metric_families
 
 from etl.simulator import Simulator
@@ -24,7 +24,6 @@ from etl.simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_MAX_ATTEMPTS": "2"}
 ALERTS = Path(__file__).parents[2] / "deploy" / "alerts.yml"
 LAST_SUCCESS = "etl_sync_last_success_timestamp_seconds"
 COUNTS = ("following", "announced", "seen", "followed", "refollowed", "unfollowed")
@@ -54,20 +53,15 @@ def promtool() -> Callable[..., str]:
     return check
 
 
-class Operator:
+class Measured(Operator):
     """Somebody who runs `etl sync` with a metrics file."""
 
     def __init__(self, sim: Simulator, url: str, file: Path) -> None:
-        self.sim, self.url, self.file = sim, url, file
+        super().__init__(sim, url, ESMS_MAX_ATTEMPTS="2")
+        self.file = file
 
     def sync(self, *arguments: str, **settings: str) -> Finished:
-        given = (
-            self.sim.environment
-            | FAST
-            | {"DATABASE_URL": self.url, "ETL_METRICS_FILE": str(self.file)}
-            | settings
-        )
-        return etl("sync", *arguments, **given)
+        return self.run("sync", *arguments, **{"ETL_METRICS_FILE": str(self.file)} | settings)
 
     def samples(self) -> dict[tuple[str, ...], float]:
         """(name, OA) or (name, OA, status or the OA's name) → value."""
@@ -100,9 +94,9 @@ class Operator:
 
 
 @pytest.fixture
-def operator(sqlite_url: str, tmp_path: Path) -> Iterator[Operator]:
+def operator(sqlite_url: str, tmp_path: Path) -> Iterator[Measured]:
     with Simulator(120) as sim:
-        yield Operator(sim, sqlite_url, tmp_path / "etl.prom")
+        yield Measured(sim, sqlite_url, tmp_path / "etl.prom")
 
 
 def warnings(done: Finished) -> list[dict[str, Any]]:
@@ -114,7 +108,7 @@ def warnings(done: Finished) -> list[dict[str, Any]]:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: Operator) -> None:
+def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: Measured) -> None:
     operator.sync()
     operator.sim.unfollow()
     for _ in range(3):
@@ -148,7 +142,7 @@ def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: Ope
 
 
 def test_a_run_that_fails_keeps_when_the_list_was_last_read_whole_and_who_follows(
-    operator: Operator,
+    operator: Measured,
 ) -> None:
     operator.sync()
     before = operator.of(LAST_SUCCESS)
@@ -160,7 +154,7 @@ def test_a_run_that_fails_keeps_when_the_list_was_last_read_whole_and_who_follow
         assert operator.samples()["etl_sync_exit_code",] == 77
 
 
-def test_a_held_run_reports_no_unfollow_that_did_not_happen(operator: Operator) -> None:
+def test_a_held_run_reports_no_unfollow_that_did_not_happen(operator: Measured) -> None:
     operator.sync()
     before = operator.of(LAST_SUCCESS)
     for _ in range(60):
@@ -174,7 +168,7 @@ def test_a_held_run_reports_no_unfollow_that_did_not_happen(operator: Operator) 
     }
 
 
-def test_a_partial_run_is_applied_but_no_success(operator: Operator) -> None:
+def test_a_partial_run_is_applied_but_no_success(operator: Measured) -> None:
     operator.sync()
     before = operator.of(LAST_SUCCESS)
     operator.sim.follow(at=0)
@@ -186,7 +180,7 @@ def test_a_partial_run_is_applied_but_no_success(operator: Operator) -> None:
 
 
 def test_an_oa_that_was_never_read_whole_has_no_time_of_success(
-    operator: Operator,
+    operator: Measured,
 ) -> None:
     operator.sim.inactive.add(operator.sim.default)
     operator.sync()
@@ -195,7 +189,7 @@ def test_an_oa_that_was_never_read_whole_has_no_time_of_success(
 
 @pytest.mark.parametrize("trouble", ["gone", "garbage", "cut", "foreign"])
 def test_where_the_file_before_says_nothing_the_database_is_asked(
-    operator: Operator, trouble: str
+    operator: Measured, trouble: str
 ) -> None:
     operator.sync()
     before, text = operator.of(LAST_SUCCESS), operator.file.read_text()
@@ -213,7 +207,7 @@ def test_where_the_file_before_says_nothing_the_database_is_asked(
 
 
 def test_a_run_that_could_not_even_begin_keeps_what_is_known_and_says_so(
-    operator: Operator,
+    operator: Measured,
 ) -> None:
     operator.sync()
     before = operator.samples()
@@ -226,7 +220,7 @@ def test_a_run_that_could_not_even_begin_keeps_what_is_known_and_says_so(
     assert after == before
 
 
-def test_a_run_of_one_oa_keeps_what_the_file_says_of_the_others(operator: Operator) -> None:
+def test_a_run_of_one_oa_keeps_what_the_file_says_of_the_others(operator: Measured) -> None:
     operator.sim.add_account("111", "Second", 30)
     both = f"{operator.sim.default},111"
     operator.sync(ESMS_OAIDS=both)
@@ -238,14 +232,14 @@ def test_a_run_of_one_oa_keeps_what_the_file_says_of_the_others(operator: Operat
     assert operator.counts("111")["following"] == 31
 
 
-def test_an_oa_that_is_no_longer_synced_goes_out_of_the_file(operator: Operator) -> None:
+def test_an_oa_that_is_no_longer_synced_goes_out_of_the_file(operator: Measured) -> None:
     operator.sim.add_account("111", "Second", 30)
     operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
     operator.sync()
     assert operator.oas() == {operator.sim.default}
 
 
-def test_the_name_of_an_oa_is_a_metric_to_join_with(operator: Operator) -> None:
+def test_the_name_of_an_oa_is_a_metric_to_join_with(operator: Measured) -> None:
     operator.sim.add_account("111", 'Trà sữa "Hoà\nBình"', 3)
     operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
     operator.sync("--oaid", operator.sim.default)  # what is said of the other is kept
@@ -254,7 +248,7 @@ def test_the_name_of_an_oa_is_a_metric_to_join_with(operator: Operator) -> None:
     assert 'etl_account_info{name="Trà sữa \\"Hoà Bình\\"",oaid="111"} 1.0' in text
 
 
-def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(operator: Operator) -> None:
+def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(operator: Measured) -> None:
     operator.sim.add_account("111", "Second", 30)
     both = f"{operator.sim.default},111"
     operator.sync(ESMS_OAIDS=both)
@@ -264,14 +258,14 @@ def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(operator: Op
     assert (operator.status(), operator.status("111")) == ("failed", "complete")
 
 
-def test_a_full_disk_under_stdout_keeps_no_oa_from_being_synced(operator: Operator) -> None:
+def test_a_full_disk_under_stdout_keeps_no_oa_from_being_synced(operator: Measured) -> None:
     operator.sim.add_account("111", "Second", 30)
     settings = {
         "DATABASE_URL": operator.url,
         "ETL_METRICS_FILE": str(operator.file),
         "ESMS_OAIDS": f"{operator.sim.default},111",
     }
-    environment = os.environ | operator.sim.environment | FAST | settings
+    environment = os.environ | operator.settings | settings
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         done = subprocess.run(
             [sys.executable, "-m", "etl", "sync", "--json"],
@@ -283,7 +277,7 @@ def test_a_full_disk_under_stdout_keeps_no_oa_from_being_synced(operator: Operat
     assert (operator.status(), operator.status("111")) == ("complete", "complete")
 
 
-def test_a_dry_run_leaves_the_file_alone(operator: Operator) -> None:
+def test_a_dry_run_leaves_the_file_alone(operator: Measured) -> None:
     operator.sync("--dry-run")
     assert not operator.file.exists()
 
@@ -293,7 +287,7 @@ def test_a_dry_run_leaves_the_file_alone(operator: Operator) -> None:
 
 
 def test_where_chmod_is_refused_it_is_written_again_and_again(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch
+    operator: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -305,7 +299,7 @@ def test_where_chmod_is_refused_it_is_written_again_and_again(
         assert "etl_sync_exit_code" in operator.file.read_text()
 
 
-def test_the_file_is_replaced_as_a_whole_and_anybody_may_read_it(operator: Operator) -> None:
+def test_the_file_is_replaced_as_a_whole_and_anybody_may_read_it(operator: Measured) -> None:
     mask = os.umask(0o077)
     try:
         operator.sync()
@@ -356,7 +350,7 @@ def a_file_system_that_takes_nothing(_: Path) -> Path:
 )
 @pytest.mark.parametrize(("fault", "code"), [(None, 0), ("code:101", 77)])
 def test_a_file_that_cannot_be_written_is_a_warning_and_the_exit_code_stays(
-    operator: Operator, place: Callable[[Path], Path], fault: str | None, code: int
+    operator: Measured, place: Callable[[Path], Path], fault: str | None, code: int
 ) -> None:
     operator.file = place(operator.file)
     if fault:
@@ -368,8 +362,8 @@ def test_a_file_that_cannot_be_written_is_a_warning_and_the_exit_code_stays(
     assert line["reason"]
 
 
-def test_without_the_setting_prometheus_client_is_not_even_imported(operator: Operator) -> None:
-    environment = os.environ | operator.sim.environment | FAST | {"DATABASE_URL": operator.url}
+def test_without_the_setting_prometheus_client_is_not_even_imported(operator: Measured) -> None:
+    environment = os.environ | operator.settings
     script = "import sys, etl.cli\ntry: etl.cli.main()\nfinally: assert 'prometheus_client' not in sys.modules"
     command = [sys.executable, "-c", script, "sync"]
     assert (
@@ -382,7 +376,7 @@ def test_without_the_setting_prometheus_client_is_not_even_imported(operator: Op
 
 
 def test_prometheus_finds_nothing_wrong_with_the_file(
-    operator: Operator, promtool: Callable[..., str]
+    operator: Measured, promtool: Callable[..., str]
 ) -> None:
     operator.sim.add_account("111", "Second", 30)
     operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
@@ -396,7 +390,7 @@ def test_prometheus_understands_the_alert_rules(promtool: Callable[..., str]) ->
     assert "rules found" in promtool("check", "rules", str(ALERTS))
 
 
-def test_the_alerts_name_only_metrics_that_are_written(operator: Operator) -> None:
+def test_the_alerts_name_only_metrics_that_are_written(operator: Measured) -> None:
     operator.sync()
     named = set(re.findall(r"\betl_\w+", ALERTS.read_text()))
     assert named <= {key[0] for key in operator.samples()}

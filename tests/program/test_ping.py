@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commandline import Finished, etl
+from commandline import HURRY, Finished, etl
 
 from etl.observe import ping
 from etl.simulator import API_KEY, SECRET_KEY, Simulator
@@ -25,7 +25,7 @@ from etl.simulator import API_KEY, SECRET_KEY, Simulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_MAX_ATTEMPTS": "2"}
+FAST = HURRY | {"ESMS_MAX_ATTEMPTS": "2"}
 UUID = "5f2c9a4e-secret"
 
 

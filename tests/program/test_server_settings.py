@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from commandline import etl
+from commandline import HURRY, etl
 from sqlalchemy import make_url, text
 from world import sync
 
@@ -17,7 +17,7 @@ from etl.simulator import Simulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_PAGE_SIZE": "10"}
+FAST = HURRY | {"ESMS_PAGE_SIZE": "10"}
 
 ODD = {
     "datestyle": "SQL, DMY",

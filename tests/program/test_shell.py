@@ -17,6 +17,7 @@ from signal import SIGHUP
 from typing import TYPE_CHECKING
 
 import pytest
+from commandline import HURRY
 
 from etl.simulator import Simulator
 
@@ -29,7 +30,7 @@ COMMANDS = [
     "sync --json", "status", "status --json", "history", "history --format csv", "report", "report --lang vi",
     "report --format json", "export", "verify", "accounts", "doctor", "--help",
 ]  # fmt: skip
-FAST = {"ESMS_RATE": "0", "ESMS_BACKOFF_BASE": "0.01", "ESMS_MAX_ATTEMPTS": "2"}
+FAST = HURRY | {"ESMS_MAX_ATTEMPTS": "2"}
 
 
 EACH = """

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commandline import Finished, etl
+from commandline import Operator
 from daily import dump, torn
 from sqlalchemy import create_engine, text
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_TIMEOUT": "5"}
-
 
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
@@ -28,16 +26,8 @@ def sim() -> Iterator[Simulator]:
         yield simulator
 
 
-class Operator:
-    """Somebody who runs `etl` against one simulator and one database."""
-
-    def __init__(self, sim: Simulator, url: str) -> None:
-        self.sim, self.url = sim, url
-
-    def run(self, *arguments: str, **settings: str) -> Finished:
-        return etl(
-            *arguments, **self.sim.environment | FAST | {"DATABASE_URL": self.url} | settings
-        )
+class Syncer(Operator):
+    """Somebody who syncs, and looks at what stands in the database."""
 
     def sync(self, *arguments: str, **settings: str) -> tuple[dict[str, Any], int]:
         """Sync; the one JSON line, and the exit code."""
@@ -57,14 +47,14 @@ class Operator:
 
 
 @pytest.fixture
-def operator(sim: Simulator, db_url: str) -> Operator:
-    return Operator(sim, db_url)
+def operator(sim: Simulator, db_url: str) -> Syncer:
+    return Syncer(sim, db_url, ESMS_TIMEOUT="5")
 
 
 @pytest.fixture
-def lite(sim: Simulator, sqlite_url: str) -> Operator:
+def lite(sim: Simulator, sqlite_url: str) -> Syncer:
     """For what does not depend on the database."""
-    return Operator(sim, sqlite_url)
+    return Syncer(sim, sqlite_url, ESMS_TIMEOUT="5")
 
 
 # --- what a sync does
@@ -72,7 +62,7 @@ def lite(sim: Simulator, sqlite_url: str) -> Operator:
 
 
 def test_the_first_sync_creates_the_database_and_calls_everybody_baseline(
-    operator: Operator,
+    operator: Syncer,
 ) -> None:
     line, code = operator.sync()
     assert code == 0
@@ -91,7 +81,7 @@ def test_the_first_sync_creates_the_database_and_calls_everybody_baseline(
 
 
 def test_the_json_line_has_the_columns_of_the_snapshot_and_how_long_it_took(
-    operator: Operator,
+    operator: Syncer,
 ) -> None:
     line, _ = operator.sync()
     assert set(line) == {
@@ -104,21 +94,21 @@ def test_the_json_line_has_the_columns_of_the_snapshot_and_how_long_it_took(
     ("begins", "hours"), [("00:00", 0), ("04:00", 4), (None, 4), ("23:59", 23 + 59 / 60)]
 )
 def test_the_day_of_a_reading_is_its_date_less_when_a_day_begins(
-    begins: str | None, hours: float, operator: Operator
+    begins: str | None, hours: float, operator: Syncer
 ) -> None:
     line, _ = operator.sync(**({"ETL_DAY_BEGINS": begins} if begins else {}))
     local = datetime.fromisoformat(line["taken_at"]) + timedelta(hours=7)  # in Viet Nam
     assert line["taken_on"] == (local - timedelta(hours=hours)).date().isoformat()
 
 
-def test_one_empty_first_page_is_asked_for_once_more(operator: Operator) -> None:
+def test_one_empty_first_page_is_asked_for_once_more(operator: Syncer) -> None:
     operator.sim.fault_at(1, "empty_page")
     line, code = operator.sync()
     assert (code, line["status"], line["baseline"], line["followed"]) == (0, "complete", 120, 0)
 
 
 def test_whoever_is_found_after_a_list_that_began_with_nobody_is_the_baseline_still(
-    operator: Operator,
+    operator: Syncer,
 ) -> None:
     operator.sim.fault_at(1, "empty_page", times=2)
     line, code = operator.sync()
@@ -127,7 +117,7 @@ def test_whoever_is_found_after_a_list_that_began_with_nobody_is_the_baseline_st
     assert (code, line["status"], line["baseline"], line["followed"]) == (0, "complete", 120, 0)
 
 
-def test_who_comes_leaves_and_returns_is_told_from_each_other(operator: Operator) -> None:
+def test_who_comes_leaves_and_returns_is_told_from_each_other(operator: Syncer) -> None:
     operator.sync()
     gone = operator.sim.unfollow()
     new = operator.sim.follow()
@@ -151,7 +141,7 @@ def test_who_comes_leaves_and_returns_is_told_from_each_other(operator: Operator
 
 
 def test_syncing_an_unchanged_list_again_adds_one_snapshot_and_changes_nothing_else(
-    operator: Operator,
+    operator: Syncer,
 ) -> None:
     operator.sync()
     before = operator.dump()
@@ -164,7 +154,7 @@ def test_syncing_an_unchanged_list_again_adds_one_snapshot_and_changes_nothing_e
 
 @pytest.mark.parametrize(("gone", "most"), [(0, 209), (1, 419)])
 def test_ten_thousand_followers_take_one_look_unless_somebody_is_gone(
-    lite: Operator, gone: int, most: int
+    lite: Syncer, gone: int, most: int
 ) -> None:
     with Simulator(10_003) as sim:
         lite.sim = sim
@@ -178,7 +168,7 @@ def test_ten_thousand_followers_take_one_look_unless_somebody_is_gone(
 
 
 def test_a_dry_run_says_what_the_real_run_would_do_and_writes_nothing_at_all(
-    operator: Operator,
+    operator: Syncer,
 ) -> None:
     operator.sync()
     gone = operator.sim.unfollow()
@@ -207,7 +197,7 @@ def test_a_dry_run_says_what_the_real_run_would_do_and_writes_nothing_at_all(
     assert dry["snapshot_id"] is None
 
 
-def test_a_dry_run_without_a_database_makes_none(lite: Operator, tmp_path: Path) -> None:
+def test_a_dry_run_without_a_database_makes_none(lite: Syncer, tmp_path: Path) -> None:
     line, code = lite.sync("--dry-run")
     assert (code, line["status"], line["baseline"], line["following"]) == (0, "complete", 120, 120)
     assert not list(tmp_path.glob("*.db*"))
@@ -216,7 +206,7 @@ def test_a_dry_run_without_a_database_makes_none(lite: Operator, tmp_path: Path)
 def test_a_dry_run_on_an_empty_postgresql_database_makes_no_table(
     sim: Simulator, postgresql_url: str
 ) -> None:
-    _, code = Operator(sim, postgresql_url).sync("--dry-run")
+    _, code = Syncer(sim, postgresql_url, ESMS_TIMEOUT="5").sync("--dry-run")
     engine = create_engine(postgresql_url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
         tables = connection.execute(
@@ -227,7 +217,7 @@ def test_a_dry_run_on_an_empty_postgresql_database_makes_no_table(
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
-def test_a_dry_run_exits_as_the_real_run_would(lite: Operator, dry: tuple[str, ...]) -> None:
+def test_a_dry_run_exits_as_the_real_run_would(lite: Syncer, dry: tuple[str, ...]) -> None:
     lite.sync()
     for _ in range(60):
         lite.sim.unfollow()
@@ -244,7 +234,7 @@ def test_a_dry_run_exits_as_the_real_run_would(lite: Operator, dry: tuple[str, .
 # ----------------------------------------------------------------------------------------------
 
 
-def test_a_mass_unfollow_is_held_until_it_is_allowed(operator: Operator) -> None:
+def test_a_mass_unfollow_is_held_until_it_is_allowed(operator: Syncer) -> None:
     operator.sync()
     before = operator.dump()
     for _ in range(60):
@@ -270,7 +260,7 @@ def test_a_mass_unfollow_is_held_until_it_is_allowed(operator: Operator) -> None
 
 
 def test_allowing_a_mass_unfollow_lets_through_no_more_than_a_tenth_above_what_was_held(
-    lite: Operator,
+    lite: Syncer,
 ) -> None:
     lite.sync()
     for _ in range(60):
@@ -282,7 +272,7 @@ def test_allowing_a_mass_unfollow_lets_through_no_more_than_a_tenth_above_what_w
     assert (line["status"], line["unfollowed"], code) == ("held", 67, 65)
 
 
-def test_allowing_a_mass_unfollow_where_nothing_was_held_allows_nothing(lite: Operator) -> None:
+def test_allowing_a_mass_unfollow_where_nothing_was_held_allows_nothing(lite: Syncer) -> None:
     lite.sync()
     for _ in range(60):
         lite.sim.unfollow()
@@ -290,7 +280,7 @@ def test_allowing_a_mass_unfollow_where_nothing_was_held_allows_nothing(lite: Op
     assert (line["status"], code) == ("held", 65)
 
 
-def test_nobody_at_all_is_held_even_where_few_follow(operator: Operator) -> None:
+def test_nobody_at_all_is_held_even_where_few_follow(operator: Syncer) -> None:
     with Simulator(5) as sim:
         operator.sim = sim
         operator.sync()
@@ -338,7 +328,7 @@ def offset_ignored(sim: Simulator) -> None:
     ],
 )
 def test_from_a_list_that_cannot_be_read_whole_nobody_is_marked_as_unfollowed(
-    operator: Operator, trouble: Callable[[Simulator], None], reason: str
+    operator: Syncer, trouble: Callable[[Simulator], None], reason: str
 ) -> None:
     operator.sync()
     operator.sim.unfollow(operator.sim.users()[100])
@@ -350,7 +340,7 @@ def test_from_a_list_that_cannot_be_read_whole_nobody_is_marked_as_unfollowed(
     assert operator.torn() == []
 
 
-def test_a_list_that_never_stops_moving_is_torn(lite: Operator) -> None:
+def test_a_list_that_never_stops_moving_is_torn(lite: Syncer) -> None:
     lite.sync()
     users = lite.sim.followers()
 
@@ -364,7 +354,7 @@ def test_a_list_that_never_stops_moving_is_torn(lite: Operator) -> None:
     assert (line["status"], line["reason"], line["unfollowed"], code) == ("partial", "torn", 0, 75)
 
 
-def test_a_total_that_always_counts_a_little_too_much_stops_nothing(lite: Operator) -> None:
+def test_a_total_that_always_counts_a_little_too_much_stops_nothing(lite: Syncer) -> None:
     lite.sim.overcount = 3
     assert lite.sync()[1] == 0
     lite.sim.unfollow()
@@ -377,7 +367,7 @@ def test_a_total_that_always_counts_a_little_too_much_stops_nothing(lite: Operat
     )
 
 
-def test_whoever_is_found_before_the_first_whole_reading_is_no_arrival(lite: Operator) -> None:
+def test_whoever_is_found_before_the_first_whole_reading_is_no_arrival(lite: Syncer) -> None:
     lite.sim.ignore_offset = True
     assert lite.sync()[0]["baseline"] == 50, "all there is on the one page that is ever given"
     lite.sim.ignore_offset = False
@@ -389,7 +379,7 @@ def test_whoever_is_found_before_the_first_whole_reading_is_no_arrival(lite: Ope
     assert (line["baseline"], line["followed"]) == (0, 1)
 
 
-def test_whoever_a_cut_listing_shows_is_the_baseline_and_never_an_arrival(lite: Operator) -> None:
+def test_whoever_a_cut_listing_shows_is_the_baseline_and_never_an_arrival(lite: Syncer) -> None:
     lite.sim.max_offset = 50
     assert lite.sync()[0]["reason"] == "ceiling"
     for user in lite.sim.users()[:3]:
@@ -399,7 +389,7 @@ def test_whoever_a_cut_listing_shows_is_the_baseline_and_never_an_arrival(lite: 
 
 
 def test_whoever_a_cut_listing_shows_is_the_baseline_after_a_whole_reading_too(
-    lite: Operator,
+    lite: Syncer,
 ) -> None:
     """They may have slid into view as others left."""
     assert lite.sync()[0]["status"] == "complete"
@@ -414,7 +404,7 @@ def test_whoever_a_cut_listing_shows_is_the_baseline_after_a_whole_reading_too(
 
 
 def test_one_stray_refusal_in_the_first_sync_makes_nobody_an_arrival_the_next_day(
-    lite: Operator,
+    lite: Syncer,
 ) -> None:
     lite.sim.fault_at(2, "code:162")
     assert lite.sync()[0]["status"] == "complete"
@@ -426,7 +416,7 @@ def test_one_stray_refusal_in_the_first_sync_makes_nobody_an_arrival_the_next_da
 # --------------------------------------------------------------------------------------------------
 
 
-def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Operator) -> None:
+def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Syncer) -> None:
     both = operator.sim.users()[:60]
     operator.sim.add_account("111", "Second", both)
     operator.sim.add_account("222", "Third", both)
@@ -464,7 +454,7 @@ def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Operator) ->
     ],
 )  # fmt: skip
 def test_what_esms_answers_decides_the_exit_code_and_no_follower_row_is_touched(
-    lite: Operator, fault: str, code: int, reason: str
+    lite: Syncer, fault: str, code: int, reason: str
 ) -> None:
     lite.sync()
     before = lite.dump()
@@ -479,7 +469,7 @@ def test_what_esms_answers_decides_the_exit_code_and_no_follower_row_is_touched(
     )
 
 
-def test_a_run_ends_at_its_longest_time(lite: Operator) -> None:
+def test_a_run_ends_at_its_longest_time(lite: Syncer) -> None:
     lite.sim.latency = 0.2
     line, code = lite.sync(ETL_MAX_RUNTIME="0.002")
     assert (line["status"], code) == ("failed", 75)
@@ -487,7 +477,7 @@ def test_a_run_ends_at_its_longest_time(lite: Operator) -> None:
     assert "ETL_MAX_RUNTIME" in line["reason"]
 
 
-def test_one_oa_that_fails_does_not_keep_the_others_from_being_synced(operator: Operator) -> None:
+def test_one_oa_that_fails_does_not_keep_the_others_from_being_synced(operator: Syncer) -> None:
     operator.sim.add_account("111", "Second", 30)
     operator.sim.inactive.add(operator.sim.default)
     done = operator.run(
@@ -503,7 +493,7 @@ def test_one_oa_that_fails_does_not_keep_the_others_from_being_synced(operator: 
 
 
 def test_an_oa_that_esms_does_not_know_and_that_was_never_read_leaves_no_row(
-    operator: Operator,
+    operator: Syncer,
 ) -> None:
     done = operator.run("sync", "--json", ESMS_OAIDS="404")
     assert (done.returncode, json.loads(done.stdout)["reason"].split(":")[0]) == (77, "refused")
@@ -511,7 +501,7 @@ def test_an_oa_that_esms_does_not_know_and_that_was_never_read_leaves_no_row(
 
 
 def test_an_oa_that_was_read_before_keeps_its_rows_when_esms_no_longer_knows_it(
-    operator: Operator,
+    operator: Syncer,
 ) -> None:
     operator.sync()
     operator.sim.inactive.add(operator.sim.default)
@@ -521,7 +511,7 @@ def test_an_oa_that_was_read_before_keeps_its_rows_when_esms_no_longer_knows_it(
     assert len(operator.dump()["snapshots"]) == 2
 
 
-def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Operator) -> None:
+def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Syncer) -> None:
     operator.sim.add_account("111", "Hệ thống ESMS", 30)
     done = operator.run("sync", "--json", ESMS_OAIDS="all")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
@@ -532,19 +522,19 @@ def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Operator) -> 
 # --------------------------------------------------------------------------------------------------
 
 
-def test_an_oa_that_is_named_twice_is_synced_once(lite: Operator) -> None:
+def test_an_oa_that_is_named_twice_is_synced_once(lite: Syncer) -> None:
     done = lite.run("sync", "--json", "--oaid", lite.sim.default, "--oaid", lite.sim.default)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
 
 
-def test_an_oa_that_esms_does_not_know_is_refused(lite: Operator) -> None:
+def test_an_oa_that_esms_does_not_know_is_refused(lite: Syncer) -> None:
     line, code = lite.sync("--oaid", "999")
     assert (line["status"], code) == ("failed", 77)
 
 
 @pytest.mark.parametrize("oaid", ["", "12 34", "x" * 100])
 def test_what_cannot_be_an_oaid_is_a_wrong_argument(
-    lite: Operator, oaid: str, tmp_path: Path
+    lite: Syncer, oaid: str, tmp_path: Path
 ) -> None:
     done = lite.run("sync", "--oaid", oaid)
     assert done.returncode == 2
@@ -553,14 +543,14 @@ def test_what_cannot_be_an_oaid_is_a_wrong_argument(
 
 
 def test_allowing_a_mass_unfollow_of_several_oas_at_once_is_a_wrong_argument(
-    lite: Operator,
+    lite: Syncer,
 ) -> None:
     done = lite.run("sync", "--allow-mass-unfollow", ESMS_OAIDS="1,2")
     assert done.returncode == 2
     assert "--oaid" in done.stderr
 
 
-def test_stdout_is_data_and_stderr_one_line_for_each_oa(lite: Operator) -> None:
+def test_stdout_is_data_and_stderr_one_line_for_each_oa(lite: Syncer) -> None:
     done = lite.run("sync")
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -571,13 +561,13 @@ def test_stdout_is_data_and_stderr_one_line_for_each_oa(lite: Operator) -> None:
     "arguments", [["status"], ["history"], ["verify"], ["history", "--oaid", "999"]]
 )
 def test_commands_that_read_make_no_database(
-    lite: Operator, arguments: list[str], tmp_path: Path
+    lite: Syncer, arguments: list[str], tmp_path: Path
 ) -> None:
     assert lite.run(*arguments).returncode == 69
     assert not list(tmp_path.glob("*.db*"))
 
 
-def test_history_lists_every_run_newest_last(lite: Operator) -> None:
+def test_history_lists_every_run_newest_last(lite: Syncer) -> None:
     lite.sync()
     lite.sim.fault_rate("http_404", 1)
     lite.sync()
@@ -587,7 +577,7 @@ def test_history_lists_every_run_newest_last(lite: Operator) -> None:
     assert len(lite.run("history", "--limit", "1", "--format", "csv").stdout.splitlines()) == 2
 
 
-def test_accounts_lists_what_esms_names(lite: Operator) -> None:
+def test_accounts_lists_what_esms_names(lite: Syncer) -> None:
     lite.sim.add_account("111", "Second")
     done = lite.run("accounts", "--json")
     assert [json.loads(line) for line in done.stdout.splitlines()] == [
@@ -596,7 +586,7 @@ def test_accounts_lists_what_esms_names(lite: Operator) -> None:
     ]
 
 
-def test_verify_finds_a_row_that_somebody_changed_by_hand(operator: Operator) -> None:
+def test_verify_finds_a_row_that_somebody_changed_by_hand(operator: Syncer) -> None:
     operator.sync()
     assert operator.run("verify").returncode == 0
     engine = create_engine(operator.url.replace("postgresql://", "postgresql+psycopg://"))

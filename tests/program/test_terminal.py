@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from commandline import etl
+from commandline import HURRY, etl
 from sqlalchemy import update
 from terminal import etl_on_terminal
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_MAX_ATTEMPTS": "1"}
+FAST = HURRY | {"ESMS_MAX_ATTEMPTS": "1"}
 NAME = "Simulated OA"
 """As eSMS names it, and as a sync therefore does."""
 

