@@ -64,23 +64,22 @@ _HERE = "oaid BETWEEN :first AND :last"
 
 _STORY = f"""
     SELECT oaid, user_id, snapshot_id, change, changed_at,
-           lag(change) OVER (PARTITION BY oaid, user_id ORDER BY snapshot_id) AS before,
-           row_number() OVER (PARTITION BY oaid, user_id ORDER BY snapshot_id) AS nth,
-           row_number() OVER (PARTITION BY oaid, user_id ORDER BY snapshot_id DESC) AS nth_last
+           lag(change) OVER log AS before, lead(change) OVER log AS next,
+           lead(change, 2) OVER log AS next_but_one
     FROM follower_changes WHERE {_HERE}
+    WINDOW log AS (PARTITION BY oaid, user_id ORDER BY snapshot_id)
 """
+"""One window in the order of the primary key: nothing has to be sorted."""
 
 _PROJECTION = f"""
     SELECT oaid, user_id,
-           min(CASE WHEN nth = 1 THEN changed_at END) AS first_seen_at,
-           min(CASE WHEN nth_last = 1 AND change <> 'unfollowed' OR nth_last = 2 AND closed
+           min(CASE WHEN before IS NULL THEN changed_at END) AS first_seen_at,
+           min(CASE WHEN next IS NULL AND change <> 'unfollowed'
+                      OR next = 'unfollowed' AND next_but_one IS NULL
                     THEN changed_at END) AS followed_at,
-           min(CASE WHEN nth_last = 1 AND change = 'unfollowed' THEN changed_at END)
+           min(CASE WHEN next IS NULL AND change = 'unfollowed' THEN changed_at END)
                AS unfollowed_at
-    FROM (SELECT told.*, first_value(change) OVER (PARTITION BY oaid, user_id
-                                                   ORDER BY snapshot_id DESC) = 'unfollowed'
-                 AS closed
-          FROM ({_STORY}) AS told) AS closed_told
+    FROM ({_STORY}) AS told
     GROUP BY oaid, user_id
 """
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import Integer, and_, case, cast, column, extract, func, or_, select, values
 
 from etl.db.tables import follower_changes, snapshots
-from etl.model import APPLIED, SNAPSHOT_COLUMNS, Change, Snapshot, Status
+from etl.model import SNAPSHOT_COLUMNS, Change, Snapshot, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from sqlalchemy import CTE, Connection, Select
+    from sqlalchemy import CTE, ColumnElement, Connection, FromClause, Select
 
 EPOCH_DAY = 719_163
 """date.toordinal() of 1970-01-01."""
@@ -135,28 +135,12 @@ def _table_of(asked: Sequence[Asked]) -> CTE:
 def _stays(asked: CTE) -> Select[Any]:
     """One row a stay: after an arrival comes its end, for a user's changes alternate.
 
-    One window over the log in the order of its primary key serves all; numbers of days and months
-    come from the snapshots, which are few. The cohort is the first follow's; who was there before
-    we looked (baseline) has none.
+    One window over the log in the order of its primary key serves all; the days come from the
+    snapshots, found by their primary key (of a common table SQLite would not know how large it is,
+    and read it once a row). The cohort is the first follow's; who was there before we looked
+    (baseline) has none.
     """
     log = follower_changes.c
-    days = (
-        select(
-            snapshots.c.id,
-            cast(extract("epoch", snapshots.c.taken_on) / 86_400, Integer).label("day"),
-            cast(
-                extract("year", snapshots.c.taken_on) * 12
-                + extract("month", snapshots.c.taken_on)
-                - 1,
-                Integer,
-            ).label("month"),
-        )
-        .where(
-            snapshots.c.oaid.in_(select(asked.c.oaid)),
-            snapshots.c.status.in_(APPLIED),
-        )
-        .cte("days")
-    )
     story: dict[str, Any] = {
         "partition_by": (log.oaid, log.user_id),
         "order_by": log.snapshot_id,
@@ -195,7 +179,7 @@ def _stays(asked: CTE) -> Select[Any]:
         )
         .subquery("told")
     )
-    began, ended, cohort = days.alias("began"), days.alias("ended"), days.alias("cohort")
+    began, ended, cohort = (snapshots.alias(name) for name in ("began", "ended", "cohort"))
     return (
         select(
             told.c.oaid,
@@ -205,12 +189,12 @@ def _stays(asked: CTE) -> Select[Any]:
             case(
                 {kind: number for number, kind in enumerate(_ARRIVALS)}, value=told.c.change
             ).label("kind"),
-            began.c.day.label("began_day"),
-            began.c.month.label("began_month"),
-            ended.c.day.label("ended_day"),
-            ended.c.month.label("ended_month"),
-            cohort.c.day.label("cohort_day"),
-            cohort.c.month.label("cohort_month"),
+            _day_of(began).label("began_day"),
+            _month_of(began).label("began_month"),
+            _day_of(ended).label("ended_day"),
+            _month_of(ended).label("ended_month"),
+            _day_of(cohort).label("cohort_day"),
+            _month_of(cohort).label("cohort_month"),
             told.c.at_start,
         )
         .select_from(told)
@@ -291,6 +275,17 @@ def _needed(losses: Sequence[Snapshot], limit: int) -> list[int | None]:
     return needed
 
 
+def _day_of(snapshot: FromClause) -> ColumnElement[int]:
+    """The day of a snapshot, as a number from 1970-01-01."""
+    return cast(extract("epoch", snapshot.c.taken_on) / 86_400, Integer)
+
+
+def _month_of(snapshot: FromClause) -> ColumnElement[int]:
+    """The month of a snapshot, as `periods.month_number` counts."""
+    taken_on = snapshot.c.taken_on
+    return cast(extract("year", taken_on) * 12 + extract("month", taken_on) - 1, Integer)
+
+
 def _number(day: date) -> int:
-    """A day as `days.day` counts it: from 1970-01-01."""
+    """A day as `_day_of` counts it."""
     return day.toordinal() - EPOCH_DAY

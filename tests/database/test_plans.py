@@ -20,6 +20,7 @@ from etl.db.snapshots import before, latest
 from etl.db.tables import snapshots
 from etl.maintenance.undo import undo
 from etl.model import APPLIED, Status
+from etl.reports.queries import Asked, stay_counts
 from etl.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -244,3 +245,24 @@ def test_what_a_sync_writes_grows_with_what_changed(postgresql_url: str) -> None
         sim.follow()
         sync(sim, db)
     assert statements == [("follower_changes", 4), ("followers", 1), ("followers", 3)]
+
+
+def test_the_days_of_many_stays_are_found_by_the_snapshots_key(sqlite_url: str) -> None:
+    """Where the plan reads them once for each stay, a report of sixty OAs takes minutes."""
+    db = connect_engine(sqlite_url)
+    upgrade(db)
+    asked = [Asked(str(n), WHEN.date(), WHEN.date(), 1, 9) for n in range(60)]
+    plans: list[str] = []
+
+    def explain(
+        connection: Connection, _: object, statement: str, given: Any, *_more: object
+    ) -> None:
+        driver: Any = connection.connection.driver_connection
+        plans.append(str(driver.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall()))
+
+    with reading(db) as connection:
+        event.listen(db, "before_cursor_execute", explain)
+        stay_counts(connection, asked)
+    (plan,) = plans
+    for each in ("began", "ended", "cohort"):
+        assert f"SEARCH {each} USING INTEGER PRIMARY KEY" in plan
