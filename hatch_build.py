@@ -22,6 +22,7 @@ class ManualPage(BuildHookInterface[WheelBuilderConfig]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
         """Make the page before the wheel is built."""
         sys.path.insert(0, self.root)
+        sys.dont_write_bytecode = True  # leave the checkout as it is
         from etl.cli.man import page  # noqa: PLC0415 - only here the checkout can be imported
 
         self._made = TemporaryDirectory()
