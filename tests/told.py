@@ -138,17 +138,18 @@ def tell(engine: Engine, readings: Sequence[Reading], names: dict[str, str]) -> 
             for oaid, name in names.items()
         ]
         connection.execute(insert(official_accounts), accounts)
-        for each in readings:
-            connection.execute(
-                insert(snapshots).values(_snapshot(ids[each], each, stories[each.oaid]))
-            )
-        for story in stories.values():
-            for row in _changes(story):
-                connection.execute(
-                    insert(follower_changes).values(row | {"snapshot_id": ids[row["snapshot_id"]]})
-                )
-            for row in _followers(story):
-                connection.execute(insert(followers).values(row))
+        runs = [_snapshot(ids[each], each, stories[each.oaid]) for each in readings]
+        every = dict.fromkeys(name for run in runs for name in run)
+        connection.execute(insert(snapshots), [{**every, **run} for run in runs])
+        changes = [
+            row | {"snapshot_id": ids[row["snapshot_id"]]}
+            for story in stories.values()
+            for row in _changes(story)
+        ]
+        users = [row for story in stories.values() for row in _followers(story)]
+        for table, rows in ((follower_changes, changes), (followers, users)):
+            if rows:
+                connection.execute(insert(table), rows)
     with reading(engine) as connection:
         torn = [
             finding for finding in check(connection, oaids(connection)) if finding.contradictions
