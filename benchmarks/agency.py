@@ -38,7 +38,7 @@ class Night:
 
 NIGHTS = (
     Night("latency", 200, 200, 0.1, 16, 0),
-    Night("rate", 200, 200, 0.02, 4, 20),
+    Night("rate", 1_000, 30, 0.02, 4, 20),
     Night("many", 1_000, 1_000, 0.0, 4, 0),
 )
 
