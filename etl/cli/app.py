@@ -92,6 +92,18 @@ class Command(TyperCommand):
         """Give its arguments and options."""
         return _flags_without_type(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as above
+        """Read the arguments; what is wrong with a value is said in our words."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if (found := getattr(error.__cause__, "errors", None)) is not None:
+                # Only here: it loads the settings, and most commands have no wrong argument.
+                from etl.settings.problems import in_words  # noqa: PLC0415 - as said above
+
+                error.message = in_words(found()[0])
+            raise
+
 
 class Group(TyperGroup):
     """A group of commands, with the same help."""

@@ -71,5 +71,10 @@ def _problem(error: Mapping[str, Any], missing: str) -> str:
     name = f"{place[2]}_{place[1]}".upper() if len(place) > 2 else str(place[0]).upper()  # noqa: PLR2004 - see above
     if error["type"] in _MISSING:
         return f"{name} is missing: {missing}"
+    return f"{name} {in_words(error)}"
+
+
+def in_words(error: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with a value, in our words."""
     words = _WORDS.get(error["type"], "cannot be read")
-    return f"{name} {words.format(**error.get('ctx', {}))}"
+    return words.format(**error.get("ctx", {}))

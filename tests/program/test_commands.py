@@ -391,6 +391,25 @@ def test_what_cannot_be_understood_is_a_wrong_argument(wrong: str) -> None:
     assert done.stderr
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("history --limit 0", "'--limit': must be at least 1"),
+        ("history --limit x", "'--limit': must be a whole number"),
+        ("history --format xml", "'--format': 'xml' is not one of 'table', 'json', 'csv'"),
+        ("undo x", "'SNAPSHOT_ID': must be a whole number"),
+        ("simulate --rate x", "'--rate': must be a number"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_without_the_words_of_a_library(
+    wrong: str, words: str
+) -> None:
+    said = " ".join(etl(*wrong.split(), TERM="dumb", COLUMNS="120").stderr.split())
+    assert words in said
+    assert "Value error" not in said
+    assert "Input should" not in said
+
+
 def test_python_m_etl_is_etl(tmp_path: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "etl", "--version"],
