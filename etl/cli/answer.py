@@ -12,7 +12,6 @@ from etl.cli.output import printable
 from etl.cli.words import hint
 from etl.errors import EtlError, hint_of, trace
 from etl.model import NOTHING, Reason, Status
-from etl.reports.reasons import in_words
 from etl.texts import Lang
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def advice(kind: str, say: Texts) -> list[str]:
 
 def reason_in_words(kind: str, say: Texts) -> str:
     """A reason without details as a sentence; its word where it has none."""
-    words = in_words(kind, vietnamese=say.lang is Lang.VI) or kind
+    words = say.reason(kind) or kind
     if words == kind:
         return kind
     return f"{words}." if words.startswith("eSMS") else f"{words[0].upper()}{words[1:]}."

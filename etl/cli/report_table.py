@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from etl.cli.listing import Column, Row, listing
 from etl.cli.output import printable
 from etl.reports import text
-from etl.reports.texts import DEFINITIONS
+from etl.reports.language import DEFINITIONS
 from etl.texts import NOTHING
 
 if TYPE_CHECKING:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from etl.model import VIETNAM
 from etl.reports.periods import By, Span, whole
-from etl.reports.reasons import in_words
-from etl.reports.texts import TEXTS
 from etl.texts import MONTHS, NOTHING, Lang, Texts
 
 if TYPE_CHECKING:
     from datetime import date, datetime
     from zoneinfo import ZoneInfo
+
+DEFINITIONS = ("def_identity", "def_baseline", "def_both", "def_churn", "def_unseen")
+"""What must be said beside the table of periods."""
 
 
 class Words:
@@ -25,11 +26,11 @@ class Words:
 
     def __call__(self, name: str, **values: object) -> str:
         """A text, its places filled."""
-        return TEXTS[name][self.lang is Lang.VI].format(**values)
+        return self._texts(f"report.{name}", **values)
 
     def reason(self, reason: str | None) -> str | None:
         """Why a run was not believed, as part of a sentence."""
-        return in_words(reason, vietnamese=self.lang is Lang.VI)
+        return self._texts.reason(reason)
 
     def zone(self, name: str) -> str:
         """A time zone as readers of the language call it."""

@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from etl.reports import charts, text
 from etl.reports.counting import WINDOW
+from etl.reports.language import DEFINITIONS
 from etl.reports.svg import render
-from etl.reports.texts import DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,11 +1,11 @@
-"""What the terminal says to people, in English and in Vietnamese.
+"""What the terminal and the reports say to people, in English and in Vietnamese.
 
 One table for each language, and how it writes numbers.
 
 The tables (`en.toml`, `vi.toml`) have the same keys. A text with two forms (`one`, `many`) is
-chosen
-by a count. The Vietnamese words are Zalo's own: a follower of an OA is `người quan tâm`. Logs and
-JSON are English always.
+chosen by a count. The Vietnamese words are Zalo's own: a follower of an OA is `người quan tâm`, to
+unfollow is `bỏ quan tâm`; `theo dõi` is the everyday word for *follow*, so it never stands for
+*observe*. Logs and JSON are English always.
 """
 
 from __future__ import annotations
@@ -86,6 +86,21 @@ class Texts:
         found = table(self.lang)[key]
         form = found if isinstance(found, str) else found["one" if number == 1 else "many"]
         return form.format(count=self.number(number))
+
+    def reason(self, reason: str | None) -> str | None:
+        """Why a run was not believed or did not end, as part of a sentence.
+
+        Args:
+            reason: such as `unreachable: no answer from …`; its first word decides.
+
+        Returns:
+            That word where nothing is known about it; None for no reason.
+        """
+        if not reason:
+            return None
+        word = reason.partition(":")[0]
+        key = f"reason.{word}"
+        return self(key) if self.has(key) else word
 
     def number(self, value: int | None, *, sign: bool = False) -> str:
         """A whole number with its thousands apart."""
