@@ -42,6 +42,8 @@ def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextMa
 
 @contextmanager
 def _replacing(path: Path, mode: str, options: dict[str, str]) -> Iterator[IO[Any]]:
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     permissions = _permissions(path)
     beside = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}.part")
     try:

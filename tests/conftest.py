@@ -27,13 +27,22 @@ settings.register_profile("etl", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("etl")
 
 
-LONGEST = {"test_kill", "test_fleet", "test_laws", "test_windows", "test_shell", "test_pgbouncer"}
+LONGEST = {"test_kill", "test_fleet", "test_laws", "test_windows", "test_shell"}
 """Files with tests that take long: begun first, so that no worker is left with one at the end."""
 
+TOGETHER = {
+    "test_demo", "test_pgbouncer", "test_report_folder", "test_report_page", "test_report_queries", "test_trouble", "test_wheel",
+}  # fmt: skip
+"""Files whose tests share something dear (a browser, a server, a wheel): one worker runs them."""
 
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first; the order within a file stays."""
+    """Put the longest first, and keep together what shares; the order within a file stays."""
     items.sort(key=lambda item: item.path.stem not in LONGEST)
+    for item in items:
+        if item.path.stem in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True)

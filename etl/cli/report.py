@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +28,8 @@ from etl.reports.periods import By
 from etl.texts import Lang
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from etl.reports.figures import ChurnReport
 
 app = typer.Typer(add_completion=False)
@@ -109,33 +111,38 @@ def report(
         require_charts()
         with suppress(RuntimeError):  # no more threads: the page takes a second longer
             Thread(target=_warm_up, daemon=True).start()
-    settings, engine = open_database()
-    accounts = watched(settings, engine, oaid, everyone=everyone)
-    if folder is not None:
-        pages().check_folder(folder, [account.oaid for account in accounts])
-    said = Words(lang or words().lang, settings.timezone)
-    with progress() as show:
-        told = churn_report(
-            engine,
-            accounts,
-            question,
-            now=datetime.now(UTC),
-            zone=settings.timezone,
-            day_begins=settings.day_begins,
-            strict=bool(oaid),
-            show=show,
-        )
+    with ExitStack() as stack:
+        # What cannot be written is said before a database is asked for minutes.
+        target = stack.enter_context(_opened(file)) if folder is None else None
+        settings, engine = open_database()
+        accounts = watched(settings, engine, oaid, everyone=everyone)
         if folder is not None:
-            pages().write_folder(told, said, folder, show)
-    for each in told.left_out:
-        why = f"left out: {each.why}" if said.lang is Lang.EN else left_out(each.label, said)
-        say(f"etl: {why}")
-    if folder is None:
-        columns = width() if file is None and sys.stdout.isatty() else EXACT
-        content = _rendered(told, output, said, columns)
-        with open_output(None if file is None else Path(file)) as target:
-            target.write(content)
+            pages().check_folder(folder, [account.oaid for account in accounts])
+        said = Words(lang or words().lang, settings.timezone)
+        with progress() as show:
+            told = churn_report(
+                engine,
+                accounts,
+                question,
+                now=datetime.now(UTC),
+                zone=settings.timezone,
+                day_begins=settings.day_begins,
+                strict=bool(oaid),
+                show=show,
+            )
+            if folder is not None:
+                pages().write_folder(told, said, folder, show)
+        for each in told.left_out:
+            why = f"left out: {each.why}" if said.lang is Lang.EN else left_out(each.label, said)
+            say(f"etl: {why}")
+        if target is not None:
+            columns = width() if file is None and sys.stdout.isatty() else EXACT
+            target.write(_rendered(told, output, said, columns))
     return ExitCode.OK
+
+
+def _opened(file: str | None) -> AbstractContextManager[IO[str]]:
+    return open_output(None if file is None else Path(file))
 
 
 def _folder(file: str | None, output: ReportFormat) -> Path | None:

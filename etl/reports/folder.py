@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from dataclasses import dataclass, replace
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -78,13 +79,15 @@ def check_folder(folder: Path, oaids: Iterable[str]) -> None:
     Raises:
         UsageError: it is no directory, cannot be made, or holds what is not of these OAs.
     """
-    if not folder.exists():
-        if not folder.parent.is_dir():
-            raise UsageError(f"-o {folder}/: there is no directory {folder.parent}")
-        return
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise UsageError(f"-o {folder}/: is a file, not a directory")
+    if not folder.exists() and not folder.parent.is_dir():
+        raise UsageError(f"-o {folder}/: there is no directory {folder.parent}")
     try:
+        with TemporaryFile(dir=folder if folder.exists() else folder.parent):
+            pass  # a file can be made there
+        if not folder.exists():
+            return
         there = sorted(path for path in folder.iterdir() if path.suffix == ".html")
         strange = [path.name for path in there if path.is_dir() or not _ours(path)]
     except OSError as error:

@@ -404,10 +404,11 @@ def test_bad_input_is_told_and_writes_nothing(
     assert not list(Path().glob(".*"))
 
 
-@pytest.mark.usefixtures("told_sqlite")
 @pytest.mark.parametrize("output", FORMATS)
 @pytest.mark.parametrize("place", ["missing/report.out", "."])
-def test_a_file_that_cannot_be_written_is_told(output: str, place: str) -> None:
+def test_a_file_that_cannot_be_written_is_told_before_a_database_is_looked_for(
+    output: str, place: str
+) -> None:
     before = sorted(Path().iterdir())
     done = report("--format", output, "-o", place)
     assert (done.returncode, done.stdout) == (2, "")

@@ -228,7 +228,13 @@ def test_a_directory_without_a_parent_is_told(made: Made, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_told(made: Made) -> None:
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the report was made")
+
+    monkeypatch.setattr("etl.cli.report.churn_report", asked)
     done = made.report("-o", "/proc/pages/")
     assert done.returncode == 2
     assert done.stderr.startswith("etl: -o /proc/pages/: ")
