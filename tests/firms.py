@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from commandline import Finished
+
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 TAKE_OVER = 9
 """Seconds of silence after which these workers take each other's jobs."""
@@ -85,15 +87,9 @@ class Firm(Accounts):
             "ETL_LOG_FORMAT": "json",
         }
 
-    def etl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "etl", *arguments],
-            env=os.environ | self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+    def etl(self, *arguments: str) -> Finished:
+        """Run a command, in this process."""
+        return commandline.etl(*arguments, **self.environment)
 
     def worker(self, *, concurrency: int = 1, url: str | None = None) -> Worker:
         """One more worker, as a process that leads a group of its own."""
@@ -111,8 +107,8 @@ class Firm(Accounts):
         return self.workers[-1]
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """What `etl fleet status --json` says, by account; asked often, so in this process."""
-        done = commandline.etl("fleet", "status", "--json", **self.environment)
+        """What `etl fleet status --json` says, by account."""
+        done = self.etl("fleet", "status", "--json")
         assert done.returncode == 0, done.stderr
         return {line["account"]: line for line in map(json.loads, done.stdout.splitlines())}
 
