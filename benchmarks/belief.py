@@ -32,7 +32,7 @@ from etl.esms.client import EsmsClient
 from etl.model import Status
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY, Simulator, WindowRules
-from etl.sync.account import sync_account
+from etl.sync.account import sync_oa
 from etl.sync.decide import Limits
 from etl.sync.run import Run
 from etl.sync.sweep import SweepLimits
@@ -172,9 +172,9 @@ def ours(sim: Simulator, directory: Path, mutate: Callable[[], None]) -> tuple[i
     upgrade(engine)
     with EsmsClient(settings_of(sim)) as esms:
         run = Run(esms, engine, LIMITS, ZoneInfo("UTC"))
-        sync_account(run, sim.default)
+        sync_oa(run, sim.default)
         mutate()
-        snapshot = sync_account(run, sim.default).snapshot
+        snapshot = sync_oa(run, sim.default).snapshot
     with reading(engine) as connection:
         log = follower_changes.c
         gone = select(log.user_id).where(log.snapshot_id == snapshot.id, log.change == "unfollowed")

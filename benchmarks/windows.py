@@ -41,7 +41,7 @@ from etl.db.schema import upgrade
 from etl.db.tables import snapshots
 from etl.esms.client import EsmsClient
 from etl.simulator import Simulator, WindowRules
-from etl.sync.account import sync_account
+from etl.sync.account import sync_oa
 from etl.sync.run import Run
 
 NIGHTS = 4
@@ -130,7 +130,7 @@ def _nights_of(world: belief.World, semantics: str, seed: int) -> list[tuple[str
                     ZoneInfo("UTC"),
                     clock=lambda: sim.interactions().now,
                 )
-                snapshot = sync_account(run, sim.default).snapshot
+                snapshot = sync_oa(run, sim.default).snapshot
             if number:
                 gone = changed(engine, snapshot.id, "unfollowed")
                 verdict = str(snapshot.status if snapshot.status != "partial" else snapshot.reason)

@@ -28,7 +28,7 @@ from etl.esms.client import EsmsClient
 from etl.model import VIETNAM, Account, Status
 from etl.settings import EsmsSettings
 from etl.simulator import Simulator, WindowRules
-from etl.sync.account import sync_account
+from etl.sync.account import sync_oa
 from etl.sync.decide import Limits
 from etl.sync.run import Run
 from etl.sync.sweep import SweepLimits
@@ -127,7 +127,7 @@ def _sync(sim: Simulator, engine: Engine, at: datetime) -> Snapshot:
     )
     with EsmsClient(settings) as esms:
         run = Run(esms, engine, LIMITS, ZONE, clock=lambda: at)
-        return sync_account(run, OAID).snapshot
+        return sync_oa(run, OAID).snapshot
 
 
 def beyond_the_ceiling(at: datetime) -> str:

@@ -122,7 +122,7 @@ class Gaps:
 
     Attributes:
         kept: that of the OA's last complete snapshot; None where there is none.
-        before: those of its last snapshots, newest first, whatever became of them.
+        before: those of its latest snapshots, newest first, whatever their status.
     """
 
     kept: int | None = None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from etl.db.accounts import known_accounts, last_read, name_accounts
-from etl.db.engine import limit_of, limited, reading
+from etl.db.engine import limited, reading, time_limit_of
 from etl.errors import (
     DatabaseUnreachableError,
     EtlError,
@@ -47,7 +47,7 @@ class Roster:
 
 def in_time(engine: Engine, seconds: float = DATABASE_SECONDS) -> Engine:
     """The same database, for a question that is no OA's."""
-    return limited(engine, limit_of(engine).at_most(seconds))
+    return limited(engine, time_limit_of(engine).at_most(seconds))
 
 
 def roster(

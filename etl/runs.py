@@ -1,7 +1,7 @@
 """One run of several OAs: which, in what order, until when, and who is notified.
 
-Needs no command line: `sync_all` syncs all OAs of an eSMS account and gives what became of each;
-`sync_accounts` syncs several accounts.
+Needs no command line: `sync_all` syncs the OAs of one eSMS account and gives what became of each;
+`sync_esms_accounts` does so for several accounts, and gives the gravest exit code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec
 
 from etl.db.catalogue import EMPTY
 from etl.db.engine import connect_engine, limited
-from etl.db.limits import Limit, StopSwitch
+from etl.db.limits import StopSwitch, TimeLimit
 from etl.db.schema import create_or_require_current, current_revision, require_current
 from etl.errors import (
     EtlError,
@@ -29,7 +29,7 @@ from etl.esms.client import EsmsClient
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
 from etl.roster import in_time, keep_names, roster
-from etl.sync.account import preview_account, sync_account
+from etl.sync.account import preview_oa, sync_oa
 from etl.sync.at_once import at_once
 from etl.sync.decide import Limits
 from etl.sync.run import Run
@@ -51,8 +51,8 @@ P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a run is to do.
+class RunOptions:
+    """What a run is asked to do.
 
     Attributes:
         oaids: only these OAs; empty for all that are set up.
@@ -74,7 +74,7 @@ class Order:
 
 def sync_all(
     settings: Settings,
-    order: Order,
+    options: RunOptions,
     *,
     log: Log,
     on_page: Callable[[str, int, int, int], None] = lambda oaid, look, end, total: None,  # noqa: ARG005 - a callback that ignores all
@@ -84,9 +84,10 @@ def sync_all(
 
     Args:
         settings: everything that a run needs.
-        order: what to do.
+        options: what to do.
         log: gets every retry and the closing line of each OA.
-        on_page: called with (oaid, look, users read, Total) after every page, by several threads.
+        on_page: called after every page with (oaid, look from 1, end of the page, Total), by
+            several threads.
         on_outcome: called with what became of each OA, as soon as it is known.
 
     What these two raise is dropped, and they are not called again: an OA is synced whether or not
@@ -98,14 +99,16 @@ def sync_all(
     outcomes: list[Outcome] = []
     # Nobody is notified of a dry run: a ping for it would hide that the real one is missing.
     around = (
-        nullcontext() if order.dry_run else announced(settings, log, outcomes, chosen=order.of_some)
+        nullcontext()
+        if options.dry_run
+        else announced(settings, log, outcomes, chosen=options.of_some)
     )
     with around:
         close = partial(_harmless(_close), log)
         on_outcome = _harmless(on_outcome)
         # closing: a signal may come between two results; then the OAs that are read are ended
         # first.
-        with closing(_outcomes(settings, order, log, _harmless(on_page))) as results:
+        with closing(_outcomes(settings, options, log, _harmless(on_page))) as results:
             for outcome in results:
                 outcomes.append(outcome)
                 close(outcome)
@@ -113,10 +116,10 @@ def sync_all(
     return outcomes
 
 
-def sync_accounts(
+def sync_esms_accounts(
     shared: ProcessSettings,
     accounts: Sequence[EsmsAccount],
-    order: Order,
+    options: RunOptions,
     *,
     log: Log,
     on_page: Callable[[str, int, int, int], None],
@@ -133,7 +136,7 @@ def sync_accounts(
     Args:
         shared: what is one for all accounts.
         accounts: each with its own keys, pace and thresholds.
-        order: what to do with each.
+        options: what to do with each.
         log: as `sync_all` has it.
         on_page: as `sync_all` has it.
         on_outcome: as `sync_all` has it.
@@ -144,14 +147,15 @@ def sync_accounts(
     """
     outcomes: list[Outcome] = []
     failures: list[EtlError] = []
-    alone = order.dry_run or len(accounts) == 1
-    around = nullcontext() if alone else announced(shared, log, outcomes, chosen=False)
+    # One account notifies of itself, in `sync_all`.
+    unannounced = options.dry_run or len(accounts) == 1
+    around = nullcontext() if unannounced else announced(shared, log, outcomes, chosen=False)
     try:
         with around:
             for account in accounts:
                 try:
                     outcomes += sync_all(
-                        account.settings, order, log=log, on_page=on_page, on_outcome=on_outcome
+                        account.settings, options, log=log, on_page=on_page, on_outcome=on_outcome
                     )
                 except InterruptedRunError:
                     raise
@@ -162,15 +166,15 @@ def sync_accounts(
                     break
             worst = _worst(failures, outcomes)
             if worst is not None:
-                raise worst  # so that whoever is notified hears of it
+                raise worst  # through `around`, which notifies of what it sees raised
     except EtlError as error:
-        if error not in failures:
+        if error not in failures:  # those are on_failure's already, and in the exit code
             raise
     return _gravest(failures, outcomes)
 
 
 def _worst(failures: Sequence[EtlError], outcomes: Sequence[Outcome]) -> EtlError | None:
-    """The gravest failure of an account, where it is graver than what became of the OAs."""
+    """The gravest failure of an account, where no OA ended with a graver exit code."""
     code = _gravest(failures, outcomes)
     return next((error for error in failures if error.exit_code == code), None)
 
@@ -198,24 +202,25 @@ def _harmless(callback: Callable[P, None]) -> Callable[P, None]:
 
 
 def _outcomes(
-    settings: Settings, order: Order, log: Log, on_page: Callable[[str, int, int, int], None]
+    settings: Settings, options: RunOptions, log: Log, on_page: Callable[[str, int, int, int], None]
 ) -> Generator[Outcome]:
     """What becomes of each OA, as it becomes."""
-    if not order.oaids and not settings.esms_oaids:
+    if not options.oaids and not settings.esms_oaids:
         raise SettingsError(
             ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
         )
+    # For what is asked before the OAs: their names. Each OA has a deadline of its own.
     deadline = time.monotonic() + settings.max_runtime_seconds
     switch = StopSwitch()
-    engine = _database(settings, switch, dry_run=order.dry_run)
+    engine = _database(settings, switch, dry_run=options.dry_run)
     with EsmsClient(settings, deadline=deadline, on_retry=partial(_log_retry, log)) as esms:
-        chosen = roster(settings, order.oaids, esms, engine, unless_since=order.unless_since)
-        if order.allow_mass_unfollow and not order.oaids and len(chosen.oaids) > 1:
+        chosen = roster(settings, options.oaids, esms, engine, unless_since=options.unless_since)
+        if options.allow_mass_unfollow and not options.oaids and len(chosen.oaids) > 1:
             raise SeveralAccountsError(len(chosen.oaids))
         run = Run(
             esms,
             engine,
-            _limits(settings, order),
+            _limits(settings, options),
             settings.timezone,
             settings.day_begins,
             windows=settings.etl_windows == "auto",
@@ -225,8 +230,8 @@ def _outcomes(
         )
 
         def sync(oaid: str) -> Outcome:
-            own = replace(run, limits=_limits(settings.of(oaid), order))
-            outcome = (preview_account if order.dry_run else sync_account)(own, oaid)
+            own = replace(run, limits=_limits(settings.of(oaid), options))
+            outcome = (preview_oa if options.dry_run else sync_oa)(own, oaid)
             return replace(outcome, name=chosen.names.get(oaid, ""))
 
         def stop(signum: int) -> None:
@@ -235,7 +240,7 @@ def _outcomes(
             esms.stop(signum)
 
         yield from at_once(sync, chosen.oaids, settings.esms_concurrency, stop=stop)
-        if engine is not None and not order.dry_run and not switch.signum:
+        if engine is not None and not options.dry_run and not switch.signum:
             keep_names(engine, chosen.names)  # now that those that are new are in the database
 
 
@@ -267,7 +272,7 @@ def _database(settings: Settings, switch: StopSwitch, *, dry_run: bool) -> Engin
         engine = connect_engine(settings.database_url, create=not dry_run)
     except NoDatabaseError:
         return None
-    engine = limited(engine, Limit(switch=switch))
+    engine = limited(engine, TimeLimit(switch=switch))
     soon = in_time(engine)
     if not dry_run:
         create_or_require_current(soon)
@@ -278,12 +283,12 @@ def _database(settings: Settings, switch: StopSwitch, *, dry_run: bool) -> Engin
     return engine
 
 
-def _limits(settings: Settings, order: Order) -> Limits:
+def _limits(settings: Settings, options: RunOptions) -> Limits:
     return Limits(
         SweepLimits(
             settings.esms_concurrency, settings.etl_max_looks, settings.etl_total_tolerance
         ),
         settings.etl_max_unfollow_share,
         settings.etl_unfollow_floor,
-        allow_mass_unfollow=order.allow_mass_unfollow,
+        allow_mass_unfollow=options.allow_mass_unfollow,
     )

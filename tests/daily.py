@@ -15,7 +15,7 @@ from etl.db.tables import metadata
 from etl.esms.client import EsmsClient
 from etl.maintenance.verify import check, oaids
 from etl.settings import EsmsSettings
-from etl.sync.account import preview_account, sync_account
+from etl.sync.account import preview_oa, sync_oa
 from etl.sync.decide import Limits
 from etl.sync.run import Outcome, Run
 from etl.sync.sweep import SweepLimits
@@ -70,7 +70,7 @@ class Days:
                 ZoneInfo("Asia/Ho_Chi_Minh"),
                 clock=lambda: self.now,
             )
-            return (preview_account if dry_run else sync_account)(run, oaid or self.sim.default)
+            return (preview_oa if dry_run else sync_oa)(run, oaid or self.sim.default)
 
 
 def torn(engine: Engine) -> list[str]:

@@ -17,7 +17,7 @@ from etl.esms.client import EsmsClient
 from etl.maintenance.verify import check
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY, Simulator, WindowRules
-from etl.sync.account import sync_account
+from etl.sync.account import sync_oa
 from etl.sync.decide import Limits
 from etl.sync.run import Run
 from etl.sync.sweep import SweepLimits
@@ -76,7 +76,7 @@ def sync(
     clock = (lambda: at) if at else (lambda: datetime.now(UTC))
     settings = {name: run.pop(name) for name in list(run) if name.startswith("esms_")}
     with client(sim, **settings) as esms:
-        return sync_account(
+        return sync_oa(
             Run(esms, db, limits, ZoneInfo("UTC"), clock=clock, **run), oaid or sim.default
         )
 

@@ -146,25 +146,27 @@ def run_sync(
     people = configure_logging(shared.etl_log_format, shared.etl_log_level, zone=shared.timezone)
     log = WithoutRecords(logger()) if people and not verbose else logger()
     url = (accounts[0].settings if len(accounts) == 1 else shared).database_url
-    lost: list[int] = []
+    output_codes: list[int] = []
 
     def show(outcome: Outcome) -> None:
         if people:
             _answer(outcome, url, texts, dry_run=dry_run)
-        if as_json and not lost:
+        if as_json and not output_codes:
             try:
                 _print_line(outcome)
             except BrokenPipeError:
-                lost.append(ExitCode.OK)  # nobody reads the lines: what became of the OAs counts
+                output_codes.append(
+                    ExitCode.OK
+                )  # nobody reads the lines: what became of the OAs counts
             except InterruptedRunError:
                 raise
             except Exception as error:  # noqa: BLE001 - the other OAs are synced all the same
-                lost.append(_report(as_ours(error), log, people=people))
+                output_codes.append(_report(as_ours(error), log, people=people))
 
     def fail(error: EtlError) -> None:
         _report(_by_option(error), log, people=people)
 
-    order = runs.Order(
+    options = runs.RunOptions(
         tuple(chosen),
         dry_run=dry_run,
         allow_mass_unfollow=allow_mass_unfollow,
@@ -177,10 +179,10 @@ def run_sync(
                 log.debug("page", oaid=oaid, look=look, end=end, total=total)
                 draw(texts("sync.progress", oaid=oaid, look=look), end, total)
 
-            code = runs.sync_accounts(
+            code = runs.sync_esms_accounts(
                 shared,
                 accounts,
-                order,
+                options,
                 log=log,
                 on_page=on_page,
                 on_outcome=show,
@@ -188,7 +190,7 @@ def run_sync(
             )
     except Exception as raised:  # noqa: BLE001 - whatever it is goes where the log goes
         return _report(as_ours(raised), log, people=people)
-    return gravest([code, *lost])
+    return gravest([code, *output_codes])
 
 
 def _answer(outcome: Outcome, url: SecretStr, texts: Texts, *, dry_run: bool) -> None:

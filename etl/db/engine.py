@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from etl.db import address, serves
-from etl.db.limits import CANCEL_SECONDS, LOCK_SECONDS, Limit, begin_on_postgresql
+from etl.db.limits import CANCEL_SECONDS, LOCK_SECONDS, TimeLimit, begin_on_postgresql
 from etl.db.opening import opening
 from etl.db.words import ours, sqlite_code
 from etl.errors import (
@@ -62,7 +62,7 @@ Milliseconds for the last, seconds for the others."""
 
 _IMMEDIATE = "etl_begin_immediate"
 _LIMIT = "etl_limit"
-_NO_LIMIT = Limit()
+_NO_LIMIT = TimeLimit()
 
 _writer = threading.RLock()
 """Threads of one process that write to SQLite do so in turn: a lock is fair, and trying again is
@@ -109,7 +109,7 @@ def _postgresql(arguments: dict[str, Any]) -> Engine:
 
     @event.listens_for(engine, "begin")
     def say_what_we_need(connection: Connection) -> None:
-        begin_on_postgresql(connection, _limit_of(connection.get_execution_options()))
+        begin_on_postgresql(connection, _time_limit_of(connection.get_execution_options()))
 
     return engine
 
@@ -144,14 +144,14 @@ def _sqlite(file: address.File, *, create: bool) -> Engine:
     def begin_sqlite(connection: Connection) -> None:
         options = connection.get_execution_options()
         if options.get(_IMMEDIATE):
-            _begin_immediate(connection, _limit_of(options))
+            _begin_immediate(connection, _time_limit_of(options))
         else:
             connection.exec_driver_sql("BEGIN")
 
     return engine
 
 
-def _begin_immediate(connection: Connection, limit: Limit) -> None:
+def _begin_immediate(connection: Connection, limit: TimeLimit) -> None:
     """Take the write lock of a SQLite file, or wait for it where a signal is heard."""
     ends = time.monotonic() + min(LOCK_SECONDS, limit.left)
     while True:
@@ -165,19 +165,19 @@ def _begin_immediate(connection: Connection, limit: Limit) -> None:
             return
 
 
-def limited(engine: Engine, limit: Limit) -> Engine:
+def limited(engine: Engine, limit: TimeLimit) -> Engine:
     """The same database, whose transactions end at the limit."""
     return engine.execution_options(**{_LIMIT: limit})
 
 
-def limit_of(engine: Engine) -> Limit:
+def time_limit_of(engine: Engine) -> TimeLimit:
     """The limit of an engine's transactions: none, where none was given."""
-    return _limit_of(engine.get_execution_options())
+    return _time_limit_of(engine.get_execution_options())
 
 
-def _limit_of(options: Mapping[str, Any]) -> Limit:
+def _time_limit_of(options: Mapping[str, Any]) -> TimeLimit:
     limit = options.get(_LIMIT, _NO_LIMIT)
-    assert isinstance(limit, Limit)  # noqa: S101 - nobody else sets it
+    assert isinstance(limit, TimeLimit)  # noqa: S101 - nobody else sets it
     return limit
 
 
@@ -228,7 +228,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
-    limit = limit_of(engine)
+    limit = time_limit_of(engine)
     limit.check()
     try:
         with (
@@ -244,7 +244,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         raise
 
 
-def _connect(engine: Engine, limit: Limit) -> Connection:
+def _connect(engine: Engine, limit: TimeLimit) -> Connection:
     """Connect, in another thread where a signal or the end of the time must not wait for it."""
     if limit is _NO_LIMIT or engine.dialect.name != "postgresql":
         return engine.connect()
@@ -268,7 +268,7 @@ def _in_turn(engine: Engine) -> Iterator[None]:
     if engine.dialect.name == "postgresql":  # where writers do not wait for each other
         yield
         return
-    limit = limit_of(engine)
+    limit = time_limit_of(engine)
     limit.check()
     if not _writer.acquire(timeout=max(0.0, min(LOCK_SECONDS, limit.left))):
         limit.check()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, not_, or_, select, text, update
 
-from etl.db.engine import limit_of, limited, upserting, writing
+from etl.db.engine import limited, time_limit_of, upserting, writing
 from etl.db.tables import official_accounts, snapshots
 from etl.errors import BusyError, DatabaseUnreachableError, LeaseLostError
 from etl.model import Status
@@ -109,7 +109,7 @@ class Lease:
                 if self._ended.is_set():
                     return
                 # Whatever a run may take: whoever waits for the renewer waits no longer than this.
-                soon = limited(self.engine, limit_of(self.engine).at_most(every))
+                soon = limited(self.engine, time_limit_of(self.engine).at_most(every))
                 with writing(soon) as connection:
                     self._renew(connection)
 
@@ -123,7 +123,7 @@ class Lease:
     @contextmanager
     def _alone(self, *, last: bool) -> Iterator[Engine]:
         """The renewer rests; gives the database, within the time that is left."""
-        limit = limit_of(self.engine).longer() if last else limit_of(self.engine)
+        limit = time_limit_of(self.engine).longer() if last else time_limit_of(self.engine)
         if not self._resting.acquire(timeout=min(max(0.0, limit.left), threading.TIMEOUT_MAX)):
             limit.check()
             raise DatabaseUnreachableError("the database failed: the lease is still being renewed")

@@ -142,7 +142,7 @@ def _cut_off(driver: Any) -> None:  # noqa: ANN401 - as above
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class TimeLimit:
     """Until when (`time.monotonic()`) transactions of an OA may last, and what ends them sooner."""
 
     ends: float = math.inf
@@ -172,16 +172,16 @@ class Limit:
             raise InterruptedRunError(self.switch.signum)
         self.check()
 
-    def longer(self) -> Limit:
+    def longer(self) -> TimeLimit:
         """Give a limit for all that is to be said of a run whose time may be over."""
-        return Limit(self.ends + AFTERWARDS_SECONDS, self.switch)
+        return TimeLimit(self.ends + AFTERWARDS_SECONDS, self.switch)
 
-    def at_most(self, seconds: float) -> Limit:
+    def at_most(self, seconds: float) -> TimeLimit:
         """Give a limit that is no later than so many seconds from now."""
-        return Limit(min(self.ends, time.monotonic() + seconds), self.switch)
+        return TimeLimit(min(self.ends, time.monotonic() + seconds), self.switch)
 
 
-def begin_on_postgresql(connection: Connection, limit: Limit) -> None:
+def begin_on_postgresql(connection: Connection, limit: TimeLimit) -> None:
     """Say what this transaction needs of the session, and how long it may last: one statement.
 
     `set_config(…, true)` is SET LOCAL: nothing outlives the transaction.

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from etl.db.engine import connect_engine, limited
-from etl.db.limits import Limit
+from etl.db.limits import TimeLimit
 from etl.errors import EtlError, ExitCode, gravest
 from etl.observe.ping import Pings, summary
 
@@ -106,7 +106,7 @@ def _write_metrics(
     from etl.observe.metrics import update_file  # noqa: PLC0415 - prometheus_client, for who has a metrics file only
 
     # After a signal the process has seconds to end.
-    limit = Limit().at_most(2 if exit_code >= ExitCode.SIGNALLED else 30)
+    limit = TimeLimit().at_most(2 if exit_code >= ExitCode.SIGNALLED else 30)
 
     def connect() -> Engine:
         return limited(connect_engine(settings.database_url, create=False), limit)

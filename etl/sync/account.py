@@ -1,9 +1,11 @@
-"""One OA, from its lease to its snapshot.
+"""One run of one OA, from its lease to its snapshot.
 
     lease → sweep → one transaction: fence, stage, decide, apply, record → release
 
-No connection and no transaction is held while the network is read. A run that fails, is refused,
-raced or killed changes no follower row; it leaves at most its own snapshot (docs/design.md#a-run).
+No transaction is open while the network is read, and no connection but for a moment every 20 s,
+when the lease is renewed. A run that fails, is refused,
+raced or killed changes no follower row; it leaves at most its own
+snapshot and, of a new OA, its row in `official_accounts` (docs/design.md#a-run).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from etl.db import forgotten, snapshots, stage
 from etl.db import lease as leases
-from etl.db.engine import limit_of, limited, reading, worth_another_try
+from etl.db.engine import limited, reading, time_limit_of, worth_another_try
 from etl.db.snapshots import Before
 from etl.errors import BusyError, EtlError, LeaseLostError, UnknownAccountError, as_ours
 from etl.model import Snapshot, Status, Sweep
@@ -36,13 +38,14 @@ if TYPE_CHECKING:
     from etl.sync.decide import Decision
 
 APPLY_WAITS = (0, 1, 5)
-"""Seconds before each further try of the one transaction that the database rolled back: at once
-after a deadlock; a server that restarts needs a few. The fence ends what outlives the lease."""
+"""Seconds before the second, third and fourth try of the one transaction, where the database rolled
+it back: none after a deadlock; a server that restarts needs a few. The fence ends what outlives the
+lease."""
 
 _EXIT = {Status.COMPLETE: 0, Status.PARTIAL: 75, Status.HELD: 65}
 
 
-def sync_account(run: Run, oaid: str) -> Outcome:
+def sync_oa(run: Run, oaid: str) -> Outcome:
     """Bring the database up to date with the list of one OA, or leave it untouched and say why.
 
     Raises no error of ours: the outcome has it.
@@ -50,8 +53,8 @@ def sync_account(run: Run, oaid: str) -> Outcome:
     return _outcome_of(run, oaid, _sync)
 
 
-def preview_account(run: Run, oaid: str) -> Outcome:
-    """What `sync_account` would do now, writing nothing at all.
+def preview_oa(run: Run, oaid: str) -> Outcome:
+    """What `sync_oa` would do now, writing nothing at all.
 
     `run.engine` is None where there is no database yet.
     """
@@ -59,7 +62,7 @@ def preview_account(run: Run, oaid: str) -> Outcome:
 
 
 def _sync(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
-    assert run.engine is not None  # noqa: S101 - only a preview may do without a database
+    assert run.engine is not None  # noqa: S101 - only a dry run may do without a database
     with leases.acquire(run.engine, begun.oaid, now=begun.taken_at) as lease:
         with lease.transaction() as connection:
             running = snapshots.begin(connection, begun)
@@ -90,8 +93,8 @@ def _preview(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
                     stage.known(connection, begun.oaid, following=False), following=False
                 )
         difference = Difference(spool.arrivals(), spool.returned(), swept.missing)
-        read = _read(run, begun, swept)
-        return _decided(read, decide(before, swept, difference, run.limits), run.clock()), None
+        found = _with_findings(run, begun, swept)
+        return _decided(found, decide(before, swept, difference, run.limits), run.clock()), None
 
 
 def _spool(before: Before) -> Spool:
@@ -102,7 +105,8 @@ def _sweep(run: Run, engine: Engine | None, oaid: str, before: Before, spool: Sp
     """Read the list of one OA into the spool."""
 
     def add_known() -> None:
-        # Nobody else can change them: whoever writes holds the lease.
+        # Nobody else changes them meanwhile: whoever writes holds the lease. (A dry run holds none:
+        # what another run writes meanwhile may show in its answer.)
         if engine is None:
             spool.add_known([])
             return
@@ -127,14 +131,14 @@ def _commit(
     run: Run, lease: Lease, running: Snapshot, before: Before, swept: Sweep, spool: Spool
 ) -> Snapshot:
     """The one transaction, tried again where the database itself rolled it back."""
-    read = _read(run, running, swept)
-    finished = read
+    found = _with_findings(run, running, swept)
+    finished = found
     for wait in (*APPLY_WAITS, None):
         try:
             with lease.transaction() as connection:
                 difference = _stage(connection, lease.oaid, swept, spool)
                 decision = decide(before, swept, difference, run.limits)
-                finished = _decided(read, decision, run.clock())
+                finished = _decided(found, decision, run.clock())
                 _apply(connection, finished, decision, before)
                 lease.release(connection)
         except EtlError as failure:
@@ -142,7 +146,7 @@ def _commit(
                 return finished
             if wait is None or not worth_another_try(failure):
                 raise
-            limit_of(lease.engine).pause(wait)
+            time_limit_of(lease.engine).pause(wait)
         else:
             return finished
     raise AssertionError("unreachable: the last try returns or raises")
@@ -166,7 +170,7 @@ def _stage(connection: Connection, oaid: str, swept: Sweep, spool: Spool) -> Dif
     return Difference(arrived, count_returned(connection, oaid) if arrived else 0, gone)
 
 
-def _read(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
+def _with_findings(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
     """The snapshot with what the sweep found, before anything is decided."""
     return replace(
         snapshot,
@@ -180,9 +184,9 @@ def _read(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
     )
 
 
-def _decided(read: Snapshot, decision: Decision, now: datetime) -> Snapshot:
+def _decided(found: Snapshot, decision: Decision, now: datetime) -> Snapshot:
     return replace(
-        read,
+        found,
         status=decision.status,
         reason=decision.reason,
         counts=decision.counts,
@@ -194,7 +198,7 @@ def _recorded(engine: Engine, finished: Snapshot) -> bool:
     if finished.status is Status.RUNNING:
         return False
     try:
-        with reading(limited(engine, limit_of(engine).longer())) as connection:
+        with reading(limited(engine, time_limit_of(engine).longer())) as connection:
             return snapshots.recorded(connection, finished)
     except EtlError:
         return False

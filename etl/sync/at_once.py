@@ -64,6 +64,6 @@ def at_once(
         ):
             raise
     except BaseException:  # whoever takes the results takes no more of them
-        stop(signal.SIGTERM)
+        stop(signal.SIGTERM)  # as a signal would end what is under way
         wait(unseen, timeout=FAREWELL_SECONDS)
         raise

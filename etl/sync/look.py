@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 LINKS_KEPT = 4
-"""How many links a mend may go back: past a page whose last user has left since, no bridge can hang
-on to it."""
+"""The links that a mend tries to hang on to: the last one, and up to three before it. Where the
+last users of a link have left since, no bridge can hang on to it."""
 
 TRIES_A_LINK = 3
 """Bridges tried from one link before going back to the one before it."""
@@ -152,7 +152,7 @@ class LookReader:
             tolerance: ETL_TOTAL_TOLERANCE, a share.
             ask_behind: whether the tail is believed only after a request at exactly its end: in
                 every look that may have somebody marked.
-            on_page: given (users read so far, Total) after every page.
+            on_page: given (end of the page, Total) after every page.
         """
         self._workers = workers
         self._keep = keep
@@ -210,6 +210,8 @@ class LookReader:
         match found:
             case Move.LINK if isinstance(answer, Page):
                 self._links.append(answer)
+            case Move.PASS_BY:
+                pass
             case Move.TAIL:
                 return self._at_tail(link)
             case Move.HEAD_AGAIN:
@@ -225,7 +227,7 @@ class LookReader:
         return None
 
     def _once_more(self, link: Page, answer: Answer) -> tuple[Answer, Move]:
-        """Ask a second time where the server did not serve, from the link on if that is nearer."""
+        """Ask a second time where the server served nothing: the page after the link, if nearer."""
         again = self._ask(min(answer.offset, self._after(link)))
         if again is None:
             return answer, Move.MEND
@@ -287,9 +289,10 @@ class LookReader:
         return False
 
     def _at_ceiling(self, last: Answer) -> Look | None:
-        """Plan nothing beyond an offset that is not served.
+        """End the look at an offset that is not served: nothing beyond it is asked.
 
-        The look closes only if a page that is served reaches the end of the list.
+        It closes only where a page that is served reaches the end of the list: the tail, which came
+        nearer while we read; or the page at the largest documented offset.
 
         Raises:
             EtlError: the refusal was no documented one, and offset 0 is refused, too: no ceiling.
@@ -331,7 +334,7 @@ class LookReader:
         return self._verdict(closed=False)
 
     def _check_head(self, last: Answer) -> None:
-        """A refusal that nobody documents is a ceiling only while offset 0 is served."""
+        """No ceiling if the refusal is undocumented and offset 0 is refused, too: that raises."""
         if isinstance(last, Refused) and last.error is not None:
             self._ask(0)
 

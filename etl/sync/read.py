@@ -52,7 +52,7 @@ def read_list(
             as long as the ceiling stands.
         renew: lets the next look be read over new connections.
         today: the date in WINDOW_ZONE, now.
-        on_page: given (look from 1, users read so far, Total) after every page.
+        on_page: given (look from 1, end of the page, Total) after every page.
 
     Raises:
         EtlError: whatever the calls raise, and SpoolError.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from etl.db.engine import limited
-from etl.db.limits import Limit, StopSwitch
+from etl.db.limits import StopSwitch, TimeLimit
 from etl.model import Page, Snapshot, Status, Window, day_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Run:
         self.esms.begin(oaid, ends)
         if self.engine is None:
             return self
-        return replace(self, engine=limited(self.engine, Limit(ends, self.switch)))
+        return replace(self, engine=limited(self.engine, TimeLimit(ends, self.switch)))
 
     def begun(self, oaid: str) -> Snapshot:
         """The snapshot of a run that begins now."""

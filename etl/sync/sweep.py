@@ -50,7 +50,7 @@ def sweep(
         limits: the settings.
         gaps: what is known of the OA's gaps.
         renew: called before every look but the first, so that it is read over new connections.
-        on_page: given (look from 1, users read so far, Total) after every page.
+        on_page: given (look from 1, end of the page, Total) after every page.
 
     Raises:
         OffsetRefusedError: the first page itself is refused: ESMS_PAGE_SIZE is wrong.

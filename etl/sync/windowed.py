@@ -74,7 +74,7 @@ def sweep_by_windows(
         gaps: of the source windows.
         today: the date in the zone of windows, now.
         reach: how many users one listing showed before it ended.
-        on_page: given (look from 1, users read so far, Total) after every page.
+        on_page: given (look from 1, end of the page, Total) after every page.
 
     Returns:
         The sweep by windows; `followers`, with reason `ceiling`, where the call is not served.

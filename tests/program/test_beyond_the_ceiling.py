@@ -18,7 +18,7 @@ from etl.db.schema import upgrade
 from etl.demo import beyond_the_ceiling
 from etl.model import Reason, Source, Status
 from etl.simulator import Simulator, WindowRules
-from etl.sync.account import preview_account
+from etl.sync.account import preview_oa
 from etl.sync.run import Run
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def requests_of_a_night(sim: Simulator, db: Engine) -> int:
     nothing."""
     with client(sim) as esms:
         run = Run(esms, db, ONE_WORKER, ZoneInfo("UTC"), clock=lambda: sim.interactions().now)
-        return preview_account(run, sim.default).snapshot.requests or 0
+        return preview_oa(run, sim.default).snapshot.requests or 0
 
 
 VERDICTS = [

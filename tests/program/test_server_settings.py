@@ -11,7 +11,7 @@ from sqlalchemy import make_url, text
 from world import sync
 
 from etl.db.engine import connect_engine, limited, reading
-from etl.db.limits import Limit
+from etl.db.limits import TimeLimit
 from etl.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -117,6 +117,6 @@ def test_the_time_limits_of_a_role_are_not_those_of_a_long_night(postgresql_url:
             "0",
             "0",
         ]
-    with reading(limited(db, Limit(time.monotonic() + 100))) as connection:
+    with reading(limited(db, TimeLimit(time.monotonic() + 100))) as connection:
         left = connection.execute(text("SHOW statement_timeout")).scalar_one()
         assert left.startswith(("9", "100"))

@@ -19,7 +19,7 @@ from world import LIMITS, client, contradictions, counted, following, read_by, r
 
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import HEAD, current_revision
-from etl.sync.account import preview_account
+from etl.sync.account import preview_oa
 from etl.sync.run import Run
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def test_a_dry_run_while_another_run_reads_is_busy_too(sim: Simulator, db: Engin
 
 def sync_dry(sim: Simulator, db: Engine) -> Any:
     with client(sim) as esms:
-        return preview_account(Run(esms, db, LIMITS, ZoneInfo("UTC")), sim.default)
+        return preview_oa(Run(esms, db, LIMITS, ZoneInfo("UTC")), sim.default)
 
 
 def test_two_oas_are_synced_side_by_side(sim: Simulator, db: Engine) -> None:
