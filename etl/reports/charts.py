@@ -213,6 +213,12 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
         for since, share in enumerate(cohort.retention[: size.months])
         if share is not None
     ]
+    unknown = [
+        {"row": label, "since": since, "text": words.percent(None)}
+        for label, cohort in zip(labels, shown, strict=True)
+        for since, share in enumerate(cohort.retention[: size.months])
+        if share is None
+    ]
     columns = max((len(cohort.following) for cohort in shown), default=1)
     step = min((size.width - ROW_LABEL) // min(columns, size.months), 56)
     x = alt.X(
@@ -236,6 +242,7 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
             tiles.mark_text(fontSize=11 if step > 30 else 9, aria=False).encode(  # noqa: PLR2004 - pixels
                 x=x, y=y, text="text:N", color=alt.Color("ink:N", scale=None)
             ),
+            _marks(unknown).mark_text(color=INK, aria=False).encode(x=x, y=y, text="text:N"),
         ],
         size,
     )
@@ -328,7 +335,7 @@ def _finished(layers: list[alt.Chart], size: Size) -> alt.LayerChart:
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=INK, titleColor=INK, gridColor=GRID, domainColor=GRID, tickColor=GRID, labelFont=font, titleFont=font,
-            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelOverlap=True, titlePadding=8,
+            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelOverlap=True, labelSeparation=14, titlePadding=8,
         )
         .configure_axisX(grid=False)
         .configure_text(font=font)

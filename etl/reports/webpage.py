@@ -203,6 +203,8 @@ def _moved(account: AccountReport) -> bool:
 
 
 def _curve_note(account: AccountReport, words: Words) -> str:
+    if account.last_complete_at is None:
+        return words("curve_never")
     broken = account.curve_gaps or not all(reading.complete for reading in account.curve)
     return " ".join(words(each) for each in ("curve_whole", *(["curve_note"] if broken else [])))
 
