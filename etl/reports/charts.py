@@ -48,9 +48,12 @@ STRIPES = 60
 ROW_LABEL = 60
 """Pixels that the name of a row of the heat map takes beyond those of an axis of numbers."""
 
-PADDING = {"left": 10, "top": 4, "right": 6, "bottom": 2}
+PADDING = {"left": 12, "top": 4, "right": 6, "bottom": 2}
 """Pixels. Labels stand to the left: the reader's font may be wider than the one that they were
 measured with."""
+
+MANY_STRETCHES, STRIP = 30, 6
+"""Past so many stretches without data a strip of so many pixels stands for their edges."""
 
 A_MONTH = 31
 """Up to so many days each mark of the time axis is a day."""
@@ -107,13 +110,13 @@ def curve(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     x = _time_axis(account.span, words, size)
     return _finished(
         [
-            _shaded(gaps, x),
+            *_shaded(gaps, x, size),
             _marks(line)
             .mark_line(color=LINE, strokeWidth=2, aria=False, strokeJoin="round")
             .encode(x=x, y=y, detail="part:N"),
             _marks(alone).mark_circle(color=LINE, size=28, opacity=1, aria=False).encode(x=x, y=y),
             _marks(part_read)
-            .mark_point(color=LINE, size=26, strokeWidth=1.2, filled=False)
+            .mark_point(color=LINE, size=26, strokeWidth=1.2, filled=False, opacity=1)
             .encode(x=x, y=y, description="tip:N"),
             _marks(hover[-1:])
             .mark_text(color=INK, align="right", dy=-10, fontSize=12, fontWeight="bold", aria=False)
@@ -158,7 +161,7 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     y = alt.Y("n:Q", title=None, axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5))
     return _finished(
         [
-            _shaded(blind, x),
+            *_shaded(blind, x, size),
             _marks(outlines)
             .mark_rect(fill=UNSEEN, fillOpacity=0, strokeWidth=1)
             .encode(
@@ -224,13 +227,14 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     x = alt.X(
         "since:O",
         title=words("months_since"),
-        axis=alt.Axis(labelAngle=0, orient="top"),
+        axis=alt.Axis(labelAngle=0, orient="top", labelOverlap=False),
         scale=alt.Scale(paddingInner=0.06),
     )
     y = alt.Y(
         "row:O",
         title=None,
         sort=labels,
+        axis=alt.Axis(labelOverlap=False),
         scale=alt.Scale(paddingInner=0.08),
     )
     tiles = _marks(cells)
@@ -343,14 +347,21 @@ def _finished(layers: list[alt.Chart], size: Size) -> alt.LayerChart:
     return chart
 
 
-def _shaded(stretches: Sequence[dict[str, Any]], x: alt.X) -> alt.Chart:
-    """Days without data: light, within an edge that stands out."""
-    chart: alt.Chart = (
-        _marks(stretches)
-        .mark_rect(fill=UNSEEN, stroke=UNSEEN_EDGE, strokeWidth=1)
-        .encode(x=x, x2="t2:Q", description="tip:N")
-    )
-    return chart
+def _shaded(stretches: Sequence[dict[str, Any]], x: alt.X, size: Size) -> list[alt.Chart]:
+    """Days without data: light, within an edge that stands out.
+
+    Where there are many nothing but edges would be seen: there a strip along the axis stands out.
+    """
+    many = len(stretches) > MANY_STRETCHES
+    marks = _marks(stretches)
+    shade = marks.mark_rect(
+        fill=UNSEEN, stroke=GRID if many else UNSEEN_EDGE, strokeWidth=0.5 if many else 1
+    ).encode(x=x, x2="t2:Q", description="tip:N")
+    strip = _marks(stretches if many else []).mark_rect(fill=UNSEEN_EDGE, aria=False)
+    return [
+        shade,
+        strip.encode(x=x, x2="t2:Q", y=alt.value(size.height - STRIP), y2=alt.value(size.height)),
+    ]
 
 
 def _stripes(low: float, high: float, height: float) -> Iterator[tuple[float, float]]:
@@ -425,7 +436,7 @@ def _step(share: float) -> int:
 
 def _period_tip(period: Period, account: AccountReport, words: Words) -> str:
     counts = ", ".join(
-        f"{words(name)} {words.number(getattr(period, name), sign=name == 'net')}"
+        f"{words(name)} {words.number(period.known(name), sign=name == 'net')}"
         for name in ("followed", "refollowed", "unfollowed", "net")
     )
     told = f"{words.span(period.span, account.bars_by)}: {counts}"

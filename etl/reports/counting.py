@@ -68,6 +68,18 @@ class Period:
         """Its days."""
         return Span(self.first, self.last)
 
+    def known(self, count: str) -> int | None:
+        """One of the counts, as people are shown it.
+
+        Before the first whole reading everybody counts as already there: who is new or has
+        returned is not known, which 0 would not say.
+        """
+        never_whole = not self.complete and self.observed_since is None
+        if never_whole and count in {"followed", "refollowed"}:
+            return None
+        found: int | None = getattr(self, count)
+        return found
+
     @property
     def covers(self) -> Span | None:
         """The days in which who left, left."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from etl.errors import UsageError
 from etl.files import atomic_file
@@ -147,7 +146,7 @@ def as_index(report: ChurnReport, words: Words) -> str:
             caption=words("compared", days=WINDOW, day=words.day(window.last)),
             headers=[words(each) for each in headers],
             rows=[
-                *(_row(each, report, words) for each in report.accounts),
+                *(_row(each, words) for each in report.accounts),
                 *_left_out(report, words),
             ],
             total=_total(report.accounts, words),
@@ -158,23 +157,24 @@ def as_index(report: ChurnReport, words: Words) -> str:
     )
 
 
-def _row(account: AccountReport, report: ChurnReport, words: Words) -> Row:
+def _row(account: AccountReport, words: Words) -> Row:
     window, last = account.last_30_days, account.last_complete_at
     following = _following(account)
     whole = window.churn_rate if window.days == WINDOW else None
     left = window.unfollowed if window.covers else None  # one reading tells of nobody who left
+    new = window.known("followed")
     return Row(
         quote(page_name(account.oaid)),
         (
             Cell(account.label, account.label),
             Cell(text.window_churn(window, words), whole),
             Cell(words.number(following), following),
-            Cell(words.number(window.followed), window.followed),
+            Cell(words.number(new), new),
             Cell(words.number(left), left),
             Cell(words.moment(last), last.timestamp() if last else None),
         ),
         tuple(spark(account)),
-        "; ".join(_flags(account, report, words)),
+        "; ".join(_flags(account, words)),
     )
 
 
@@ -194,7 +194,7 @@ def _total(accounts: Sequence[AccountReport], words: Words) -> list[str]:
         words("all_accounts"),
         words.percent(left / start if start else None),
         words.number(_sum(_following(account) for account in accounts)),
-        words.number(_sum(each.followed for each in windows)),
+        words.number(_sum(each.known("followed") for each in windows)),
         words.number(_sum(each.unfollowed for each in windows)),
     ]
 
@@ -209,15 +209,14 @@ def _following(account: AccountReport) -> int | None:
     return account.total.following_end if now is None else now
 
 
-def _flags(account: AccountReport, report: ChurnReport, words: Words) -> Iterator[str]:
+def _flags(account: AccountReport, words: Words) -> Iterator[str]:
     """What is wrong with it at the end of the report."""
-    until, last = account.last_30_days.last, account.last_complete_at
-    if last is None:
+    until = account.last_30_days.last
+    whole = [each.day for each in account.curve if each.complete]
+    if account.last_complete_at is None:
         yield words("flag_never")
-    else:
-        days = (until - last.astimezone(ZoneInfo(report.timezone)).date()).days
-        if days > 1:
-            yield words("flag_old", days=words.days(days))
+    elif (days := (until - max(whole, default=account.span.first)).days) > 1:
+        yield words("flag_old", days=words.days(days))
     for each in account.unseen:
         if each.last is None or each.last >= until:
             reason = words.reason(each.reason)

@@ -83,7 +83,8 @@ def compared(report: ChurnReport, words: Words) -> str:
 
 def comparison_table(report: ChurnReport, words: Words) -> list[list[str]]:
     """A row an OA: the same 30 days of each."""
-    header = [words("account"), words("churn_rate"), *map(words, COMPARED), words("coverage")]
+    columns = ("following", *COMPARED[1:])
+    header = [words("account"), words("churn_rate"), *map(words, columns), words("coverage")]
     rows = [
         [
             account.label,
@@ -103,9 +104,9 @@ def comparison_total(windows: Sequence[Period], words: Words) -> list[str]:
     """
     sums = []
     for column in COMPARED:
-        counts = [getattr(each, column) for each in windows]
-        known = [count for count in counts if count is not None]
-        whole = sum(known) if len(known) == len(counts) else None
+        counts = [each.known(column) for each in windows]
+        told = [count for count in counts if count is not None]
+        whole = sum(told) if len(told) == len(counts) else None
         sums.append(words.number(whole, sign=column == "net"))
     return sums
 
@@ -147,7 +148,7 @@ def coverage(period: Period, words: Words) -> str:
 
 
 def _counts(period: Period, columns: Sequence[str], words: Words) -> Iterator[str]:
-    return (words.number(getattr(period, column), sign=column == "net") for column in columns)
+    return (words.number(period.known(column), sign=column == "net") for column in columns)
 
 
 def read_whole(account: AccountReport, words: Words) -> str:

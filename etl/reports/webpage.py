@@ -174,7 +174,7 @@ def _tiles(account: AccountReport, words: Words) -> list[Tile]:
     ]
     for each in _TILES:
         value, earlier = (
-            words.number(getattr(window, each, None), sign=each == "net")
+            words.number(window.known(each) if window else None, sign=each == "net")
             for window in (last, before)
         )
         tiles.append(Tile(words(each), value, note(earlier)))
