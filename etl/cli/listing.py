@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -72,7 +72,7 @@ def listing(
             lines.append(rule)
         lines += _row(texts, shown, widths)
         for note in row.notes:
-            lines += _folded(note, width, "    ")
+            lines += fold(note, width, "    ", "    ")
     return lines
 
 
@@ -82,6 +82,23 @@ def breadth(text: str) -> int:
         0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
         for char in text
     )
+
+
+def fold(text: str, width: int, indent: str = "", rest: str = "") -> list[str]:
+    """A text in lines of at most `width` columns, folded at blanks; a longer word is not cut.
+
+    `indent` stands before the first line, `rest` before the others.
+    """
+    lines = [indent]
+    started = False
+    for blanks, word in re.findall(r"(\s*)(\S+)", text):
+        longer = f"{lines[-1]}{' ' * len(blanks)}{word}"
+        if started and breadth(longer) > width:
+            lines.append(rest + word)
+        else:
+            lines[-1] = longer
+        started = True
+    return lines
 
 
 def _kept(columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[int]:
@@ -134,7 +151,7 @@ def _line_width(widths: Sequence[int]) -> int:
 
 def _row(texts: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> Iterator[str]:
     """The lines of one row: as many as its most folded cell has."""
-    folded = [_folded(text, size) for text, size in zip(texts, widths, strict=True)]
+    folded = [fold(text, size) for text, size in zip(texts, widths, strict=True)]
     for parts in zip_longest(*folded, fillvalue=""):
         padded = (
             " " * (size - breadth(part)) + part
@@ -149,18 +166,7 @@ def _records(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Iter
     """Where not even the narrowest table fits: a line for each cell."""
     for row in rows:
         for column, text in zip(columns, row.cells, strict=True):
-            yield from _folded(f"{column.header}: {text}", width)
+            yield from fold(f"{column.header}: {text}", width)
         for note in row.notes:
-            yield from _folded(note, width, "    ")
+            yield from fold(note, width, "    ", "    ")
         yield ""
-
-
-def _folded(text: str, width: int, indent: str = "") -> list[str]:
-    wrapper = textwrap.TextWrapper(
-        width=max(width, 1),
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return wrapper.wrap(text) or [""]

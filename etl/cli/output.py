@@ -7,7 +7,6 @@ import json
 import shutil
 import signal
 import sys
-import textwrap
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import typer
 
 from etl.cli import streams
-from etl.cli.listing import Column, Row, listing
+from etl.cli.listing import Column, Row, fold, listing
 from etl.cli.words import hint, words
 from etl.errors import ExitCode, SettingsError, UsageError, trace
 from etl.files import atomic_file
@@ -98,14 +97,7 @@ def folded(text: str, indent: str = "", rest: str = "  ") -> str:
 
     `indent` before the first line, `rest` before the others.
     """
-    return textwrap.fill(
-        text,
-        width(),
-        initial_indent=indent,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return "\n".join(fold(text, width(), indent, rest))
 
 
 def printable(text: str) -> str:

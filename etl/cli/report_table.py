@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
-from etl.cli.listing import Column, Row, listing
+from etl.cli.listing import Column, Row, fold, listing
 from etl.cli.output import printable
 from etl.reports import text
 from etl.reports.language import DEFINITIONS
@@ -151,12 +150,7 @@ class _Pages:
         return [*self._folded(title), *table, *said]
 
     def _folded(self, sentence: str) -> list[str]:
-        return textwrap.wrap(
-            sentence,
-            min(self._width, SENTENCE),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        return fold(sentence, min(self._width, SENTENCE))
 
 
 def period_lines(table: Table, words: Words, width: int, *, total: bool = False) -> list[str]:

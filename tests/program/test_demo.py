@@ -19,8 +19,13 @@ def demo(home: Path, columns: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return demo(tmp_path_factory.mktemp("demo") / "first", 80)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "first"
+
+
+@pytest.fixture(scope="module")
+def shown(home: Path) -> list[str]:
+    return demo(home, 80)
 
 
 def test_it_is_the_same_each_time(shown: list[str], tmp_path: Path) -> None:
@@ -51,6 +56,6 @@ def test_it_says_simulated_one_week_and_what_to_do_next(shown: list[str]) -> Non
         assert words in text
 
 
-def test_its_page_says_that_the_data_is_simulated(tmp_path: Path) -> None:
-    demo(tmp_path / "home", 80)
-    assert "SIMULATED" in (tmp_path / "home" / "followers-demo.html").read_text(encoding="utf-8")
+@pytest.mark.usefixtures("shown")
+def test_its_page_says_that_the_data_is_simulated(home: Path) -> None:
+    assert "SIMULATED" in (home / "followers-demo.html").read_text(encoding="utf-8")

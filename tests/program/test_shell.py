@@ -34,13 +34,14 @@ FAST = HURRY | {"ESMS_MAX_ATTEMPTS": "2"}
 
 
 EACH = """
-import json, os, sys
+import gc, json, os, sys
 from contextlib import suppress
 from importlib import import_module
 import etl.cli.app
 for name in ("sync", "status", "history", "report", "export", "verify", "doctor", "db"):
     import_module("etl.cli." + name)
 import etl.runs
+gc.freeze()  # or each fork ends with a search for garbage in all that it shares with us
 for command in sys.argv[1:]:
     with suppress(OSError):
         os.write(1, f"$ {command}\\n".encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.cli.listing import Column, Row, breadth, listing
+from etl.cli.listing import Column, Row, breadth, fold, listing
 
 WORDS = st.text("abcđế 漢", max_size=40)
 COLUMNS = [Column("name"), Column("followers", number=True), Column("net", number=True, drop=1)]
@@ -24,6 +24,13 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_is_lost(
     for name, followers, _ in rows:
         assert str(followers) in words
         assert set(name.split()) <= set(words)
+
+
+def test_a_text_is_folded_by_the_columns_that_its_letters_take() -> None:
+    assert fold("aaa 漢漢漢 漢漢漢", 13, "- ", "  ") == ["- aaa 漢漢漢", "  漢漢漢"]
+    assert fold("  ok  111", 80) == ["  ok  111"]
+    assert fold("a" * 9 + " b", 4) == ["a" * 9, "b"]
+    assert fold("", 4) == [""]
 
 
 def test_what_does_not_fit_is_left_out_by_its_order() -> None:
