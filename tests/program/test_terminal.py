@@ -177,24 +177,24 @@ def test_the_doctor_and_what_is_missing_are_said_in_the_language_of_the_env_file
 # --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def agency(lived: Person) -> Person:
+@pytest.fixture(scope="module")
+def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     """Thirty OAs with long names, one of which was never read whole; a held, a partial and a failed
-    night."""
-    for number in range(29):
-        name = f"Cửa hàng số {number} trên đường Nguyễn Trãi, thành phố Hồ Chí Minh"
-        lived.sim.add_account(f"4097311281936{number:06d}", name, 3 + number)
-    lived.sync(ESMS_OAIDS="all")
-    lived.sim.fault_rate("nobody", 1)
-    lived.sync()
-    lived.sim.calm()
-    lived.sim.fault_rate("total:1900", 1)
-    lived.sync()
-    lived.sim.calm()
-    lived.sim.fault_rate("http_503", 1)
-    lived.sync()
-    lived.sim.calm()
-    return lived
+    night. Its tests only read."""
+    home = tmp_path_factory.mktemp("agency")
+    with Simulator(1_200) as sim:
+        person = Person(sim, f"sqlite:///{home / 'followers.db'}", home)
+        person.sync()
+        person.day_passes()
+        for number in range(29):
+            name = f"Cửa hàng số {number} trên đường Nguyễn Trãi, thành phố Hồ Chí Minh"
+            sim.add_account(f"4097311281936{number:06d}", name, 3 + number)
+        person.sync(ESMS_OAIDS="all")
+        for fault in ("nobody", "total:1900", "http_503"):
+            sim.fault_rate(fault, 1)
+            person.sync()
+            sim.calm()
+        yield person
 
 
 @pytest.mark.parametrize("columns", [80, 200])
