@@ -19,8 +19,8 @@ TOLERATED_USERS = 5
 """ETL_TOTAL_TOLERANCE is a share; of a small list it would be nobody."""
 
 ROUND = 1_000
-"""A Total, or a number of users reached, that is a multiple of this may be a limit of the server:
-search indexes stop at such numbers (10,000 is the usual one)."""
+"""A Total, a number of users seen, or an end of the list that is a multiple of this may be a limit
+of the server: search indexes stop at such numbers (10,000 is the usual one)."""
 
 TAKEOVER = 7
 """So many snapshots in a row with the very same gap make it the standing gap."""
@@ -56,9 +56,12 @@ class Look:
     reached: int = 0
 
     @property
-    def counts_up(self) -> bool:
-        """Whether it saw exactly as many distinct users as an unchanging Total says there are."""
-        return self.steady and self.distinct == self.total
+    def may_be_twin(self) -> bool:
+        """Whether it saw exactly as many distinct users as an unchanging Total says there are.
+
+        Not at a ceiling: there Total may count no more than is served.
+        """
+        return self.steady and self.distinct == self.total and not self.ceiling
 
     @property
     def gap(self) -> int:
@@ -72,10 +75,9 @@ class Look:
 
     @property
     def may_be_clamped(self) -> bool:
-        """Whether its Total, or the number of users it reached, may be a limit of the server."""
-        return any(
-            number and number % ROUND == 0 for number in (self.total, self.largest, self.distinct)
-        )
+        """Whether its Total, the users it saw, or where it ended may be a limit of the server."""
+        numbers = (self.total, self.largest, self.distinct, self.reached)
+        return any(number and number % ROUND == 0 for number in numbers)
 
 
 def tolerated_gap(total: int, share: float) -> int:
@@ -151,8 +153,8 @@ class Judge:
         Such a set is whole, seams or not, unless another look was told of more users.
         """
         return any(
-            look.counts_up
-            and any(looks[i].counts_up and looks[i].total == look.total for i in look.same_as)
+            look.may_be_twin
+            and any(looks[i].may_be_twin and looks[i].total == look.total for i in look.same_as)
             for look in self.credible(looks)
         )
 
@@ -170,7 +172,8 @@ class Judge:
             allowed = min(allowed, standing_gap(self.gaps, gap_of(looks)))
         speaking = sum(look.gap <= allowed for look in self.witnesses(looks))
         if not missing:
-            speaking += sum(look.whole_at_ceiling and look.gap <= allowed for look in looks)
+            credible = self.credible(looks)
+            speaking += sum(look.whole_at_ceiling and look.gap <= allowed for look in credible)
         return speaking >= _needed(missing)
 
     def enough(self, looks: Sequence[Look], *, missing: int) -> bool:

@@ -151,7 +151,7 @@ class LookReader:
             budget: of the sweep.
             tolerance: ETL_TOTAL_TOLERANCE, a share.
             ask_behind: whether the tail is believed only after a request at exactly its end: in
-                every look that may have somebody marked.
+                the second look and later ones, where somebody known is missing.
             on_page: given (end of the page, Total) after every page.
         """
         self._workers = workers
@@ -334,9 +334,13 @@ class LookReader:
         return self._verdict(closed=False)
 
     def _check_head(self, last: Answer) -> None:
-        """No ceiling if the refusal is undocumented and offset 0 is refused, too: that raises."""
+        """No ceiling if the refusal is undocumented and offset 0 is refused, too: that raises.
+
+        Asked even where no extra request is left, at most once a look: unchecked, a refusal would
+        prove nothing.
+        """
         if isinstance(last, Refused) and last.error is not None:
-            self._ask(0)
+            self._received(self._workers.ask(0))
 
     def _planned(self, link: Page) -> Answer | None:
         self._plan.fill(self._stride(link))

@@ -71,7 +71,7 @@ def sweep(
                 spool.add,
                 budget=budget,
                 tolerance=limits.tolerance,
-                # A look that may have somebody marked asks behind its last page, too.
+                # From the second look on, where somebody known is missing.
                 ask_behind=bool(missing),
                 on_page=partial(on_page, number),
             )

@@ -97,3 +97,17 @@ def test_the_second_look_is_read_over_new_connections(sim: Simulator, db: Engine
     sim.unfollow()
     assert sync(sim, db, limits=one_worker).snapshot.looks == 2
     assert sim.connections == 1 + 2
+
+
+def test_a_look_that_met_the_ceiling_marks_nobody_though_another_showed_the_same_users(
+    db: Engine,
+) -> None:
+    """Three are not listed and not counted; the second look is cut just before its end."""
+    with Simulator(245) as sim:
+        assert night(sim, db).status is Status.COMPLETE
+        sim.followers().hidden = set(sim.users()[-3:])
+        sim.overcount = -3
+        sim.before_page(7, setattr, sim, "max_offset", 200)
+        snapshot = night(sim, db)
+        assert (snapshot.looks, snapshot.total, snapshot.seen) == (2, 242, 242)
+        assert (snapshot.status, snapshot.reason) == (Status.PARTIAL, Reason.CEILING)

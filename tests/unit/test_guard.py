@@ -137,6 +137,8 @@ def test_looking_again_cures_no_ceiling_and_no_ignored_offset(hopeless: Look) ->
         ([look(total=998, distinct=997), look(same_as=(0,))], False),
         ([look(), look(total=998, distinct=997, same_as=(0,))], False),
         ([look(largest=1_003), look(closed=False), look(closed=False, same_as=(1,))], False),
+        ([look(), look(closed=False, ceiling=True, same_as=(0,))], False),
+        ([look(ceiling=True), look(same_as=(0,))], False),
     ],
 )
 def test_twins_saw_the_identical_set_of_the_size_of_one_total_that_no_other_look_exceeds(
@@ -180,6 +182,16 @@ def test_a_look_that_met_the_ceiling_marks_nobody() -> None:
     assert doubted(at_ceiling, missing=1) == Reason.CEILING
     assert doubted(look(), at_ceiling, missing=1) == Reason.CEILING
     assert doubted(look(closed=False, ceiling=True)) == Reason.CEILING
+    twin = look(closed=False, ceiling=True, same_as=(0,))
+    assert doubted(look(), twin, missing=3) == Reason.CEILING
+
+
+def test_a_look_that_reached_its_end_at_the_ceiling_is_whole_only_if_told_of_as_many() -> None:
+    """Nobody known is missing, so one look is enough; but one that was told of nearly nobody."""
+    torn, end = look(closed=False), look(ceiling=True)
+    assert doubted(torn, end) is None
+    assert doubted(torn, look(total=99, ceiling=True)) == Reason.CEILING
+    assert doubted(torn, look(distinct=991, ceiling=True)) == Reason.CEILING
 
 
 def test_an_ignored_offset_outranks_every_other_doubt() -> None:
@@ -188,7 +200,7 @@ def test_an_ignored_offset_outranks_every_other_doubt() -> None:
 
 
 @pytest.mark.parametrize("limit", [1_000, 2_000, 10_000])
-@pytest.mark.parametrize("of", ["total", "largest", "distinct"])
+@pytest.mark.parametrize("of", ["total", "largest", "distinct", "reached"])
 def test_under_a_number_that_may_be_a_limit_of_the_server_nobody_is_marked(
     limit: int, of: str
 ) -> None:

@@ -235,6 +235,33 @@ def test_an_undocumented_refusal_that_lasts_while_the_head_is_served_is_a_ceilin
     assert refused.most_common(1)[0][1] == 2, "asked once more"
 
 
+def test_two_looks_at_the_same_users_are_no_twins_where_one_of_them_met_a_ceiling() -> None:
+    """The first closed, the second may not see how the list ends; three who are known are not shown
+    by either."""
+
+    def ceiling_in_look_2(server: Server, page: Page) -> Page:
+        if server.look == 2 and page.offset > 72:
+            raise OffsetRefusedError(page.offset)
+        return page
+
+    result = swept(Server(numbered(92), answer=ceiling_in_look_2), [*numbered(92), "a", "b", "c"])
+    assert (result.looks, result.seen, result.total, result.missing) == (2, 92, 92, 3)
+    assert result.reason == Reason.CEILING
+
+
+def test_a_refusal_is_checked_at_the_head_where_no_extra_request_is_left_either() -> None:
+    """Unchecked it would be a ceiling, though nothing is served at all."""
+
+    def goes_down(server: Server, page: Page) -> Page:
+        if len(server.asked) > 3:
+            raise BadRequestError("HTTP 400")
+        return page
+
+    server = Server(numbered(1_003), answer=goes_down)
+    with Workers(server.fetch, 1) as workers, pytest.raises(BadRequestError):
+        LookReader(workers, set[Page]().add, budget=Budget(spent=10**6), tolerance=0.005).read()
+
+
 @pytest.mark.parametrize("torn", [False, True])
 def test_a_refusal_of_everything_is_a_failure_and_no_ceiling(*, torn: bool) -> None:
     def goes_down(server: Server, page: Page) -> Page:
