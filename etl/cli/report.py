@@ -44,6 +44,54 @@ class ReportFormat(StrEnum):
     HTML = "html"
 
 
+Periods = Annotated[
+    By, typer.Option("--by", help="Count by periods of this length; weeks begin on Monday.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="DATE",
+        help="Begin on this day, such as 2026-11-01. Default: the day of the first snapshot.",
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="DATE",
+        help="End with this day, included. Default: the day of the last run.",
+    ),
+]
+Format = Annotated[
+    ReportFormat,
+    typer.Option(
+        "--format",
+        help="Write this format; csv has the periods, json every figure, one object a line for each OA.",
+    ),
+]
+Language = Annotated[
+    Lang | None,
+    typer.Option(
+        "--lang",
+        help="Write table and html in English or Vietnamese. Default: the language of ETL_LANG.",
+    ),
+]
+NoUsers = Annotated[
+    bool, typer.Option("--no-users", help="Leave out the User_Ids of those who left last.")
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE|DIR/",
+        help="Write to this file, which appears only when it is complete. Default: stdout. With html and a "
+        "name that ends in /: an index.html and a page for each OA in that directory.",
+    ),
+]
+
+
 @app.command(
     cls=Command,
     epilog="Examples:\n\n    etl report --by month\n\n"
@@ -53,54 +101,14 @@ class ReportFormat(StrEnum):
 )
 def report(
     oaid: Oaids = None,
-    by: Annotated[
-        By, typer.Option("--by", help="Count by periods of this length; weeks begin on Monday.")
-    ] = By.WEEK,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--since",
-            metavar="DATE",
-            help="Begin on this day, such as 2026-11-01. Default: the day of the first snapshot.",
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--until",
-            metavar="DATE",
-            help="End with this day, included. Default: the day of the last run.",
-        ),
-    ] = None,
-    output: Annotated[
-        ReportFormat,
-        typer.Option(
-            "--format",
-            help="Write this format; csv has the periods, json every figure, one object a line for each OA.",
-        ),
-    ] = ReportFormat.TABLE,
-    lang: Annotated[
-        Lang | None,
-        typer.Option(
-            "--lang",
-            help="Write table and html in English or Vietnamese. Default: the language of ETL_LANG.",
-        ),
-    ] = None,
+    by: Periods = By.WEEK,
+    since: Since = None,
+    until: Until = None,
+    output: Format = ReportFormat.TABLE,
+    lang: Language = None,
     everyone: Everyone = False,
-    no_users: Annotated[
-        bool,
-        typer.Option("--no-users", help="Leave out the User_Ids of those who left last."),
-    ] = False,
-    file: Annotated[
-        str | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE|DIR/",
-            help="Write to this file, which appears only when it is complete. Default: stdout. With html and a "
-            "name that ends in /: an index.html and a page for each OA in that directory.",
-        ),
-    ] = None,
+    no_users: NoUsers = False,
+    file: Output = None,
 ) -> int:
     """Report how many followers were won and lost, when, and whether the ones won stay."""
     question = Question(by, _date("--since", since), _date("--until", until), users=not no_users)
