@@ -26,7 +26,7 @@ Only the CLI prints one and turns it into an exit code.
     ├── OutOfTimeError              75   ETL_MAX_RUNTIME is over
     ├── BusyError                   75   another run holds the OA
     ├── LeaseLostError              75   ours ran out, or was taken over: nothing may be written
-    ├── TornStoryError              65   `verify` found rows that contradict each other
+    ├── ContradictionError          65   `verify` found rows that contradict each other
     └── InterruptedRunError   128+signal SIGTERM, Ctrl-C
 
 An error brings its own advice (`hint`), and its facts as attributes. None of them ever holds a
@@ -279,12 +279,12 @@ class LeaseLostError(EtlError):
     reason = "lease_lost"
 
 
-class TornStoryError(EtlError):
+class ContradictionError(EtlError):
     """`followers`, `follower_changes` and `snapshots` contradict each other."""
 
     exit_code = ExitCode.CONTRADICTION
     hint = "Restore the last backup that `etl verify` accepts, or report this."
-    reason = "torn_story"
+    reason = "contradiction"
 
 
 class InterruptedRunError(EtlError):

@@ -178,7 +178,7 @@ def following_then(oaid: str, snapshot_id: int | None) -> Select[Any]:
 
 
 def changes_until(connection: Connection, point: Point) -> Iterator[list[Row]]:
-    """CHANGE_COLUMNS up to the point: user by user, each one's story in order, in chunks."""
+    """CHANGE_COLUMNS up to the point: user by user, each one's in order, in chunks."""
     log = follower_changes.c
     statement = (
         select(*(log[name] for name in CHANGE_COLUMNS))

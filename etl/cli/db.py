@@ -17,10 +17,10 @@ from etl.db import schema
 from etl.db.engine import connect_engine
 from etl.db.schema import HEAD, current_revision, require_current
 from etl.errors import (
+    ContradictionError,
     DatabaseUnreachableError,
     ExitCode,
     SettingsError,
-    TornStoryError,
     UsageError,
 )
 from etl.maintenance.copy import copy_database, prepare_target
@@ -110,7 +110,7 @@ def copy(
         for table, rows in copied.rows.items():
             show(f"{table:20}{rows:>12,}")
     if copied.torn:
-        raise TornStoryError(
+        raise ContradictionError(
             f"both databases are alike, and in both {len(copied.torn)} checks of `etl verify` find rows torn"
         )
     say(

@@ -11,7 +11,7 @@ from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.database import open_database
 from etl.cli.output import show_folded, write_line
 from etl.db.engine import reading
-from etl.errors import ExitCode, TornStoryError, UsageError
+from etl.errors import ContradictionError, ExitCode, UsageError
 from etl.maintenance.verify import NAMED, check, oaids, require_sound
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def verify(oaid: Oaids = None, as_json: AsJson = False) -> int:
             else:
                 _show(finding)
     if torn:
-        raise TornStoryError(f"{torn} checks found rows that contradict each other")
+        raise ContradictionError(f"{torn} checks found rows that contradict each other")
     return ExitCode.OK
 
 

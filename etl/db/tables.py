@@ -201,7 +201,7 @@ follower_changes = Table(
         nullable=False,
         comment="the snapshot's taken_at; order is by snapshot_id",
     ),
-    # Serves: a user's story in order (follow_periods, undo), and applying the changes of one
+    # Serves: a user's changes in order (follow_periods, undo), and applying the changes of one
     # snapshot once.
     PrimaryKeyConstraint("oaid", "user_id", "snapshot_id"),
     CheckConstraint(_one_of("change", Change), name="change"),

@@ -15,7 +15,7 @@ from etl.db.engine import reading, writing
 from etl.db.lease import acquire
 from etl.db.schema import create_or_require_current, require_current
 from etl.db.tables import metadata, official_accounts, snapshots
-from etl.errors import TornStoryError, UsageError
+from etl.errors import ContradictionError, UsageError
 from etl.maintenance import verify
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def copy_database(
         BusyError: a run holds an OA of the source.
         DatabaseBehindError: the source or the target is not of this program's revision.
         DatabaseUnreachableError: one of them cannot be read or written.
-        TornStoryError: the copy is not what the source is; nothing was kept of it.
+        ContradictionError: the copy is not what the source is; nothing was kept of it.
     """
     require_current(source)
     prepare_target(target)
@@ -160,7 +160,7 @@ def _compared(source: Connection, target: Connection) -> tuple[Finding, ...]:
     """What `etl verify` finds wrong, on both sides alike.
 
     Raises:
-        TornStoryError: the two sides differ.
+        ContradictionError: the two sides differ.
     """
     for table in TABLES:
         if (there := _count(source, table)) != (here := _count(target, table)):
@@ -171,8 +171,8 @@ def _compared(source: Connection, target: Connection) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.contradictions)
 
 
-def _differs(how: str) -> TornStoryError:
-    error = TornStoryError(f"the copy is not what its source is: {how}")
+def _differs(how: str) -> ContradictionError:
+    error = ContradictionError(f"the copy is not what its source is: {how}")
     error.hint = "Nothing was kept of the copy. Please report this."
     return error
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from etl.errors import TornStoryError
+from etl.errors import ContradictionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ NAMED = 10
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What contradicts the story: a user's rows, a snapshot, or a change (both)."""
+    """What contradicts the history: a user's rows, a snapshot, or a change (both)."""
 
     user_id: str | None
     snapshot_id: int | None
@@ -47,7 +47,7 @@ class Finding:
     """One question asked of one OA.
 
     Attributes:
-        contradictions: how many rows contradict the story (0: all is well).
+        contradictions: how many rows contradict the history (0: all is well).
         rows: which, as many as were asked for.
         note: what looks wrong and is not.
     """
@@ -62,7 +62,7 @@ class Finding:
 _HERE = "oaid BETWEEN :first AND :last"
 """The OAs that are asked about lie between these two: an index finds one OA, or all, alike."""
 
-_STORY = f"""
+_HISTORY = f"""
     SELECT oaid, user_id, snapshot_id, change, changed_at,
            lag(change) OVER log AS before, lead(change) OVER log AS next,
            lead(change, 2) OVER log AS next_but_one
@@ -79,7 +79,7 @@ _PROJECTION = f"""
                     THEN changed_at END) AS followed_at,
            min(CASE WHEN next IS NULL AND change = 'unfollowed' THEN changed_at END)
                AS unfollowed_at
-    FROM ({_STORY}) AS told
+    FROM ({_HISTORY}) AS told
     GROUP BY oaid, user_id
 """
 
@@ -127,7 +127,7 @@ _CHECKS = {
         SELECT f.oaid, f.user_id, NULL FROM followers AS f WHERE f.{_HERE} AND NOT EXISTS (
             SELECT 1 FROM follower_changes AS c WHERE c.oaid = f.oaid AND c.user_id = f.user_id)""",
     "a user's changes alternate, and begin with baseline or followed": f"""
-        SELECT oaid, user_id, snapshot_id FROM ({_STORY}) AS told
+        SELECT oaid, user_id, snapshot_id FROM ({_HISTORY}) AS told
         WHERE NOT CASE change
                   WHEN 'unfollowed'
                   THEN coalesce(before, '') IN ('baseline', 'followed', 'refollowed')
@@ -194,13 +194,13 @@ def require_sound(connection: Connection) -> None:
     PostgreSQL keeps its own checksums.
 
     Raises:
-        TornStoryError: pages of it hold what they cannot.
+        ContradictionError: pages of it hold what they cannot.
     """
     if connection.dialect.name != "sqlite":
         return
     found = str(connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
     if found != "ok":
-        raise TornStoryError(f"the database file is damaged: {found.splitlines()[-1]}")
+        raise ContradictionError(f"the database file is damaged: {found.splitlines()[-1]}")
 
 
 def check(

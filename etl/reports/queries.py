@@ -141,11 +141,11 @@ def _stays(asked: CTE) -> Select[Any]:
     (baseline) has none.
     """
     log = follower_changes.c
-    story: dict[str, Any] = {
+    of_user: dict[str, Any] = {
         "partition_by": (log.oaid, log.user_id),
         "order_by": log.snapshot_id,
     }
-    everything: dict[str, Any] = {**story, "rows": (None, None)}
+    everything: dict[str, Any] = {**of_user, "rows": (None, None)}
     # The newest change before the span is the greatest number; its last bit tells what it was.
     before = case(
         (
@@ -167,9 +167,9 @@ def _stays(asked: CTE) -> Select[Any]:
                 % 2
             ).label("at_start"),
             log.snapshot_id.label("began_id"),
-            func.lead(log.snapshot_id).over(**story).label("ended_id"),
+            func.lead(log.snapshot_id).over(**of_user).label("ended_id"),
             func.first_value(case((log.change != Change.BASELINE, log.snapshot_id)))
-            .over(**story)
+            .over(**of_user)
             .label("cohort_id"),
         )
         .select_from(asked)

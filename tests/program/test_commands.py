@@ -49,7 +49,7 @@ def sim() -> Iterator[Simulator]:
 
 @pytest.fixture
 def lived(sim: Simulator, db: Engine) -> Engine:
-    """A database with a story: 60 baseline, one gone and one new, one back."""
+    """A database with a history: 60 baseline, one gone and one new, one back."""
     days = Days(sim, db)
     days.sync()
     sim.unfollow()
@@ -217,11 +217,11 @@ TAMPERED = [
 it."""
 
 
-def test_every_question_of_verify_has_its_torn_story() -> None:
+def test_every_question_of_verify_has_its_contradiction() -> None:
     assert set().union(*(torn for _, torn in TAMPERED)) == set(_CHECKS)
 
 
-def test_verify_finds_each_kind_of_torn_story(lived: Engine, db_url: str) -> None:
+def test_verify_finds_each_kind_of_contradiction(lived: Engine, db_url: str) -> None:
     for statement, torn in TAMPERED:
         with writing(lived) as connection:
             kept = {
@@ -267,7 +267,9 @@ def test_verify_names_the_rows_ten_of_each_question_and_all_with_json(
     assert [row["user_id"] for row in found[PROJECTION]["rows"]] == users
 
 
-def test_a_clock_that_was_set_back_is_told_and_is_no_torn_story(lived: Engine, db_url: str) -> None:
+def test_a_clock_that_was_set_back_is_told_and_is_no_contradiction(
+    lived: Engine, db_url: str
+) -> None:
     later = "'2031-01-01 00:00:00.000000+00:00'"
     with writing(lived) as connection:
         connection.execute(text(f"UPDATE snapshots SET taken_at = {later} WHERE id = 2"))

@@ -302,7 +302,14 @@ def test_every_reason_on_record_has_a_sentence() -> None:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, errors.EtlError)
     }
-    of_commands = {"settings", "usage", "database_behind", "database_unfit", "torn_story", "busy"}
+    of_commands = {
+        "settings",
+        "usage",
+        "database_behind",
+        "database_unfit",
+        "contradiction",
+        "busy",
+    }
     needed = {*Reason, *held, *ended} - of_commands
     assert [reason for reason in sorted(needed) if not Texts().has(f"reason.{reason}")] == []
 

@@ -52,7 +52,7 @@ EXIT_CODES = {
     "OutOfTimeError": 75,
     "BusyError": 75,
     "LeaseLostError": 75,
-    "TornStoryError": 65,
+    "ContradictionError": 65,
     "InterruptedRunError": 128 + signal.SIGTERM,
 }
 """docs/design.md#exit-codes."""
