@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 from postgres import own_server
 from sqlalchemy import create_engine, text
+from xdist.scheduler import LoadScopeScheduling
 
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
+    from xdist.remote import Producer
 
 
 # No example fails because the machine was busy.
@@ -31,19 +34,32 @@ LONGEST = {"test_kill", "test_fleet", "test_laws", "test_windows", "test_shell"}
 """Files with tests that take long: begun first, so that no worker is left with one at the end."""
 
 TOGETHER = {
-    "test_demo", "test_pgbouncer", "test_report_folder", "test_report_page", "test_report_queries", "test_terminal",
-    "test_trouble", "test_wheel",
+    "test_days_agree", "test_demo", "test_half_seen", "test_pgbouncer", "test_report_folder", "test_report_page",
+    "test_report_queries", "test_terminal", "test_trouble", "test_wheel",
 }  # fmt: skip
 """Files whose tests share something dear (a browser, a server, a wheel): one worker runs them."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first, and keep together what shares; the order within a file stays."""
+    """Put the longest first; the order within a file stays."""
     items.sort(key=lambda item: item.path.stem not in LONGEST)
-    for item in items:
-        if item.path.stem in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give out one test at a time, but those that share at once.
+
+    `--dist loadgroup` would do so by itself; with pytest 9.2 pytest-xdist 3.8 finds no group.
+    """
+    return _Together(config, log)
+
+
+class _Together(LoadScopeScheduling):
+    """What has the same scope runs on one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if PurePath(path).stem in TOGETHER else nodeid
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +141,21 @@ def db_url(request: pytest.FixtureRequest) -> str:
     """The URL of a database, on SQLite and on PostgreSQL: empty unless the test asks for `db`,
     too."""
     return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a database with our tables that all tests of a file read, and none writes."""
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("shared") / "followers.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+    server: str = request.getfixturevalue("postgresql_server")
+    template = request.getfixturevalue("postgresql_template")
+    name = f"shared{uuid.uuid4().hex[:12]}"
+    admin = request.getfixturevalue("postgresql_admin")
+    admin.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    return server.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -77,6 +78,8 @@ class Story:
                 each.seen if each.status == "complete" else each.seen | self.before(len(self.after))
             )
 
+        self._ever = list(accumulate(self.after, frozenset.union, initial=frozenset[str]()))
+
     def before(self, index: int) -> frozenset[str]:
         return self.after[index - 1] if index else frozenset()
 
@@ -91,7 +94,7 @@ class Story:
         return self.before(index) - self.after[index]
 
     def ever_before(self, index: int) -> frozenset[str]:
-        return frozenset().union(*self.after[:index])
+        return self._ever[index]
 
     def baseline(self, index: int) -> frozenset[str]:
         """New at a reading that no whole one went before."""

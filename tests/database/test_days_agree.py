@@ -17,7 +17,6 @@ from sqlalchemy import text
 from told import Reading, Story, tell
 
 from etl.db.engine import connect_engine, reading
-from etl.db.schema import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,12 +65,10 @@ HISTORY = sorted(
 STORIES = {oaid: Story(HISTORY, oaid) for oaid in (A, B)}
 
 
-@pytest.fixture
-def url(db_url: str) -> str:
-    engine = connect_engine(db_url)
-    upgrade(engine)
-    tell(engine, HISTORY, {A: "Bubble tea", B: "Noodles"})
-    return db_url
+@pytest.fixture(scope="module")
+def url(shared_url: str) -> str:
+    tell(connect_engine(shared_url), HISTORY, {A: "Bubble tea", B: "Noodles"})
+    return shared_url
 
 
 def sessions(url: str) -> Iterator[Any]:

@@ -4,18 +4,15 @@ databases."""
 from __future__ import annotations
 
 import random
-import uuid
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from sqlalchemy import create_engine, text
 from told import ZONE, Reading, Story, tell
 
 from etl.db.analysis import analysing
 from etl.db.engine import connect_engine
-from etl.db.schema import upgrade
 from etl.model import Account, Change
 from etl.reports import queries
 from etl.reports.churn import Question, churn_report
@@ -211,24 +208,10 @@ def counts_of(period: Period) -> Counts:
     return Counts(*(getattr(period, name) for name in Counts._fields))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+@pytest.fixture(scope="module")
+def told(shared_url: str) -> Engine:
     """Both histories in one database: what is told of A must not depend on B."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('told')}/followers.db"
-    if request.param == "postgresql":
-        server, name = (
-            str(request.getfixturevalue("postgresql_server")),
-            f"report{uuid.uuid4().hex[:12]}",
-        )
-        admin = create_engine(
-            server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
-        )
-        with admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-        admin.dispose()
-        url = server.replace("/postgres?", f"/{name}?")
-    engine = connect_engine(url)
-    upgrade(engine)
+    engine = connect_engine(shared_url)
     tell(engine, HISTORY, NAMES)
     return engine
 
