@@ -20,7 +20,7 @@ from etl.db import forgotten, snapshots, stage
 from etl.db import lease as leases
 from etl.db.engine import limited, reading, time_limit_of, worth_another_try
 from etl.db.snapshots import Before
-from etl.errors import BusyError, EtlError, LeaseLostError, UnknownAccountError, as_ours
+from etl.errors import BusyError, EtlError, ExitCode, LeaseLostError, UnknownAccountError, as_ours
 from etl.model import Snapshot, Status, Sweep
 from etl.sync.decide import Difference, decide
 from etl.sync.read import WINDOW_ZONE, read_list
@@ -42,7 +42,11 @@ APPLY_WAITS = (0, 1, 5)
 it back: none after a deadlock; a server that restarts needs a few. The fence ends what outlives the
 lease."""
 
-_EXIT = {Status.COMPLETE: 0, Status.PARTIAL: 75, Status.HELD: 65}
+_EXIT = {
+    Status.COMPLETE: ExitCode.OK,
+    Status.PARTIAL: ExitCode.TRY_LATER,
+    Status.HELD: ExitCode.CONTRADICTION,
+}
 
 
 def sync_oa(run: Run, oaid: str) -> Outcome:
