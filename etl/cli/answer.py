@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.cli.output import printable
-from etl.cli.words import hint
 from etl.errors import EtlError, hint_of, trace
 from etl.model import NOTHING, Reason, Status
-from etl.texts import Lang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +55,7 @@ def reason(code: str | None, say: Texts) -> list[str]:
     if code is None:
         return []
     kind, _, detail = code.partition(": ")
-    told = f"{detail.rstrip('.')}." if detail else reason_in_words(kind, say)
+    told = f"{say.error(detail.rstrip('.'))}." if detail else reason_in_words(kind, say)
     return [told, *advice(kind, say)]
 
 
@@ -66,12 +64,10 @@ def advice(kind: str, say: Texts) -> list[str]:
 
     Nothing where there is nothing to do.
     """
-    for key in (f"advice.{kind}", f"hint.{kind}"):
-        if say.has(key):
-            return [say(key)]
-    # In English an error brings its advice itself.
-    known = hint_of(kind) if say.lang is Lang.EN else ""
-    return [known] if known else []
+    if say.has(f"advice.{kind}"):
+        return [say(f"advice.{kind}")]
+    known = hint_of(kind)
+    return [say.error(known)] if known else []
 
 
 def reason_in_words(kind: str, say: Texts) -> str:
@@ -119,9 +115,9 @@ def _failed(oa: str, snapshot: Snapshot, error: EtlError, say: Texts) -> Iterato
     if snapshot.status is Status.BUSY:
         yield say("sync.busy", oa=oa)
     else:
-        yield say("sync.failed", oa=oa, error=str(error).rstrip("."))
-    if advice := hint(error):
-        yield advice
+        yield say("sync.failed", oa=oa, error=say.error(str(error).rstrip(".")))
+    if error.hint:
+        yield say.error(error.hint)
     if place := trace(error):
         yield f"where: {place}"
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command
 
 from etl.cli import streams
 from etl.cli.output import show, show_error
-from etl.errors import ExitCode, InterruptedRunError, as_ours
+from etl.errors import ExitCode, InterruptedRunError, UsageError, as_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,6 +105,9 @@ class Command(TyperCommand):
 
                 error.message = in_words(found()[0])
             raise
+        except TyperException as error:
+            error.ctx = ctx  # type: ignore[attr-defined]  # of which command it is, Typer does not always say
+            raise
 
 
 class Group(TyperGroup):
@@ -130,12 +134,12 @@ class Commands(Group):
 
     def make_context(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - as above
         """Read the arguments; what ends here is the help."""
-        with _reader_may_leave():
+        with _in_our_words():
             return super().make_context(*arguments, **named)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as above
         """Run the command."""
-        with _reader_may_leave():
+        with _in_our_words():
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - as above
@@ -145,13 +149,23 @@ class Commands(Group):
 
 
 @contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """The reader of our output has gone (`etl history | head`): nothing is wrong.
+def _in_our_words() -> Iterator[None]:
+    """What Typer would say itself.
 
-    Typer would call it a failure.
+    The reader of our output has gone (`etl history | head`): nothing is wrong. The arguments are
+    wrong: that is said as every error is.
     """
     try:
         yield
+    except TyperException as error:
+        # By its name, as Typer does: its message is the help.
+        if type(error).__name__ == "NoArgsIsHelpError" or error.exit_code != ExitCode.USAGE:
+            raise
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "etl"
+        refusal = UsageError(error.format_message())
+        refusal.hint = f"To see what fits: {path} --help"
+        raise refusal from None
     except BrokenPipeError:
         streams.drop(sys.stdout)
         raise typer.Exit(ExitCode.SIGNALLED + signal.SIGPIPE) from None

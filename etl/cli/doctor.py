@@ -57,15 +57,9 @@ def _show(step: Step, say: Texts) -> None:
     """A step for people: how it went, what was found, and below it what to do."""
     state = say(f"doctor.state.{step.state}")
     show_folded(f"{state:8} {_said(step.what, say)}: {_said(step.found, say)}", " " * 9)
-    if todo := _todo(step, say):
+    if todo := _said(step.todo, say):
         show_folded(f"{'':8} → {todo}", " " * 11)
 
 
-def _todo(step: Step, say: Texts) -> str:
-    """What to do; where an error ended the step, what is done about such errors."""
-    hint = f"hint.{step.reason}"
-    return say(hint) if say.has(hint) else _said(step.todo, say)
-
-
 def _said(text: Phrase | str, say: Texts) -> str:
-    return text.said(say) if isinstance(text, Phrase) else text
+    return text.said(say) if isinstance(text, Phrase) else say.error(text)

@@ -129,6 +129,7 @@ def _notes(snapshot: Snapshot, say: Texts) -> list[str]:
         notes.append(say("history.held", count=say.number(snapshot.counts.unfollowed)))
     if snapshot.reason is not None:
         sentence = reason_in_words(snapshot.reason, say)
-        known = sentence != snapshot.reason and ": " not in snapshot.reason
-        notes.append(printable(f"{snapshot.reason}: {sentence}" if known else snapshot.reason))
+        kind, _, detail = snapshot.reason.partition(": ")
+        known = say.error(detail) if detail else sentence
+        notes.append(printable(kind if known == kind else f"{kind}: {known}"))
     return notes

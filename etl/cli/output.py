@@ -64,7 +64,11 @@ def show_error(error: EtlError) -> None:
     """Print what went wrong and what to do about it on stderr."""
     people = sys.stderr.isatty()
     # Several settings that are wrong: each on a line of its own, where somebody reads it.
-    told = error.problems if people and isinstance(error, SettingsError) else [str(error)]
+    texts = words()
+    problems = error.problems if isinstance(error, SettingsError) else [str(error)]
+    told = [texts.error(each) for each in problems]
+    if not people:
+        told = ["; ".join(told)]
     for line in [f"etl: {told[0]}", *(f"     {more}" for more in told[1:])]:
         say(_folded_error(line) if people else line)
     if advice := hint(error):

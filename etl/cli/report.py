@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from threading import Thread
@@ -18,6 +18,7 @@ from etl.cli.database import open_database, watched
 from etl.cli.output import open_output, say, width
 from etl.cli.progress import progress
 from etl.cli.report_table import EXACT, as_table, left_out
+from etl.cli.times import date_of
 from etl.cli.words import words
 from etl.errors import ExitCode, UsageError
 from etl.reports import records
@@ -111,7 +112,7 @@ def report(
     file: Output = None,
 ) -> int:
     """Report how many followers were won and lost, when, and whether the ones won stay."""
-    question = Question(by, _date("--since", since), _date("--until", until), users=not no_users)
+    question = Question(by, date_of("--since", since), date_of("--until", until), users=not no_users)
     folder = _folder(file, output)
     if output is ReportFormat.HTML:
         if file is None and sys.stdout.isatty():
@@ -175,12 +176,3 @@ def _rendered(told: ChurnReport, output: ReportFormat, words: Words, columns: in
 def _warm_up() -> None:
     """Load the charts' libraries while the database counts: they take a second."""
     pages().warm_up()
-
-
-def _date(option: str, given: str | None) -> date | None:
-    if given is None:
-        return None
-    try:
-        return date.fromisoformat(given)
-    except ValueError:
-        raise UsageError(f"{option} {given!r} is no date such as 2026-11-01") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,13 +22,15 @@ from etl.cli.output import (
     width,
     write_line,
 )
+from etl.cli.times import age_of
 from etl.cli.words import words
 from etl.db.accounts import known_accounts
-from etl.errors import ExitCode, UsageError
+from etl.errors import ExitCode
 from etl.status import account_states
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from etl.status import AccountStatus
     from etl.texts import Texts
@@ -73,7 +75,7 @@ def status(
     as_json: AsJson = False,
 ) -> int:
     """Show for each OA when its list was last read whole, who follows, and what happened since."""
-    limit = _age(max_age) if max_age is not None else None
+    limit = age_of("--max-age", max_age)
     settings, engine = open_database()
     accounts = watched(settings, engine, oaid, everyone=everyone)
     texts = words()
@@ -184,16 +186,3 @@ def _ago(seconds: float | None, say: Texts) -> str:
     if seconds < 2 * DAY:
         return say("status.hours", count=say.decimal(seconds / HOUR))
     return say("status.days", count=say.number(int(seconds // DAY)))
-
-
-def _age(text: str) -> timedelta:
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    number, unit = text[:-1], units.get(text[-1:])
-    refusal = UsageError(f"--max-age {text!r} is no age such as 90m, 26h or 2d")
-    try:
-        age = timedelta(**{unit or "": float(number)})
-    except (TypeError, ValueError, OverflowError):
-        raise refusal from None
-    if age <= timedelta():
-        raise refusal
-    return age

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - typer reads the annotation
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from etl.cli.app import AsJson, Command, Oaids
 from etl.cli.database import known_of
 from etl.cli.output import say, say_lines, show_error, write_line
 from etl.cli.progress import progress
+from etl.cli.times import moment_of
 from etl.cli.words import speak, words
 from etl.errors import (
     ExitCode,
@@ -34,6 +34,8 @@ from etl.settings import ALL, check_oaid, sync_settings
 from etl.settings.accounts import EsmsAccount, esms_accounts
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pydantic import SecretStr
 
     from etl.errors import EtlError
@@ -78,11 +80,10 @@ def sync(
         ),
     ] = False,
     unless_since: Annotated[
-        datetime | None,
+        str | None,
         typer.Option(
             "--unless-since",
             metavar="TIME",
-            formats=["%Y-%m-%dT%H:%M:%S%z"],
             help="Leave out OAs that a run read whole which began at this time or later: 2026-10-15T23:40:00+07:00.",
         ),
     ] = None,
@@ -93,6 +94,7 @@ def sync(
     as_json: AsJson = False,
 ) -> int:
     """Read the followers of every OA from eSMS and bring the database up to date."""
+    since = moment_of("--unless-since", unless_since)
     for each in oaid or ():
         try:
             check_oaid(each)
@@ -112,7 +114,7 @@ def sync(
         oaid or [],
         dry_run=dry_run,
         allow_mass_unfollow=allow_mass_unfollow,
-        unless_since=unless_since,
+        unless_since=since,
         verbose=verbose,
         as_json=as_json,
     )

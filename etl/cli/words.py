@@ -35,10 +35,4 @@ def words() -> Texts:
 
 def hint(error: EtlError) -> str:
     """What to do about an error, in our language."""
-    texts = words()
-    return next((texts(key) for key in hints(error) if texts.has(key)), error.hint)
-
-
-def hints(error: EtlError) -> tuple[str, str]:
-    """Under which keys the advice stands: that of its kind, or that of its reason."""
-    return f"hint.{type(error).__name__}", f"hint.{error.reason}"
+    return words().error(error.hint)

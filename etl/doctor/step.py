@@ -29,10 +29,9 @@ class Step:
     Attributes:
         what: was looked at.
         state: how it went.
-        found: what is so; as it is where it comes from an error.
+        found: what is so; English where it comes from an error.
         todo: what to do, if anything.
         exit_code: 0 unless it failed.
-        reason: that of the error that ended it, for its advice in other languages.
     """
 
     what: Phrase
@@ -40,7 +39,6 @@ class Step:
     found: Phrase | str
     todo: Phrase | str = ""
     exit_code: int = 0
-    reason: str = ""
 
     @property
     def name(self) -> str:
@@ -60,7 +58,7 @@ class Step:
 
 def failed(what: Phrase, error: EtlError) -> Step:
     """The step that an error ended."""
-    return Step(what, State.FAIL, str(error), error.hint, error.exit_code, error.reason)
+    return Step(what, State.FAIL, str(error), error.hint, error.exit_code)
 
 
 def tried(what: Phrase, attempt: Callable[[], object], found: Phrase) -> Step:

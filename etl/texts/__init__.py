@@ -6,6 +6,7 @@ The tables (`en.toml`, `vi.toml`) have the same keys. A text with two forms (`on
 chosen by a count. The Vietnamese words are Zalo's own: a follower of an OA is `người quan tâm`, to
 unfollow is `bỏ quan tâm`; `theo dõi` is the everyday word for *follow*, so it never stands for
 *observe*. Logs and JSON are English always.
+What errors say has a table of its own (errors.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+from etl.texts.errors import in_vietnamese
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,6 +104,10 @@ class Texts:
         word = reason.partition(":")[0]
         key = f"reason.{word}"
         return self(key) if self.has(key) else word
+
+    def error(self, english: str) -> str:
+        """What an error says, or its advice, in our language."""
+        return in_vietnamese(english) if self.lang is Lang.VI else english
 
     def number(self, value: int | None, *, sign: bool = False) -> str:
         """A whole number with its thousands apart."""
