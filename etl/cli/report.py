@@ -112,7 +112,9 @@ def report(
     file: Output = None,
 ) -> int:
     """Report how many followers were won and lost, when, and whether the ones won stay."""
-    question = Question(by, date_of("--since", since), date_of("--until", until), users=not no_users)
+    question = Question(
+        by, date_of("--since", since), date_of("--until", until), users=not no_users
+    )
     folder = _folder(file, output)
     if output is ReportFormat.HTML:
         if file is None and sys.stdout.isatty():

@@ -152,7 +152,7 @@ class Phrase:
     Attributes:
         key: of the tables, such as `doctor.clock.ahead`.
         values: for the places in the text. Whole numbers are written as the language does, phrases
-            in the language, all else as it is.
+            in the language, all else as what errors say.
     """
 
     key: str
@@ -174,4 +174,4 @@ def phrase(key: str, **values: object) -> Phrase:
 def _said(value: object, say: Texts) -> object:
     if isinstance(value, Phrase):
         return value.said(say)
-    return say.number(value) if isinstance(value, int) else value
+    return say.number(value) if isinstance(value, int) else say.error(str(value))

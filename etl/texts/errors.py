@@ -17,7 +17,11 @@ _PLACE = re.compile(r"\{\d+\}")
 _FILLING = r"((?:(?![.;] ).)+?)(?<!:)"
 """Never beyond the end of a sentence; what ends in a colon is said of what comes."""
 
-_PARTS = (("; ", re.compile(r";\s+")), (" ", re.compile(r"(?<=\.)\s+")), (": ", re.compile(r":\s+")))
+_PARTS = (
+    ("; ", re.compile(r";\s+")),
+    (" ", re.compile(r"(?<=\.)\s+")),
+    (": ", re.compile(r":\s+")),
+)
 """What several texts are told together with, and where to part them."""
 
 
