@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import json
-import random
 import re
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
@@ -15,18 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import time_machine
 from commandline import etl
+from halfseen import DAILY, HISTORY, NAMES
 from recount import recounted
-from told import Reading, tell
+from told import tell
 
 from etl.db.engine import connect_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from recount import Figures
 
-A = "4097311281936189049"
-FIRST, NIGHTS = date(2025, 9, 26), 425
 NOW = datetime(2026, 11, 25, 5, tzinfo=UTC)
 
 REASONS = {
@@ -34,32 +30,6 @@ REASONS = {
     "unreachable": "eSMS did not answer",
     "mass_unfollow": "far more followers than usual were missing from the list",
 }
-
-
-def nights() -> Iterator[Reading]:
-    """A small, restless OA."""
-    rng = random.Random(15)
-    following, away, number = [f"{each:04}" for each in range(120)], list[str](), 120
-    for night in range(NIGHTS):
-        if night:
-            away += [following.pop(rng.randrange(len(following))) for _ in range(rng.randrange(3))]
-            following += [f"{each:04}" for each in range(number, number + rng.randrange(4))]
-            number += 3
-            if rng.random() < 0.3:
-                following.append(away.pop(rng.randrange(len(away)))) if away else None
-        kinds = ["complete"] * 5 + ["partial", "failed", "held", "nothing", "nothing"]
-        status = rng.choice(kinds) if night else "complete"
-        if status == "nothing":
-            continue
-        seen = frozenset(user for user in following if status != "partial" or rng.random() < 0.9)
-        yield Reading(
-            A, f"{FIRST + timedelta(days=night)} 23:40", status,
-            seen if status in {"complete", "partial"} else frozenset(),
-            {"partial": "torn", "failed": "unreachable: no answer", "held": "mass_unfollow"}.get(status),
-        )  # fmt: skip
-
-
-HISTORY = list(nights())
 
 
 class Renderings(NamedTuple):
@@ -74,12 +44,14 @@ class Renderings(NamedTuple):
 
 @pytest.fixture(scope="module")
 def made(shared_url: str) -> Renderings:
-    tell(connect_engine(shared_url), HISTORY, {A: "Bubble tea"})
+    tell(connect_engine(shared_url), HISTORY, NAMES)
     outputs = []
     with time_machine.travel(NOW, tick=False):
         for output in ("json", "csv", "table", "html", "table --lang vi"):
             format_ = ["--format", *output.split()]
-            done = etl("report", "--by", "month", *format_, DATABASE_URL=shared_url)
+            done = etl(
+                "report", "--oaid", DAILY, "--by", "month", *format_, DATABASE_URL=shared_url
+            )
             assert (done.returncode, done.stderr) == (0, "")
             outputs.append(done.stdout)
     return Renderings(*outputs)
@@ -89,7 +61,7 @@ def made(shared_url: str) -> Renderings:
 def right() -> Figures:
     """What is to be found, in the words of JSON."""
     figures: Figures = json.loads(
-        json.dumps(recounted(HISTORY, A, "month", date(2026, 11, 25)), default=_plain)
+        json.dumps(recounted(HISTORY, DAILY, "month", date(2026, 11, 25)), default=_plain)
     )
     return figures
 
