@@ -34,8 +34,9 @@ LONGEST = {"test_kill", "test_fleet", "test_laws", "test_windows", "test_shell"}
 """Files with tests that take long: begun first, so that no worker is left with one at the end."""
 
 TOGETHER = {
-    "test_days_agree", "test_demo", "test_half_seen", "test_half_seen_sql", "test_pgbouncer", "test_report_folder", "test_report_page",
-    "test_report_queries", "test_terminal", "test_trouble", "test_wheel",
+    "test_days_agree", "test_days_where_clocks_change", "test_demo", "test_half_seen", "test_half_seen_sql",
+    "test_pgbouncer", "test_report_folder", "test_report_page", "test_report_queries", "test_terminal",
+    "test_trouble", "test_wheel",
 }  # fmt: skip
 """Files whose tests share something dear (a browser, a server, a wheel): one worker runs them."""
 

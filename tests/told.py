@@ -31,7 +31,8 @@ ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 class Reading:
     """A run of one OA at a local time like `2026-10-01 02:00`, what became of it, and whom it saw.
 
-    `begins` is ETL_DAY_BEGINS, as what passes between midnight and then.
+    The time is Viet Nam's, or another zone's with its offset: `2026-10-25 02:30+01:00`. `begins` is
+    ETL_DAY_BEGINS, as what passes between midnight and then.
     """
 
     oaid: str
@@ -43,11 +44,12 @@ class Reading:
 
     @property
     def at(self) -> datetime:
-        return datetime.fromisoformat(self.local).replace(tzinfo=ZONE).astimezone(UTC)
+        clock = datetime.fromisoformat(self.local)
+        return (clock if clock.tzinfo else clock.replace(tzinfo=ZONE)).astimezone(UTC)
 
     @property
     def day(self) -> date:
-        return (datetime.fromisoformat(self.local) - self.begins).date()
+        return (datetime.fromisoformat(self.local).replace(tzinfo=None) - self.begins).date()
 
     @property
     def applied(self) -> bool:
