@@ -78,7 +78,7 @@ def check_folder(folder: Path, oaids: Iterable[str]) -> None:
     Raises:
         UsageError: it is no directory, cannot be made, or holds what is not of these OAs.
     """
-    if folder.exists() and not folder.is_dir():
+    if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         raise UsageError(f"-o {folder}/: is a file, not a directory")
     if not folder.exists() and not folder.parent.is_dir():
         raise UsageError(f"-o {folder}/: there is no directory {folder.parent}")
