@@ -148,11 +148,9 @@ def _account(
 def _window_title(account: AccountReport, words: Words) -> str:
     last = account.last_30_days
     title = words("last_days_to", days=WINDOW, day=words.day(last.last))
-    return (
-        title
-        if last.days == WINDOW
-        else f"{title}, {words('since_day', day=words.day(last.first))}"
-    )
+    if last.days == WINDOW:
+        return title
+    return words("window_since", window=title, day=words.day(last.first))
 
 
 def _tiles(account: AccountReport, words: Words) -> list[Tile]:
