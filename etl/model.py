@@ -266,6 +266,10 @@ def day_of(moment: datetime, zone: ZoneInfo, begins: timedelta) -> date:
     return (moment.astimezone(zone).replace(tzinfo=None) - begins).date()
 
 
+def ignore(*_: object) -> None:
+    """The callback of whoever does not want to know."""
+
+
 def plain(value: Any) -> Any:  # noqa: ANN401 - any column
     """A value as JSON and CSV write it: dates and times in ISO 8601, everything else as it is."""
     return _iso(value) if isinstance(value, date) else value  # a datetime is a date

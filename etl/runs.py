@@ -26,6 +26,7 @@ from etl.errors import (
     gravest,
 )
 from etl.esms.client import EsmsClient
+from etl.model import ignore
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
 from etl.roster import in_time, keep_names, roster
@@ -77,8 +78,8 @@ def sync_all(
     options: RunOptions,
     *,
     log: Log,
-    on_page: Callable[[str, int, int, int], None] = lambda oaid, look, end, total: None,  # noqa: ARG005 - a callback that ignores all
-    on_outcome: Callable[[Outcome], None] = lambda outcome: None,  # noqa: ARG005 - as above
+    on_page: Callable[[str, int, int, int], None] = ignore,
+    on_outcome: Callable[[Outcome], None] = ignore,
 ) -> list[Outcome]:
     """Sync the OAs; one that fails does not keep the others from being synced, a signal does.
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from etl.errors import FaultError, OffsetRefusedError
-from etl.model import Gaps, Page, Source, Sweep
+from etl.model import Gaps, Page, Source, Sweep, ignore
 from etl.sync.read import read_list
 from etl.sync.spool import Spool
 from etl.sync.sweep import SweepLimits
@@ -185,7 +185,7 @@ class Nights:
                 last_source=self.last,
                 renew=lambda: None,
                 today=lambda: world.our_today,
-                on_page=lambda look, end, total: None,  # noqa: ARG005 - nobody watches
+                on_page=ignore,
             )
             seen = {user for chunk in spool.users() for user in chunk}
         marked = self.known - seen if swept.complete else set()

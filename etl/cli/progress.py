@@ -6,6 +6,8 @@ import sys
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from etl.model import ignore
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -17,7 +19,7 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
     A bar that cannot be drawn is no reason not to go on.
     """
     bar = ExitStack()
-    show: Callable[[str, int, int], None] = lambda what, done, total: None  # noqa: ARG005, E731 - nobody watches
+    show: Callable[[str, int, int], None] = ignore
     if sys.stderr.isatty():
         from etl.cli import terminal  # noqa: PLC0415 - rich is not imported where nobody watches
 

@@ -28,6 +28,7 @@ from etl.errors import (
 from etl.esms import wire
 from etl.esms.answer import body_of, check_http, largest_page
 from etl.esms.pace import Pace, Retry, patiently
+from etl.model import ignore
 from etl.transport import Adapter
 from etl.transport.route import Route, refusal, route_to, trouble
 
@@ -78,7 +79,7 @@ class EsmsClient:
         settings: EsmsSettings,
         *,
         deadline: float | None = None,
-        on_retry: Callable[[Retry], None] = lambda retry: None,  # noqa: ARG005 - nobody wants to know
+        on_retry: Callable[[Retry], None] = ignore,
     ) -> None:
         self._settings = settings
         self._deadline = deadline

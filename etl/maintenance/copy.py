@@ -17,6 +17,7 @@ from etl.db.schema import create_or_require_current, require_current
 from etl.db.tables import metadata, official_accounts, snapshots
 from etl.errors import ContradictionError, UsageError
 from etl.maintenance import verify
+from etl.model import ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +50,7 @@ def copy_database(
     target: Engine,
     *,
     now: datetime,
-    on_rows: Callable[[str, int, int], None] = lambda table, rows, of: None,  # noqa: ARG005 - nobody watches
+    on_rows: Callable[[str, int, int], None] = ignore,
 ) -> Copied:
     """Copy every table into an empty database, with its ids: the next sync can go on there.
 

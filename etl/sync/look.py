@@ -13,7 +13,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Self
 
 from etl.errors import BadRequestError, OffsetRefusedError, UndocumentedCodeError
-from etl.model import Page
+from etl.model import Page, ignore
 from etl.sync.chain import (
     LARGEST_DOCUMENTED_OFFSET,
     Answer,
@@ -141,7 +141,7 @@ class LookReader:
         budget: Budget,
         tolerance: float,
         ask_behind: bool = False,
-        on_page: Callable[[int, int], None] = lambda end, total: None,  # noqa: ARG005 - ignores all
+        on_page: Callable[[int, int], None] = ignore,
     ) -> None:
         """Prepare the look.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from etl.db.engine import limited
 from etl.db.limits import StopSwitch, TimeLimit
-from etl.model import Page, Snapshot, Status, Window, day_of
+from etl.model import Page, Snapshot, Status, Window, day_of, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ class Run:
     windows: bool = True
     max_runtime: float = math.inf
     switch: StopSwitch = field(default_factory=StopSwitch)
-    on_page: Callable[[str, int, int, int], None] = lambda oaid, look, end, total: None  # noqa: ARG005 - a callback that ignores all
+    on_page: Callable[[str, int, int, int], None] = ignore
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def of(self, oaid: str) -> Run:

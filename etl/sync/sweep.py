@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from etl.model import Gaps, Sweep
+from etl.model import Gaps, Sweep, ignore
 from etl.settings import CONCURRENCY, MAX_LOOKS, TOTAL_TOLERANCE
 from etl.sync.guard import Judge, Look, gap_of
 from etl.sync.look import Budget, LookReader, Workers
@@ -38,7 +38,7 @@ def sweep(
     limits: SweepLimits,
     gaps: Gaps = NO_GAPS,
     renew: Callable[[], None] = lambda: None,
-    on_page: Callable[[int, int, int], None] = lambda look, end, total: None,  # noqa: ARG005 - ignores all
+    on_page: Callable[[int, int, int], None] = ignore,
 ) -> Sweep:
     """Read the list as often as it takes to believe it, at most `limits.max_looks` times.
 

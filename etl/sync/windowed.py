@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.errors import BadRequestError, OffsetRefusedError, UndocumentedCodeError
-from etl.model import Page, Reason, Source, Sweep, Window
+from etl.model import Page, Reason, Source, Sweep, Window, ignore
 from etl.sync.window_reader import NotServedError, WindowReader
 from etl.sync.windows import DAY, REACH, Reading, doubt, old_part
 
@@ -61,7 +61,7 @@ def sweep_by_windows(
     gaps: Gaps,
     today: Callable[[], date],
     reach: int = REACH,
-    on_page: Callable[[int, int, int], None] = lambda look, end, total: None,  # noqa: ARG005 - a callback that ignores all
+    on_page: Callable[[int, int, int], None] = ignore,
 ) -> Sweep:
     """Go on beyond the ceiling, in the run that met it.
 

@@ -24,6 +24,7 @@ from etl.errors import (
     ThrottledError,
 )
 from etl.esms.pace import LONGEST_WAIT, SLOWEST_SHARE, Pace, patiently
+from etl.model import ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def ask(
     attempts: int = 6,
     base: float = 0.5,
     rng: Callable[[float, float], float] = largest,
-    told: Callable[[int, float, str], None] = lambda attempt, wait, reason: None,  # noqa: ARG005 - nobody wants to know
+    told: Callable[[int, float, str], None] = ignore,
 ) -> str:
     return patiently(
         server, attempts=attempts, backoff_base=base, pace=pace, on_retry=told, rng=rng

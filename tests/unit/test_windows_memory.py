@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import pytest
 
 from etl.errors import OffsetRefusedError
-from etl.model import Gaps, Page, Source
+from etl.model import Gaps, Page, Source, ignore
 from etl.sync.read import read_list
 from etl.sync.spool import Spool
 from etl.sync.sweep import SweepLimits
@@ -82,7 +82,7 @@ def most_held(count: int) -> int:
             last_source=Source.WINDOWS,
             renew=lambda: None,
             today=lambda: TODAY,
-            on_page=lambda look, end, total: None,  # noqa: ARG005 - nobody watches
+            on_page=ignore,
         )
         assert (swept.source, swept.seen, swept.reason) == (Source.WINDOWS, count, None)
     assert world.asked <= 1.15 * count / 48
