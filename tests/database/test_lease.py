@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -209,13 +208,22 @@ def test_it_is_renewed_while_its_run_lives(db: Engine) -> None:
 
 
 def renewing(lease: Lease) -> None:
-    """Let the renewer have its turn, a few times."""
-    thread = threading.Thread(target=lease.renew_until_ended, args=(0.01,))
+    """Let the renewer have its turn, twice; each may take as long as a busy machine needs."""
+    turns = threading.Semaphore(0)
+
+    @event.listens_for(lease.engine, "after_cursor_execute")
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE official_accounts"):
+            turns.release()
+
+    thread = threading.Thread(target=lease.renew_until_ended, args=(2.0,))
     thread.start()
-    time.sleep(0.3)
+    assert turns.acquire(timeout=60)
+    assert turns.acquire(timeout=60)
     lease._ended.set()
-    thread.join(30)
+    thread.join(60)
     lease._ended.clear()
+    event.remove(lease.engine, "after_cursor_execute", count)
 
 
 def test_the_renewer_rests_while_a_transaction_of_the_run_holds_the_row(db: Engine) -> None:
