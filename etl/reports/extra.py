@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from importlib import util
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from etl.errors import missing_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from etl.reports.figures import ChurnReport
     from etl.reports.language import Words
@@ -31,9 +32,18 @@ def pages() -> Pages:
         SettingsError: altair or vl-convert is not installed.
     """
     require_charts()
+    _have_a_home()
     from etl.reports import folder, svg, webpage  # noqa: PLC0415 - of the extra, and slow
 
     return Pages(webpage.as_page, folder.check_folder, folder.write_folder, svg.warm_up)
+
+
+def _have_a_home() -> None:
+    """Altair asks for the user's home when it is imported; a container's user may have none."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"
 
 
 def require_charts() -> None:

@@ -254,6 +254,24 @@ def test_no_home_is_needed(shell: Shell, home: str) -> None:
     assert shell.run(f"{home}; etl sync").returncode == 0
 
 
+NOBODY = """
+import pwd, sys
+def no_entry(uid):
+    raise KeyError(uid)
+pwd.getpwuid = no_entry
+from etl.cli import main
+main()
+"""
+"""`etl` for a user without an entry, as a container may have."""
+
+
+def test_nobody_in_particular_makes_a_page(shell: Shell) -> None:
+    page = "report --format html -o page.html"
+    done = shell.run(f'etl sync && unset HOME && "{sys.executable}" -c "$NOBODY" {page}', NOBODY=NOBODY)
+    assert done.returncode == 0, done.stderr
+    assert (shell.directory / "page.html").stat().st_size
+
+
 @pytest.mark.parametrize("mask", ["777", "077", "000"])
 def test_any_umask_will_do(shell: Shell, mask: str) -> None:
     done = shell.run(f"umask {mask}; etl sync", ETL_METRICS_FILE="etl.prom")
