@@ -130,7 +130,11 @@ def report(
         if folder is not None:
             pages().check_folder(folder, [account.oaid for account in accounts])
         said = Words(lang or words().lang, settings.timezone)
-        with progress() as show:
+        with progress() as draw:
+
+            def show(key: str, done: int, total: int) -> None:
+                draw(words()(key), done, total)
+
             told = churn_report(
                 engine,
                 accounts,

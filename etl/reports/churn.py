@@ -71,7 +71,7 @@ def churn_report(
         day_begins: ETL_DAY_BEGINS, as what passes between midnight and then.
         strict: whether an OA without anything to report is an error even where others have
             something.
-        show: is told of each OA: what, how many, of how many.
+        show: is told of each OA: what (a key of the texts), how many, of how many.
 
     Raises:
         UsageError: there is no OA, or none has anything to report in the time asked for.
@@ -116,7 +116,7 @@ def churn_report(
                 )
             )
         if show is not None:
-            show("OAs", begin + len(some), len(accounts))
+            show("progress.oas", begin + len(some), len(accounts))
     if not reports:
         raise refusal
     return ChurnReport(question.by, now, zone.key, tuple(reports), tuple(left_out), question.users)

@@ -121,12 +121,12 @@ def write_folder(
     count = len(report.accounts)
     try:
         folder.mkdir(exist_ok=True)
-        show("pages", 0, count)
+        show("progress.pages", 0, count)
         for number, account in enumerate(report.accounts, 1):
             page = as_page(replace(report, accounts=(account,), left_out=()), words, index=INDEX)
             with atomic_file(folder / page_name(account.oaid)) as file:
                 file.write(page)
-            show("pages", number, count)
+            show("progress.pages", number, count)
         with atomic_file(folder / INDEX) as file:
             file.write(as_index(report, words))
     except OSError as error:

@@ -267,7 +267,9 @@ main()
 
 def test_nobody_in_particular_makes_a_page(shell: Shell) -> None:
     page = "report --format html -o page.html"
-    done = shell.run(f'etl sync && unset HOME && "{sys.executable}" -c "$NOBODY" {page}', NOBODY=NOBODY)
+    done = shell.run(
+        f'etl sync && unset HOME && "{sys.executable}" -c "$NOBODY" {page}', NOBODY=NOBODY
+    )
     assert done.returncode == 0, done.stderr
     assert (shell.directory / "page.html").stat().st_size
 
