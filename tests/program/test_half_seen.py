@@ -411,6 +411,9 @@ def test_what_the_charts_say_is_the_recount(made: Renderings, right: Figures) ->
         if count is not None
     }  # fmt: skip
     assert set(tips(made.html, "cohorts")) == cells
+    for cohort in right["cohorts"]:
+        row = f"{_month_after(cohort['month'], 0)} · {number(cohort['users'])}"
+        assert made.html.count(f">{row}<") == 2, "each row has its name, in the wide and the narrow"
 
     survival = [each for each in tips(made.html, "survival") if each.startswith("After ")]
     assert len(survival) > 50

@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import cache
 from html import unescape
 from importlib import util
 from io import StringIO
@@ -94,6 +95,12 @@ def good(*arguments: str) -> str:
     return done.stdout
 
 
+@cache
+def whole(output: str) -> str:
+    """The report of the history above; drawn once, as it is the same for all who told it."""
+    return good("--format", output)
+
+
 def periods(*arguments: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(good("--format", "csv", *arguments))))
 
@@ -155,7 +162,7 @@ def test_json_holds_every_figure_and_csv_and_table_agree_with_it(by: str) -> Non
         )
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("told_sqlite")
 def test_the_page_shows_the_periods_that_csv_holds() -> None:
     page = good("--format", "html", "--by", "day", "--oaid", A)
     shown = rows_of(page, "oa-1-periods")
@@ -320,7 +327,7 @@ def test_every_reason_on_record_has_a_sentence() -> None:
 
 @pytest.mark.usefixtures("told_sqlite")
 def test_names_and_users_are_escaped_in_the_page() -> None:
-    page = good("--format", "html")
+    page = whole("html")
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<b>" not in page
@@ -361,7 +368,7 @@ def test_a_name_cannot_steer_a_terminal(sqlite_url: str, monkeypatch: pytest.Mon
 @pytest.mark.usefixtures("told_sqlite")
 @pytest.mark.parametrize("output", FORMATS)
 def test_a_file_holds_what_stdout_would(output: str) -> None:
-    shown = good("--format", output)
+    shown = whole(output)
     assert good("--format", output, "-o", "report.out") == ""
     assert Path("report.out").read_bytes() == shown.encode()
     assert not list(Path().glob(".*")), "nothing is left beside it"
@@ -369,7 +376,7 @@ def test_a_file_holds_what_stdout_would(output: str) -> None:
 
 @pytest.mark.usefixtures("told_sqlite")
 def test_a_page_is_one_small_file_of_its_own() -> None:
-    page = good("--format", "html")
+    page = whole("html")
     assert len(page.encode()) < 2_000_000
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", page)
     assert "url(" not in page

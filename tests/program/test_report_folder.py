@@ -110,13 +110,22 @@ def test_a_row_an_oa_says_what_its_readings_add_up_to(index: Page) -> None:
         NAMES[OLD], f"{100 * left / start:.1f}%", str(len(story.after[-1])), str(new), str(left), "24 Nov 2026 23:40",
     ]  # fmt: skip
     assert young[1:5] == ["–, since 15 Nov 2026", "49", "18", "9"]
-    assert (cut[2], cut[4], cut[5], cut[7]) == ("54", "–", "–", "never read whole; no run")
+    assert (*cut[2:6], cut[7]) == ("54", "–", "–", "–", "never read whole; no run")
     assert never[2:] == ["–", "–", "–", "–", "", "nothing was read in this time"]
     total = rows(index, "tfoot")[0]
     following = len(story.after[-1]) + 49 + 54
     assert total[:5] == [
         "All OAs", old[1], str(following), str(new + 18), str(left + 9),
     ]  # fmt: skip
+
+
+def test_an_oa_with_something_to_look_at_is_marked_beside_its_name(index: Page) -> None:
+    """What it is stands in the last column, beyond the edge of a phone."""
+    marked = index.evaluate(
+        "[...document.querySelectorAll('#index tbody tr')].filter(row => "
+        "getComputedStyle(row.cells[0], '::before').content.includes('⚠')).map(row => row.cells[0].innerText)"
+    )
+    assert marked == [row[0] for row in rows(index) if row[7]] == [NAMES[CUT], NAMES[NEVER]]
 
 
 def test_the_index_leads_to_a_page_an_oa_and_back(

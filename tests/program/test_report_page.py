@@ -245,6 +245,11 @@ def test_no_request_leaves_the_page_and_nothing_is_complained_of(
     ), "it scrolls sideways"
     visible = "[...document.querySelectorAll('#oa-1 svg')].filter(svg => svg.getBoundingClientRect().width > 0)"
     assert opened.evaluate(f"{visible}.length") == 4, "each chart is drawn once"
+    reasons = "[...document.querySelectorAll('#oa-1-unseen td:last-child')]"
+    edge = "document.documentElement.clientWidth"
+    assert opened.evaluate(
+        f"{reasons}.every(cell => cell.getBoundingClientRect().right <= {edge})"
+    ), "why is in sight on a phone, too"
     outside = "(svg => svg.getBoundingClientRect().right > document.documentElement.clientWidth)"
     assert not opened.evaluate(f"{visible}.some({outside})")
 

@@ -296,6 +296,15 @@ def test_a_list_that_was_never_read_whole_has_no_survival_and_no_rate() -> None:
     assert (figures.survival.users, figures.cohorts, figures.left_share) == (0, (), None)
     assert {each.churn_rate for each in (*figures.periods, figures.total)} == {None}
     assert figures.total.churn_per_30_days is None
+    assert figures.total.known("followed") is figures.total.known("refollowed") is None
+    assert figures.total.known("baseline") == figures.total.baseline
+
+
+def test_once_the_list_was_read_whole_nobody_new_is_nobody_new() -> None:
+    runs = Runs().run(day("10-01"), baseline=9)
+    runs.run(day("10-02"), "partial", reason="torn")
+    first, second = report(runs, by=By.DAY).periods
+    assert (first.known("followed"), second.known("followed")) == (0, 0)
 
 
 def test_one_reading_is_a_first_night_and_two_are_none() -> None:
