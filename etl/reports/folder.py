@@ -137,7 +137,15 @@ def as_index(report: ChurnReport, words: Words) -> str:
     """A sortable row an OA, and their total."""
     digest = b64encode(hashlib.sha256(SORT.encode()).digest()).decode()
     window = report.accounts[0].last_30_days
-    headers = ("account", "churn_rate", "following", "followed", "unfollowed", "last_whole")
+    headers = (
+        "account",
+        "churn_rate",
+        "following",
+        "followed",
+        "unfollowed",
+        "coverage",
+        "last_whole",
+    )
     return (
         environment()
         .get_template("index.html.j2")
@@ -171,6 +179,7 @@ def _row(account: AccountReport, words: Words) -> Row:
             Cell(words.number(following), following),
             Cell(words.number(new), new),
             Cell(words.number(left), left),
+            Cell(text.coverage(window, words), window.days_whole / window.days),
             Cell(words.moment(last), last.timestamp() if last else None),
         ),
         tuple(spark(account)),
@@ -180,7 +189,7 @@ def _row(account: AccountReport, words: Words) -> Row:
 
 def _left_out(report: ChurnReport, words: Words) -> Iterator[Row]:
     for each in report.left_out:
-        nothing = (Cell(words.number(None), None),) * 5
+        nothing = (Cell(words.number(None), None),) * 6
         yield Row("", (Cell(each.label, each.label), *nothing), flag=words("flag_nothing"))
 
 

@@ -122,6 +122,7 @@ def _account(
         "first_night": account.first_night,
         "window": _window_title(account, words),
         "tiles": _tiles(account, words),
+        "window_coverage": _window_coverage(account, words),
         "curve": _curve(name, account, words) if drawn else None,
         "curve_note": _curve_note(account, words),
         "curve_table": _curve_table(account, words),
@@ -177,6 +178,16 @@ def _tiles(account: AccountReport, words: Words) -> list[Tile]:
         )
         tiles.append(Tile(words(each), value, note(earlier)))
     return tiles
+
+
+def _window_coverage(account: AccountReport, words: Words) -> str:
+    """On how many nights the tiles rest, and which days their losses cover."""
+    before = account.before_30_days
+    told = f"{words('coverage')}: {text.coverage(account.last_30_days, words)}"
+    if before is None or before.days < WINDOW:
+        return told
+    earlier = words("before_days", value=text.coverage(before, words), days=WINDOW)
+    return f"{told} · {earlier}"
 
 
 def _churn(last: Period, before: Period | None, words: Words) -> Tile:

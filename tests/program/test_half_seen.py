@@ -373,6 +373,11 @@ def test_the_tables_and_tiles_of_the_page_are_the_recount(made: Renderings, righ
         for name, each in counts.items()
     ]  # fmt: skip
     text = unescape(made.html)
+    nights = [
+        ", ".join([f"{each['days_whole']}/{each['days']}", *covers(each)])
+        for each in (last, before)
+    ]
+    assert f">Nights read: {nights[0]} · {nights[1]} in the 30 days before<" in text
     assert [each for each in sentences(right) if each not in text] == []
 
 
