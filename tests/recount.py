@@ -23,7 +23,7 @@ Figures = dict[str, Any]
 
 
 def recounted(readings: Sequence[Reading], oaid: str, by: str, today: date) -> Figures:
-    """The report of one OA over all that was read of it."""
+    """The report of one OA over all that was read of it, and of the others beside it."""
     return _Recount(readings, oaid, today).figures(by)
 
 
@@ -54,6 +54,7 @@ class _Recount:
         self.runs, self.applied, self.today = story.readings, story.applied, today
         self.first = self.applied[0].day
         self.last = max(each.day for each in self.runs)
+        self.until = max(each.day for each in readings)
         self.run_days = sorted({each.day for each in self.runs})
         steps = sorted((after - before).days for before, after in pairwise(self.run_days))
         self.usual = steps[(len(steps) - 1) // 2]
@@ -146,8 +147,9 @@ class _Recount:
         )
 
     def windows(self) -> tuple[Figures, Figures | None]:
-        first = max(self.last - 29 * DAY, self.first)
-        last = self.period(first, self.last, "month")
+        """They end on the last day of all OAs."""
+        first = max(self.until - 29 * DAY, self.first)
+        last = self.period(first, self.until, "month")
         if first == self.first:
             return last, None
         return last, self.period(max(first - 30 * DAY, self.first), first - DAY, "month")

@@ -54,6 +54,10 @@ def test_the_report_of_a_list_that_is_read_once_a_week_is_the_recount(
     for oaid, figures in right.items():
         for name in ("cohorts", "there_at_start"):
             assert told[oaid][name] == json.loads(json.dumps(figures[name], default=str))
+        for name in ("last_30_days", "before_30_days"):
+            assert [told[oaid][name][each] for each in COUNTS] == [
+                figures[name][each] for each in COUNTS
+            ]
         for found, period in zip(told[oaid]["periods"], figures["periods"], strict=True):
             assert found["churn_rate"] == pytest.approx(period["churn_rate"])
             assert found["bounded"] == period["bounded"]

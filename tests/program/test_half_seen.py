@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from html import unescape
 from io import StringIO
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +16,7 @@ import time_machine
 from commandline import etl
 from halfseen import DAILY, HISTORY, NAMES
 from recount import recounted
+from shown import covers, day, days, label, number, percent, sentences, span, survival_at, tables
 from told import tell
 
 from etl.db.engine import connect_engine
@@ -25,21 +26,16 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 25, 5, tzinfo=UTC)
 
-REASONS = {
-    "torn": "the list changed faster than it could be read",
-    "unreachable": "eSMS did not answer",
-    "mass_unfollow": "far more followers than usual were missing from the list",
-}
-
 
 class Renderings(NamedTuple):
-    """What `etl report --by month` makes of one database."""
+    """What `etl report --by month` makes of one database: of one OA, and at last of two."""
 
     json: str
     csv: str
     table: str
     html: str
     vietnamese: str
+    both: str
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +43,10 @@ def made(shared_url: str) -> Renderings:
     tell(connect_engine(shared_url), HISTORY, NAMES)
     outputs = []
     with time_machine.travel(NOW, tick=False):
-        for output in ("json", "csv", "table", "html", "table --lang vi"):
-            format_ = ["--format", *output.split()]
-            done = etl(
-                "report", "--oaid", DAILY, "--by", "month", *format_, DATABASE_URL=shared_url
-            )
+        one = ("json", "csv", "table", "html", "table --lang vi")
+        for arguments in [*(f"{each} --oaid {DAILY}" for each in one), "table"]:
+            options = ["--by", "month", "--format", *arguments.split()]
+            done = etl("report", *options, DATABASE_URL=shared_url)
             assert (done.returncode, done.stderr) == (0, "")
             outputs.append(done.stdout)
     return Renderings(*outputs)
@@ -68,152 +63,6 @@ def right() -> Figures:
 
 def _plain(value: date | datetime) -> str:
     return value.isoformat()
-
-
-# --- how people are shown it
-# --------------------------------------------------------------------------------------------------
-
-
-def number(value: int | None, *, sign: bool = False) -> str:
-    if value is None:
-        return "–"
-    return (f"{value:+,}" if sign and value else f"{value:,}").replace("-", "−")
-
-
-def percent(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
-    if value is None:
-        return "–"
-    return f"{100 * value:{'+' if sign and value else ''}.{digits}f}%".replace("-", "−")
-
-
-def day(value: str | None) -> str:
-    return f"{date.fromisoformat(value):%-d %b %Y}" if value else "–"
-
-
-def moment(value: str) -> str:
-    local = datetime.fromisoformat(value) + timedelta(hours=7)
-    return f"{local:%-d %b %Y %H:%M}"
-
-
-def span(first: str, last: str) -> str:
-    begin, end = date.fromisoformat(first), date.fromisoformat(last)
-    if begin == end:
-        return day(last)
-    form = "%-d" if (begin.year, begin.month) == (end.year, end.month) else "%-d %b"
-    return f"{begin:{form if begin.year == end.year else '%-d %b %Y'}} – {day(last)}"
-
-
-def label(period: Figures) -> str:
-    if period["whole"]:
-        return f"{date.fromisoformat(period['first']):%b %Y}"
-    return span(period["first"], period["last"])
-
-
-def covers(period: Figures) -> list[str]:
-    if period["bounded"] or period["covers_first"] is None:
-        return []
-    return [f"covers {span(period['covers_first'], period['covers_last'])}"]
-
-
-def period_row(period: Figures, name: str = "") -> list[str]:
-    counts = ("following_start", "baseline", "followed", "refollowed", "unfollowed")
-    return [
-        name or label(period), "" if name else percent(period["churn_rate"]),
-        *(number(period[each]) for each in counts),
-        number(period["net"], sign=True), number(period["following_end"]),
-        "" if name else percent(period["growth_rate"], sign=True),
-        ", ".join([f"{period['days_whole']}/{period['days']}", *covers(period)]),
-    ]  # fmt: skip
-
-
-def cohort_row(cohort: Figures, name: str = "") -> list[str]:
-    month = f"{date.fromisoformat(cohort['month']):%b %Y}"
-    shares = [percent(share, 0) for share in cohort["retention"]]
-    return [name or month, number(cohort["users"]), *shares]
-
-
-def survival_at(survival: Figures, length: int) -> Figures:
-    before = [each for each in survival["points"] if each["day"] <= length]
-    if before:
-        return dict(before[-1])
-    there = sum(count for days, count in survival["lengths"] if days >= length)
-    return {"survival": 1.0, "low": 0.025 ** (1 / there), "high": 1.0}
-
-
-def survival_row(survival: Figures, length: int) -> list[str]:
-    point = survival_at(survival, length)
-    there = sum(count for days, count in survival["lengths"] if days >= length)
-    band = f"{percent(point['low'])} – {percent(point['high'])}"
-    return [number(length), percent(point["survival"]), band, number(there)]
-
-
-def days(count: int | None) -> str:
-    return "–" if count is None else "1 day" if count == 1 else f"{count} days"
-
-
-def stay_rows(stays: Figures) -> list[list[str]]:
-    rows = []
-    for each in stays["lengths"]:
-        last = each["last"]
-        name = (
-            f"{each['first']} days and more" if last is None else f"{each['first']} to {last} days"
-        )
-        rows.append([name, number(each["left"]), number(each["follow"])])
-    return [
-        *rows,
-        ["Median", days(stays["median_left"]), days(stays["median_follow"])],
-        ["Not known (already there)", number(stays["baseline_left"]), number(stays["baseline_follow"])],
-    ]  # fmt: skip
-
-
-def recent_row(user: Figures) -> list[str]:
-    since = moment(user["followed_at"]) if user["followed_at"] else "before the first reading"
-    return [user["user_id"], moment(user["unfollowed_at"]), since, days(user["days"])]
-
-
-def unseen_row(stretch: Figures) -> list[str]:
-    kinds = {"gap": "no run", "partial": "read in part", "held": "held, to be confirmed"}
-    why = [REASONS[stretch["reason"]]] if stretch["reason"] else []
-    if stretch["held_back"]:
-        why.append(f"{stretch['held_back']} would have been marked as having left")
-    return [
-        kinds.get(stretch["kind"], str(stretch["kind"])), day(stretch["first"]),
-        day(stretch["last"]) if stretch["last"] else "goes on", number(stretch["runs"] or None),
-        ", ".join(why) or "–",
-    ]  # fmt: skip
-
-
-def tables(right: Figures) -> dict[str, list[list[str]]]:
-    """The rows of every table that terminal and page share."""
-    lengths = [
-        each for each in (1, 7, 14, 30, 60, 90, 180, 365) if each <= right["survival"]["last"]
-    ]
-    return {
-        "periods": [*map(period_row, right["periods"]), period_row(right["total"], "Total")],
-        "cohorts": [
-            cohort_row(right["there_at_start"], "Already there"),
-            *map(cohort_row, right["cohorts"]),
-        ],
-        "survival": [survival_row(right["survival"], each) for each in lengths],
-        "stays": stay_rows(right["stays"]),
-        "recent": [*map(recent_row, right["recent"])],
-        "unseen": [*map(unseen_row, right["unseen"])],
-    }  # fmt: skip
-
-
-def sentences(right: Figures) -> list[str]:
-    total, at_start = right["total"], right["there_at_start"]
-    won, left = number(total["followed"] + total["refollowed"]), number(total["unfollowed"])
-    last, first = day(right["curve"][-1]["day"]), day(total["first"])
-    net = f"{number(total['net'], sign=True)} since {first}: {won} new or returned, {left} left"
-    nights = f"{right['days_seen']} of {total['days']} days"
-    return [
-        f"{number(total['following_end'])} followers on {last} ({net}).",
-        f"The whole list was read on {nights}, last on {moment(right['last_complete_at'])}.",
-        f"{percent(total['churn_per_30_days'])} of the followers left per 30 days",
-        f"Of the {number(at_start['users'])} there at the start, {percent(right['left_share'])} had left",
-        f"Half of them have left after {days(right['survival']['median'])}.",
-    ]
 
 
 # --- how it is read off
@@ -326,6 +175,31 @@ def test_the_table_of_the_terminal_is_the_recount(made: Renderings, right: Figur
     ]  # fmt: skip
     unfolded = " ".join(made.table.split())
     assert [each for each in sentences(right) if each not in unfolded] == []
+
+
+def test_two_oas_are_compared_by_the_recount_of_the_same_days(made: Renderings) -> None:
+    windows = {
+        name: json.loads(
+            json.dumps(
+                recounted(HISTORY, oaid, "month", NOW.date())["last_30_days"], default=_plain
+            )
+        )
+        for oaid, name in NAMES.items()
+    }
+    assert len({(each["first"], each["last"]) for each in windows.values()}) == 1
+    names = ("following_end", "followed", "refollowed", "unfollowed", "net")
+    sums = [sum(each[name] for each in windows.values()) for name in names]
+    assert lines_of(made.both, "OAs compared: the 30 days to") == [
+        *(
+            [
+                name, percent(each["churn_rate"]),
+                *(number(each[of], sign=of == "net") for of in names),
+                f"{each['days_whole']}/{each['days']}", *covers(each),
+            ]
+            for name, each in windows.items()
+        ),
+        ["Total", *(number(each, sign=of == "net") for each, of in zip(sums, names, strict=True))],
+    ]  # fmt: skip
 
 
 def test_the_table_in_vietnamese_has_the_same_numbers(made: Renderings, right: Figures) -> None:

@@ -145,6 +145,8 @@ def test_the_numbers_on_the_page_are_those_of_the_database(page: Page, database:
         a=A,
     )
     assert [number(tiles[place]) for place in (0, 2, 3, 4)] == [following, *window]
+    compared = {row[0]: row[1:] for row in shown(page, "compared")[1:]}
+    assert compared[NAMES[A]][:6] == [tiles[1], tiles[0], *tiles[2:]]
     headline = page.evaluate("document.querySelector('#oa-1 strong').innerText")
     assert headline.startswith(f"{following:,} followers on 31 Oct 2026 (")
     assert f"{followed + refollowed:,} new or returned, {unfollowed:,} left" in headline
