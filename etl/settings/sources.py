@@ -13,12 +13,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from etl.settings.problems import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from dotenv.parser import Binding
 
 ENV_FILE = Path(".env")
 
@@ -34,6 +36,8 @@ OF_ONE_OA = frozenset(
 """What may be set for one OA: its name, then an underscore and the OAID."""
 
 _OF_ONE_OA = re.compile(r"((?:esms|etl)_[a-z]+(?:_[a-z]+)*)_([0-9]{1,64})")
+
+_IN_DOUBLE_QUOTES = re.compile(r'\s*(?:export\s+)?\w+\s*=\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 _BLANKS = " \t\r\n"
 _QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"))
@@ -60,15 +64,32 @@ def from_env_file(path: Path, names: set[str], problems: list[str]) -> dict[str,
         if not path.exists():
             return {}
         with path.open(encoding="utf-8-sig") as file:
-            # interpolate: a key with `${` in it is that key.
-            values = dotenv_values(stream=file, interpolate=False)
+            bindings = list(parse_stream(file))
     except UnicodeDecodeError:
         problems.append(f"{path} {UNREADABLE}: it is no UTF-8 text")
     except OSError as error:
         problems.append(f"{path} {UNREADABLE}: {error.strerror}")
     else:
-        return _chosen({name: value for name, value in values.items() if value}, names)
+        wrong = [each.original for each in bindings if each.error]
+        problems += [
+            f"{path}, line {line} {UNREADABLE}: write {name.upper()}=value"
+            for name, line in ((_begin(each.string), each.line) for each in wrong)
+            if is_sought(name, names)
+        ]
+        return _chosen({each.key: _written(each) for each in bindings if each.key}, names)
     return {}
+
+
+def _begin(line: str) -> str:
+    """The name with which a line begins that cannot be understood."""
+    found = re.match(r"\s*(?:export\s+)?(\w*)", line)
+    return found[1] if found else ""
+
+
+def _written(binding: Binding) -> str:
+    """A value as it is written: of a backslash in quotes dotenv makes what no shell does."""
+    found = _IN_DOUBLE_QUOTES.match(binding.original.string)
+    return re.sub(r'\\(["\\$`])', r"\1", found[1]) if found else binding.value or ""
 
 
 def from_directory(directory: Path, names: set[str], problems: list[str]) -> dict[str, str]:

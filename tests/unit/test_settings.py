@@ -245,7 +245,18 @@ def test_quotes_around_any_value_are_taken_off_wherever_it_stands(
 
 
 @pytest.mark.parametrize(
-    "key", ["a${HOME}b", "$HOME", "${ESMS_API_KEY:-x}", "a'b", "`id`", "$(id)"]
+    "key",
+    [
+        "a${HOME}b",
+        "$HOME",
+        "${ESMS_API_KEY:-x}",
+        "a'b",
+        "`id`",
+        "$(id)",
+        r"a\tb\nc",
+        r"\d\x41",
+        "a#b",
+    ],
 )
 @pytest.mark.parametrize("line", ["{}", '"{}"', "'{}'", " {} "])
 @pytest.mark.parametrize("export", ["", "export "])
@@ -255,6 +266,25 @@ def test_an_env_file_is_no_script(tmp_path: Path, key: str, line: str, export: s
     text = f"ESMS_API_KEY=first\n{export}ESMS_SECRET_KEY={line.format(key)}\n"
     (tmp_path / ".env").write_text(text)
     assert sync_settings().esms_secret_key.get_secret_value() == key
+
+
+@pytest.mark.parametrize(
+    "line", ["ESMS_API_KEY='it''s'", "export ESMS_API_KEY='ab", "ESMS_API_KEY: ab"]
+)
+def test_a_line_of_an_env_file_that_cannot_be_understood_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], line: str
+) -> None:
+    (tmp_path / ".env").write_text(f"ESMS_OAIDS=1\n{line}\nESMS_SECRET_KEY=s\n")
+    with pytest.raises(SettingsError) as refused:
+        sync_settings(need_oaids=True)
+    assert refused.value.problems == [".env, line 2 could not be read: write ESMS_API_KEY=value"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_line_of_an_env_file_that_is_of_another_program_is_left_to_it(tmp_path: Path) -> None:
+    text = "ESMS_API_KEY=k\nMOTTO='don't'\n?\nESMS_SECRET_KEY=s\n"
+    (tmp_path / ".env").write_text(text)
+    assert sync_settings().esms_secret_key.get_secret_value() == "s"
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
