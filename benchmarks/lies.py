@@ -573,6 +573,76 @@ def quiet_and_over(world: World) -> Iterator[Lies]:
         yield HONEST
 
 
+def three_nights_in_four(lies: Callable[[World], Lies]) -> Callable[[World], Iterator[Lies]]:
+    """Nights of these lies, one in four of them honest, while a little moves."""
+
+    def nights(world: World) -> Iterator[Lies]:
+        for _ in some_nights(world):
+            before = moves(world.rng.choice((0, 0, 0.005, 0.01)))
+            told = lies(world) if world.rng.random() < 0.75 else HONEST
+            yield replace(told, before=before)
+
+    return nights
+
+
+def places_left_out(world: World) -> Lies:
+    """Whoever stands at the end of every fourth page is not shown: now this one, now that one."""
+    step = world.page * 4
+
+    def shows(world: World) -> Sequence[str]:
+        return [user for place, user in enumerate(world.users, 1) if place % step]
+
+    return Lies(shows=shows)
+
+
+def others_in_every_second_answer(world: World) -> Lies:
+    """Two replicas answer in turn; each lacks users of its own, and both count everybody."""
+    lacking = [set(world.rng.sample(world.users, 4)) for _ in range(2)]
+
+    def shows(world: World) -> Sequence[str]:
+        return [user for user in world.users if user not in lacking[world.requests % 2]]
+
+    return Lies(shows=shows)
+
+
+def turned_round(world: World) -> Lies:
+    """In every second look the list begins with its end, and a few are left out of it always."""
+    lacking = set(world.rng.sample(world.users, world.rng.randint(0, 4)))
+
+    def shows(world: World) -> Sequence[str]:
+        turned = world.users[::-1] if world.connection % 2 else world.users
+        return [user for user in turned if user not in lacking]
+
+    return Lies(shows=shows)
+
+
+def some_twice(world: World) -> Lies:
+    """Some stand in the list twice, as many others not at all: it is as long as Total says."""
+    chosen = world.rng.sample(world.users, 2 * world.rng.randint(1, 5))
+    lacking, twice = set(chosen[::2]), set(chosen[1::2])
+
+    def shows(world: World) -> Sequence[str]:
+        here = [user for user in world.users if user not in lacking]
+        return [user for each in here for user in ([each, each] if each in twice else [each])]
+
+    return Lies(shows=shows)
+
+
+def ceiling_that_moves(world: World) -> Lies:
+    """The offset from which on it refuses is another one after some requests."""
+    most = len(world.users)
+
+    def answers(world: World, page: Page) -> Page:
+        nonlocal most
+        if world.rng.random() < 0.1:
+            most = world.rng.randint(len(world.users) // 2, len(world.users) + world.page)
+        if page.offset and page.offset >= most:
+            raise OffsetRefusedError(page.offset)
+        return page
+
+    return Lies(answers=answers)
+
+
 CATEGORIES = (
     Category("honest, nothing in the run", honest(0), least_complete=1),
     Category("honest, 1 move in 100 pages", honest(0.01), least_complete=0.98, weight=2),
@@ -654,6 +724,15 @@ CATEGORIES = (
         two_backends(lacking_backend),
         most_false=0.047,
     ),
+    Category("some places are left out", three_nights_in_four(places_left_out), honest_first=1),
+    Category(
+        "others left out of every second answer",
+        three_nights_in_four(others_in_every_second_answer),
+        honest_first=1,
+    ),
+    Category("every second look turned round", three_nights_in_four(turned_round), honest_first=1),
+    Category("some stand there twice", three_nights_in_four(some_twice), honest_first=1),
+    Category("a ceiling that moves", three_nights_in_four(ceiling_that_moves), honest_first=1),
     Category("a new standing gap", quiet_and_over, after=over_a_little, patience=7),
 )
 

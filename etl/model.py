@@ -121,7 +121,7 @@ class Gaps:
     """What is known of the gaps of one source.
 
     Attributes:
-        kept: that of the OA's last complete snapshot; None where there is none.
+        kept: the smallest of the OA's last six complete snapshots; None where none is known.
         before: those of its latest snapshots, newest first, whatever their status.
     """
 

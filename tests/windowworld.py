@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from etl.db.snapshots import smallest
 from etl.errors import FaultError, OffsetRefusedError
 from etl.model import Gaps, Page, Source, Sweep, ignore
 from etl.sync.read import read_list
@@ -165,7 +166,7 @@ class Nights:
 
     world: WindowWorld
     known: set[str] = field(default_factory=set)
-    kept: int | None = None
+    complete: tuple[int | None, ...] = ()
     gaps: tuple[int | None, ...] = ()
     last: Source | None = None
 
@@ -181,7 +182,7 @@ class Nights:
                 spool,
                 add_known=lambda: spool.add_known([list(self.known)]),
                 limits=SweepLimits(concurrency=1),
-                gaps=lambda _: Gaps(self.kept, self.gaps),
+                gaps=lambda _: Gaps(smallest(self.complete), self.gaps),
                 last_source=self.last,
                 renew=lambda: None,
                 today=lambda: world.our_today,
@@ -191,7 +192,7 @@ class Nights:
         marked = self.known - seen if swept.complete else set()
         self.known = (self.known | seen) - marked
         if swept.source is Source.WINDOWS:
-            self.kept = swept.gap if swept.complete else self.kept
+            self.complete = (swept.gap, *self.complete) if swept.complete else self.complete
             self.gaps = (swept.gap, *self.gaps)[:6]
         self.last = swept.source
         return swept, marked & world.throughout

@@ -27,7 +27,8 @@ _FIXED = {"id", "oaid", "taken_at", "taken_on"}
 WITH_GAP = (Status.COMPLETE, Status.PARTIAL, Status.HELD)
 
 GAPS = 6
-"""How many gaps before are read: with the present one they are as many as make a standing gap."""
+"""How many gaps before are read, of complete snapshots and of all: with the present one they are as
+many as make a standing gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +187,19 @@ def _settled(connection: Connection, oaid: str) -> frozenset[Source]:
 def _gaps(connection: Connection, oaid: str, source: Source) -> Gaps:
     of_source = (snapshots.c.oaid == oaid) & (snapshots.c.source == source)
     statement = select(snapshots.c.gap).where(of_source).order_by(snapshots.c.id.desc())
-    kept = connection.execute(statement.where(snapshots.c.status == Status.COMPLETE).limit(1))
+    complete = connection.execute(
+        statement.where(snapshots.c.status == Status.COMPLETE).limit(GAPS)
+    )
     recent = connection.execute(statement.where(snapshots.c.status.in_(WITH_GAP)).limit(GAPS))
-    return Gaps(kept.scalar_one_or_none(), tuple(recent.scalars()))
+    return Gaps(smallest(tuple(complete.scalars())), tuple(recent.scalars()))
+
+
+def smallest(gaps: Sequence[int | None]) -> int | None:
+    """The gap that stands after complete snapshots with these, newest first.
+
+    One night's does not: it may have hidden somebody who had only just arrived.
+    """
+    return min((gap for gap in gaps[:GAPS] if gap is not None), default=None)
 
 
 def _following(newest: Sequence[Snapshot]) -> int:

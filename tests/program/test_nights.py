@@ -73,16 +73,41 @@ def test_a_new_standing_gap_is_taken_over_in_the_seventh_night(sim: Simulator, d
     assert not set(gone) & following(db, sim.default)
 
 
-def test_a_night_in_which_nobody_is_missing_carries_the_gap_over(
+def test_nights_in_which_nobody_is_missing_carry_the_gap_over_once_there_were_six(
     sim: Simulator, db: Engine
 ) -> None:
+    """One alone may have hidden somebody who had only just arrived."""
     night(sim, db)
     sim.overcount = 2
-    snapshot = night(sim, db)
-    assert (snapshot.status, snapshot.gap) == (Status.COMPLETE, 2)
+    for _ in range(6):
+        snapshot = night(sim, db)
+        assert (snapshot.status, snapshot.gap) == (Status.COMPLETE, 2)
     sim.unfollow()
     snapshot = night(sim, db)
     assert (snapshot.status, counted(snapshot).unfollowed) == (Status.COMPLETE, 1)
+
+
+def test_the_gap_of_one_night_marks_nobody_the_next(sim: Simulator, db: Engine) -> None:
+    night(sim, db)
+    arrived = sim.follow()
+    sim.followers().hidden = {arrived}
+    assert (night(sim, db).status, night(sim, db).gap) == (Status.COMPLETE, 1)
+    hide(sim, 1)
+    snapshot = night(sim, db)
+    assert (snapshot.status, snapshot.reason) == (Status.PARTIAL, Reason.TOTAL_GAP)
+
+
+def test_a_gap_of_the_first_night_stands_while_people_leave_and_a_worse_night_changes_nothing(
+    sim: Simulator, db: Engine
+) -> None:
+    sim.overcount = 3
+    assert (night(sim, db).status, night(sim, db).gap) == (Status.COMPLETE, 3)
+    for hidden in (0, 4, 0):
+        hide(sim, hidden)
+        sim.unfollow()
+        snapshot = night(sim, db)
+        assert snapshot.status is (Status.PARTIAL if hidden else Status.COMPLETE)
+    assert counted(snapshot).unfollowed == 2
 
 
 def test_a_night_that_was_read_as_followers_says_so(sim: Simulator, db: Engine) -> None:
