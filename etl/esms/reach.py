@@ -50,7 +50,7 @@ def resolve(settings: EsmsSettings) -> list[str]:
     """
     host, port = _host(settings)
     try:
-        found = connecting.addresses(host, port)
+        found = connecting.addresses(host, port, time.monotonic() + CONNECT_SECONDS)
     except OSError as error:
         raise _unreachable(
             f"the name {host} does not resolve ({system_words(error)})",

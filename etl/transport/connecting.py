@@ -7,13 +7,18 @@ tried beside it after a moment, and whoever answers first is taken (the idea of 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import selectors
 import socket
 import time
 from collections import deque
+from concurrent.futures import wait
+from functools import partial
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Self
+
+from etl.threads import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,17 +50,36 @@ def connect(
     """
     ends = None if timeout is None else time.monotonic() + timeout
     with _Race(source, list(options)) as race:
-        sock = race.run(deque(interleaved(addresses(host, port))), ends, stopped)
+        sock = race.run(deque(interleaved(addresses(host, port, ends, stopped))), ends, stopped)
     sock.settimeout(None if ends is None else max(0.001, ends - time.monotonic()))
     return sock
 
 
-def addresses(host: str, port: int) -> list[Address]:
+def addresses(
+    host: str, port: int, ends: float | None, stopped: Callable[[], bool] = lambda: False
+) -> list[Address]:
     """The addresses of a name.
+
+    The C library waits for a name server as long as its own settings say: so it is asked in another
+    thread, and not waited for after `ends` (of `time.monotonic()`).
 
     Raises:
         socket.gaierror: it does not resolve, or is no name at all.
+        TimeoutError: no name server answered in time.
+        OSError: nobody wants the connection any more.
     """
+    asking = begin(partial(_asked, host, port), "etl-name")
+    while not asking.done():
+        left = math.inf if ends is None else ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(errno.ETIMEDOUT, "no name server answered in time")
+        if stopped():
+            raise OSError(errno.ECANCELED, "nobody waits for it any more")
+        wait([asking], timeout=min(left, STAGGER))
+    return asking.result()
+
+
+def _asked(host: str, port: int) -> list[Address]:
     try:
         return list(socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM))
     except UnicodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,27 @@ def test_the_families_of_addresses_take_turns(families: str, order: str) -> None
     taken = connecting.interleaved(found)
     assert [each[0] for each in taken] == [kinds[each] for each in order]
     assert sorted(taken, key=lambda each: each[4]) == found
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(60))
+    try:
+        with pytest.raises(TimeoutError, match="no name server answered in time"):
+            connecting.connect("x.test", 443, 0.1)
+        with pytest.raises(OSError, match="nobody waits for it any more"):
+            connecting.connect("x.test", 443, None, stopped=lambda: True)
+        given = {"esms_max_attempts": 1, "esms_timeout": 0.1}
+        with (
+            EsmsClient(settings("http://localhost", **given)) as esms,
+            pytest.raises(EsmsUnavailableError, match="ESMS_TIMEOUT"),
+        ):
+            esms.page("1", 0)
+        assert not answered.is_set()
+    finally:
+        answered.set()
 
 
 @pytest.mark.parametrize("host", ["x" * 70, "a..b", "no-such-host.invalid"])
