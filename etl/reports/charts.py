@@ -113,17 +113,17 @@ def curve(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
             *_shaded(gaps, x, size),
             _marks(line)
             .mark_line(color=LINE, strokeWidth=2, aria=False, strokeJoin="round")
-            .encode(x=x, y=y, detail="part:N"),
+            .encode(x=x, y=y, detail=alt.Detail("part:N")),
             _marks(alone).mark_circle(color=LINE, size=28, opacity=1, aria=False).encode(x=x, y=y),
             _marks(part_read)
             .mark_point(color=LINE, size=26, strokeWidth=1.2, filled=False, opacity=1)
-            .encode(x=x, y=y, description="tip:N"),
+            .encode(x=x, y=y, description=alt.Description("tip:N")),
             _marks(hover[-1:])
             .mark_text(color=INK, align="right", dy=-10, fontSize=12, fontWeight="bold", aria=False)
-            .encode(x=x, y=y, text="label:N"),
+            .encode(x=x, y=y, text=alt.Text("label:N")),
             _marks(hover)
             .mark_circle(color=LINE, size=110, opacity=0)
-            .encode(x=x, y=y, description="tip:N"),
+            .encode(x=x, y=y, description=alt.Description("tip:N")),
         ],
         size,
     )
@@ -166,21 +166,21 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
             .mark_rect(fill=UNSEEN, fillOpacity=0, strokeWidth=1)
             .encode(
                 x=x,
-                x2="t2:Q",
+                x2=alt.X2("t2:Q"),
                 y=y,
-                y2="n2:Q",
+                y2=alt.Y2("n2:Q"),
                 stroke=alt.Stroke("fill:N", scale=None),
-                description="tip:N",
+                description=alt.Description("tip:N"),
             ),
             _marks(bars)
             .mark_rect(stroke=GROUND, strokeWidth=0.6)
             .encode(
                 x=x,
-                x2="t2:Q",
+                x2=alt.X2("t2:Q"),
                 y=y,
-                y2="n2:Q",
+                y2=alt.Y2("n2:Q"),
                 color=alt.Color("fill:N", scale=None),
-                description="tip:N",
+                description=alt.Description("tip:N"),
             ),
             _marks([{"n": 0}])
             .mark_rule(color=INK, strokeWidth=1, aria=False)
@@ -238,19 +238,25 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
         scale=alt.Scale(paddingInner=0.08),
     )
     tiles = _marks(cells)
-    chart = _finished(
+    return _finished(
         [
             tiles.mark_rect(cornerRadius=2).encode(
-                x=x, y=y, color=alt.Color("fill:N", scale=None), description="tip:N"
+                x=x,
+                y=y,
+                color=alt.Color("fill:N", scale=None),
+                description=alt.Description("tip:N"),
             ),
             tiles.mark_text(fontSize=11 if step > 30 else 9, aria=False).encode(  # noqa: PLR2004 - pixels
-                x=x, y=y, text="text:N", color=alt.Color("ink:N", scale=None)
+                x=x, y=y, text=alt.Text("text:N"), color=alt.Color("ink:N", scale=None)
             ),
-            _marks(unknown).mark_text(color=INK, aria=False).encode(x=x, y=y, text="text:N"),
+            _marks(unknown)
+            .mark_text(color=INK, aria=False)
+            .encode(x=x, y=y, text=alt.Text("text:N")),
         ],
         size,
+        width=alt.Step(step),
+        height=alt.Step(24),
     )
-    return chart.properties(width=alt.Step(step), height=alt.Step(24))
 
 
 def shown_cohorts(account: AccountReport) -> tuple[Cohort, ...]:
@@ -317,34 +323,49 @@ def survival(account: AccountReport, words: Words, size: Size) -> alt.LayerChart
                 line={"color": LINE, "strokeWidth": 1, "strokeDash": [2, 3]},
                 interpolate="step-after",
                 aria=False,
-            ).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
+            ).encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
             marks.mark_line(color=LINE, strokeWidth=2, interpolate="step-after", aria=False).encode(
                 x=x, y=y
             ),
             _marks(_thinned(steps, size.points))
             .mark_circle(color=LINE, size=110, opacity=0)
-            .encode(x=x, y=y, description="tip:N"),
+            .encode(x=x, y=y, description=alt.Description("tip:N")),
         ],
         size,
     )
 
 
-def _finished(layers: list[alt.Chart], size: Size) -> alt.LayerChart:
-    """Layers that have anything to show, in the page's own look; its ground shows through."""
+def _finished(
+    layers: list[alt.Chart],
+    size: Size,
+    *,
+    width: float | alt.Step | None = None,
+    height: float | alt.Step | None = None,
+) -> alt.LayerChart:
+    """Layers that have anything to show, in the page's own look; its ground shows through.
+
+    All is said to one call: each later one would copy the data of every layer.
+    """
     filled = [layer for layer in layers if layer.data.values]
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-    chart: alt.LayerChart = (
-        alt.layer(*filled)
-        .properties(width=size.width - 60, height=size.height, background="transparent", padding=PADDING)
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=INK, titleColor=INK, gridColor=GRID, domainColor=GRID, tickColor=GRID, labelFont=font, titleFont=font,
-            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelOverlap=True, labelSeparation=14, titlePadding=8,
-        )
-        .configure_axisX(grid=False)
-        .configure_text(font=font)
+    axis = alt.AxisConfig(
+        labelColor=INK, titleColor=INK, gridColor=GRID, domainColor=GRID, tickColor=GRID, labelFont=font, titleFont=font,
+        labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelOverlap=True, labelSeparation=14, titlePadding=8,
     )  # fmt: skip
-    return chart
+    look = alt.Config(
+        view=alt.ViewConfig(stroke=None),
+        axis=axis,
+        axisX=alt.AxisConfig(grid=False),
+        text=alt.MarkConfig(font=font),
+    )
+    return alt.LayerChart(
+        layer=filled,
+        width=width or size.width - 60,
+        height=height or size.height,
+        background="transparent",
+        padding=PADDING,
+        config=look,
+    )
 
 
 def _shaded(stretches: Sequence[dict[str, Any]], x: alt.X, size: Size) -> list[alt.Chart]:
@@ -354,13 +375,17 @@ def _shaded(stretches: Sequence[dict[str, Any]], x: alt.X, size: Size) -> list[a
     """
     many = len(stretches) > MANY_STRETCHES
     marks = _marks(stretches)
-    shade = marks.mark_rect(
+    shade: alt.Chart = marks.mark_rect(
         fill=UNSEEN, stroke=GRID if many else UNSEEN_EDGE, strokeWidth=0.5 if many else 1
-    ).encode(x=x, x2="t2:Q", description="tip:N")
-    strip = _marks(stretches if many else []).mark_rect(fill=UNSEEN_EDGE, aria=False)
+    ).encode(x=x, x2=alt.X2("t2:Q"), description=alt.Description("tip:N"))
+    if not many:
+        return [shade]
+    strip = marks.mark_rect(fill=UNSEEN_EDGE, aria=False)
     return [
         shade,
-        strip.encode(x=x, x2="t2:Q", y=alt.value(size.height - STRIP), y2=alt.value(size.height)),
+        strip.encode(
+            x=x, x2=alt.X2("t2:Q"), y=alt.value(size.height - STRIP), y2=alt.value(size.height)
+        ),
     ]
 
 
