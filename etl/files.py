@@ -37,7 +37,19 @@ def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextMa
     options = {"encoding": "utf-8", "newline": ""} if mode == "w" else {}
     if path.exists() and not path.is_file() and not path.is_dir():
         return cast("IO[Any]", path.open(mode, **options))  # type: ignore[call-overload]
-    return _replacing(path.resolve(), mode, options)
+    return _replacing(resolved(path), mode, options)
+
+
+def resolved(path: Path) -> Path:
+    """What a path stands for, without symbolic links.
+
+    Raises:
+        OSError: they lead in a circle; Python up to 3.12 calls it a RuntimeError.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def sqlite_file(url: str) -> File:
     if path.startswith("file:"):
         path = re.sub(r"^//[^/]*", "", path.removeprefix("file:"))
     parameters = {name: str(value) for name, value in parsed.query.items()}
-    for name in parameters.keys() - _OF_SQLITE:
+    for name in {*parameters, *_parameters(url.strip())} - _OF_SQLITE:
         raise problem(f"has a parameter that SQLite does not know{_named(name)}")
     if path in {"", ":memory:"} or parameters.get("mode") == "memory":
         raise problem("must name a file, such as sqlite:///followers.db")

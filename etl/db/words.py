@@ -9,7 +9,7 @@ from etl.errors import DatabaseUnreachableError, EtlError, UnfitDatabaseError
 _OF_SQLITE = {
     sqlite3.SQLITE_READONLY: "Give this user write permission for the file and for its directory "
     "(SQLite keeps -wal and -shm beside it).",
-    sqlite3.SQLITE_IOERR: "Look at the disk. A network or FUSE file system (NFS, SMB, sshfs) cannot hold a SQLite file safely: "
+    sqlite3.SQLITE_IOERR: "Look at the disk: is it full? A network or FUSE file system (NFS, SMB, sshfs) cannot hold a SQLite file safely: "
     "keep it on a local disk, or use PostgreSQL (etl db copy).",
     sqlite3.SQLITE_FULL: "Make room on that disk.",
     sqlite3.SQLITE_CANTOPEN: "Check the path of DATABASE_URL, and that this user may write in its directory.",

@@ -202,7 +202,7 @@ def place(path: str, mounts: str) -> Iterator[Step]:
 
     Nothing where the system does not tell (`mounts`: as /proc/self/mounts has it).
     """
-    file = Path(path).resolve()
+    file = Path(os.path.realpath(path))
     kind, longest = "", -1
     for line in mounts.splitlines():
         _, mounted, each, *_ = [*line.split(), "", "", ""]

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from etl.db.engine import reading
 from etl.db.snapshots import latest
 from etl.errors import EtlError
-from etl.files import atomic_file, permit
+from etl.files import atomic_file, permit, resolved
 from etl.model import APPLIED, Status
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def try_writing(path: Path) -> None:
     """
     if path.exists() and not path.is_file():
         raise OSError("it is no file")
-    with TemporaryFile(dir=path.resolve().parent):
+    with TemporaryFile(dir=resolved(path).parent):
         pass
 
 

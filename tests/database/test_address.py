@@ -249,5 +249,11 @@ def test_names_with_signs_that_mean_something_in_a_url_are_names(tmp_path: Path)
     upgrade(engine)
     assert {each.name for each in tmp_path.iterdir()} >= {"a#b %.db"}
     assert current_revision(connect_engine(f"sqlite:///{tmp_path}/a#b %25.db", create=False))
-    with pytest.raises(SettingsError):
-        sqlite_file("sqlite://")
+    assert sqlite_file("sqlite:///which%3F.db").path == "which?.db"
+    for url in (
+        "sqlite://",
+        "sqlite:///which?.db",
+        "sqlite:///a?b&mode=ro",
+    ):  # not the file `which`
+        with pytest.raises(SettingsError):
+            sqlite_file(url)

@@ -117,3 +117,11 @@ def test_a_file_that_did_not_get_to_the_disk_does_not_take_its_place(
     with pytest.raises(OSError, match=os.strerror(failed)), atomic_file(tmp_path / "x") as file:
         file.write("lost")
     assert names(tmp_path) == []
+
+
+def test_links_in_a_circle_are_an_error_of_the_system(tmp_path: Path) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to("loop")
+    with pytest.raises(OSError, match=os.strerror(errno.ELOOP)):
+        atomic_file(link)
+    assert link.is_symlink()
