@@ -260,16 +260,50 @@ if size == "permissions count":
                 sys.exit("root may not give that up here")
 else:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
-os.execv(sys.executable, [sys.executable, "-m", "etl", *arguments])
+os.execv(sys.executable, [sys.executable, *arguments])
 """
+
+EACH = """
+import gc, json, os, sys, tempfile
+import etl.cli.app
+from importlib import import_module
+
+commands = json.loads(sys.argv[1])
+for command in commands:
+    import_module("etl.cli." + command[0])
+gc.freeze()
+ended = []
+for command in commands:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if not child:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            sys.argv = ["etl", *command]
+            etl.cli.app.main()
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        told = [os.pread(each.fileno(), 2**20, 0).decode() for each in (out, err)]
+        ended.append([code, *told])
+print(json.dumps(ended))
+"""
+"""Runs commands one after another, each in a fork: the interpreter is made once."""
 
 
 def in_trouble(operator: Sufferer, trouble: str, *arguments: str) -> Finished:
     """`etl` in a process of its own, all of whose files are at most so many bytes long, or that
     heeds permissions."""
-    command = [sys.executable, "-c", IN_TROUBLE, trouble, *arguments]
+    return python_in_trouble(operator, trouble, "-m", "etl", *arguments)
+
+
+def heeding_permissions(operator: Sufferer, *commands: list[str]) -> list[Finished]:
+    """Several commands of somebody who heeds permissions, as root else does not."""
+    done = python_in_trouble(operator, "permissions count", "-c", EACH, json.dumps(commands))
+    return [Finished(*each) for each in json.loads(done.stdout)]
+
+
+def python_in_trouble(operator: Sufferer, trouble: str, *arguments: str) -> Finished:
     done = subprocess.run(
-        command,
+        [sys.executable, "-c", IN_TROUBLE, trouble, *arguments],
         env=os.environ | operator.settings,
         capture_output=True,
         text=True,
@@ -532,11 +566,11 @@ def test_who_may_only_read_reads_and_is_told_why_nothing_is_written(
     lite: Sufferer, read_only: Path
 ) -> None:
     forbid(read_only)
-    for command in READERS:
-        done = in_trouble(lite, "permissions count", *command)
-        assert done.returncode == 0, (command, done.stderr)
-    ended(in_trouble(lite, "permissions count", "sync"), 69, "readonly", "-wal and -shm")
-    ended(in_trouble(lite, "permissions count", "undo", "1", "--yes"), 69, "readonly")
+    *read, sync, undo = heeding_permissions(lite, *READERS, ["sync"], ["undo", "1", "--yes"])
+    for done in read:
+        assert done.returncode == 0, done
+    ended(sync, 69, "readonly", "-wal and -shm")
+    ended(undo, 69, "readonly")
 
 
 def test_who_may_only_read_reads_while_somebody_writes(lite: Sufferer, read_only: Path) -> None:
@@ -544,10 +578,10 @@ def test_who_may_only_read_reads_while_somebody_writes(lite: Sufferer, read_only
         connection.execute(text("UPDATE official_accounts SET name = 'now'"))
         connection.connection.cursor().execute("COMMIT")
         forbid(read_only)
-        for command in READERS:
-            done = in_trouble(lite, "permissions count", *command)
-            assert done.returncode == 0, (command, done.stderr)
-        assert '"now"' in in_trouble(lite, "permissions count", "status", "--json").stdout
+        read = heeding_permissions(lite, *READERS, ["status", "--json"])
+        for done in read:
+            assert done.returncode == 0, done
+        assert '"now"' in read[-1].stdout
         (read_only / "followers.db-shm").chmod(0)
         refused = in_trouble(lite, "permissions count", "status")
         ended(refused, 69, "write-ahead log", "write permission")
@@ -560,9 +594,8 @@ def test_a_directory_that_one_may_not_search_is_told(
     mode: int, lite: Sufferer, read_only: Path
 ) -> None:
     read_only.chmod(mode)
-    for command in (*READERS, ["sync"], ["doctor"]):
-        done = in_trouble(lite, "permissions count", *command)
-        assert done.returncode == 69, (command, done)
+    for done in heeding_permissions(lite, *READERS, ["sync"], ["doctor"]):
+        assert done.returncode == 69, done
         assert "Traceback" not in done.stderr
         assert "permissions" in done.stderr + done.stdout
 
