@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from etl.cli import main
+from etl.cli import words as language
 
 if TYPE_CHECKING:
     from etl.simulator import Simulator
@@ -31,6 +32,7 @@ class Finished:
 
 def etl(*arguments: str, **settings: str) -> Finished:
     """Run `etl` with these arguments and settings, as a shell would without a terminal."""
+    language._spoken.clear()  # each process begins without
     out, err = io.StringIO(), io.StringIO()
     handlers = [
         (each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
