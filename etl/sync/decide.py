@@ -93,7 +93,7 @@ def decide(before: Before, swept: Sweep, difference: Difference, limits: Limits)
 
 
 def found_not_arrived(before: Before, swept: Sweep) -> bool:
-    """Whether whoever is new followed before we looked: the baseline, and no arrivals of that day.
+    """Whether whoever is new goes on record as baseline, and not as having followed that day.
 
     So it is until there was a whole reading; of windows, one of windows. And at any time where the
     listing ended at its ceiling: whoever is new there may have slid into view as others left.

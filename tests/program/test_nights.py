@@ -108,6 +108,12 @@ def test_a_gap_of_the_first_night_stands_while_people_leave_and_a_worse_night_ch
         snapshot = night(sim, db)
         assert snapshot.status is (Status.PARTIAL if hidden else Status.COMPLETE)
     assert counted(snapshot).unfollowed == 2
+    sim.fault_rate("nobody", 1)
+    snapshot = night(sim, db)
+    assert (snapshot.status, snapshot.gap) == (Status.HELD, 0)
+    sim.calm()
+    sim.unfollow()
+    assert night(sim, db).status is Status.COMPLETE
 
 
 def test_a_night_that_was_read_as_followers_says_so(sim: Simulator, db: Engine) -> None:

@@ -315,6 +315,23 @@ def test_every_look_but_the_first_is_read_over_new_connections() -> None:
     assert set(looks) == {1, 2}
 
 
+@pytest.mark.parametrize(("closes_in", "reason"), [(8, None), (9, Reason.TORN)])
+def test_a_list_is_looked_at_eight_times_unless_told_otherwise(
+    closes_in: int, reason: Reason | None
+) -> None:
+    def torn(server: Server, page: Page) -> Page:
+        users = page.users if server.look >= closes_in else page.users[::-1]
+        return Page(page.offset, users, len(server.users) + len(server.asked) % 2)
+
+    server = Server(numbered(60), answer=torn)
+    with Spool() as spool:
+        limits = SweepLimits(concurrency=1)
+        result = sweep(
+            server.fetch, spool, add_known=lambda: None, limits=limits, renew=server.renew
+        )
+    assert (result.looks, result.reason) == (8, reason)
+
+
 def always_moving(server: Server, page: Page) -> Page:
     """One leaves and one arrives before every answer, and Total jumps."""
     del server.users[:1]
