@@ -77,7 +77,7 @@ def _sync(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
                 return _commit(run, lease, running, before, swept, spool), None
         except Exception as error:  # noqa: BLE001 - whatever it is goes on record, and the other OAs are synced
             failure = as_ours(error)
-        failed = _failed(run, running, failure)
+        failed = run.failed(running, failure)
         _record_failure(lease, failed, failure)
         return failed, failure
 
@@ -97,7 +97,7 @@ def _preview(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
                     stage.known(connection, begun.oaid, following=False), following=False
                 )
         difference = Difference(spool.arrivals(), spool.returned(), swept.missing)
-        found = _with_findings(run, begun, swept)
+        found = run.found(begun, swept)
         return _decided(found, decide(before, swept, difference, run.limits), run.clock()), None
 
 
@@ -135,7 +135,7 @@ def _commit(
     run: Run, lease: Lease, running: Snapshot, before: Before, swept: Sweep, spool: Spool
 ) -> Snapshot:
     """The one transaction, tried again where the database itself rolled it back."""
-    found = _with_findings(run, running, swept)
+    found = run.found(running, swept)
     finished = found
     for wait in (*APPLY_WAITS, None):
         try:
@@ -172,20 +172,6 @@ def _stage(connection: Connection, oaid: str, swept: Sweep, spool: Spool) -> Dif
     if arrived or gone:
         stage.load(connection, arrived=spool.arrived(), gone=spool.gone() if gone else ())
     return Difference(arrived, count_returned(connection, oaid) if arrived else 0, gone)
-
-
-def _with_findings(run: Run, snapshot: Snapshot, swept: Sweep) -> Snapshot:
-    """The snapshot with what the sweep found, before anything is decided."""
-    return replace(
-        snapshot,
-        total=swept.total,
-        seen=swept.seen,
-        looks=swept.looks,
-        requests=run.esms.requests_of(snapshot.oaid),
-        retries=run.esms.retries_of(snapshot.oaid),
-        source=swept.source,
-        gap=swept.gap,
-    )
 
 
 def _decided(found: Snapshot, decision: Decision, now: datetime) -> Snapshot:
@@ -234,17 +220,6 @@ def _outcome_of(
         snapshot, error = replace(begun, status=Status.BUSY, reason=busy.reason), busy
     except Exception as other:  # noqa: BLE001 - whatever it is, the other OAs are synced
         error = as_ours(other)
-        snapshot = _failed(run, begun, error)
+        snapshot = run.failed(begun, error)
     exit_code = error.exit_code if error else _EXIT[snapshot.status]
     return Outcome(snapshot, round(time.monotonic() - started, 3), exit_code, error)
-
-
-def _failed(run: Run, snapshot: Snapshot, failure: EtlError) -> Snapshot:
-    return replace(
-        snapshot,
-        status=Status.FAILED,
-        finished_at=run.clock(),
-        reason=f"{failure.reason}: {failure}",
-        requests=run.esms.requests_of(snapshot.oaid),
-        retries=run.esms.retries_of(snapshot.oaid),
-    )

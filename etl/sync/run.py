@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.errors import EtlError
+    from etl.model import Sweep
     from etl.sync.decide import Limits
 
 
@@ -91,3 +92,30 @@ class Run:
         now = self.clock()
         day = day_of(now, self.zone, self.day_begins)
         return Snapshot(None, oaid, Status.RUNNING, taken_at=now, taken_on=day)
+
+    def found(self, snapshot: Snapshot, swept: Sweep) -> Snapshot:
+        """The snapshot with what its sweep found, before anything is decided."""
+        return replace(
+            self._counted(snapshot),
+            total=swept.total,
+            seen=swept.seen,
+            looks=swept.looks,
+            source=swept.source,
+            gap=swept.gap,
+        )
+
+    def failed(self, snapshot: Snapshot, failure: EtlError) -> Snapshot:
+        """The snapshot of a run that ends now by an error."""
+        return replace(
+            self._counted(snapshot),
+            status=Status.FAILED,
+            finished_at=self.clock(),
+            reason=f"{failure.reason}: {failure}",
+        )
+
+    def _counted(self, snapshot: Snapshot) -> Snapshot:
+        return replace(
+            snapshot,
+            requests=self.esms.requests_of(snapshot.oaid),
+            retries=self.esms.retries_of(snapshot.oaid),
+        )
