@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from liar import HONEST, InTurn, RunawayError
 from lies import CATEGORIES, Category
 
-from etl.db.snapshots import GAPS, WITH_GAP, Before, smallest
+from etl.db.snapshots import GAPS, WITH_GAP, Before, kept_gap
 from etl.errors import EtlError
 from etl.model import Gaps, Source, Status
 from etl.sync import sweep as sweeping
@@ -50,18 +50,18 @@ class Memory:
     Attributes:
         following: the User_Ids.
         settled: whether there was a complete snapshot.
-        complete: the gaps of the complete snapshots, newest first.
+        complete: the gap of each complete snapshot and how many it marked, newest first.
         recent: the gaps of the newest snapshots, newest first.
     """
 
     following: set[str] = field(default_factory=set)
     settled: bool = False
-    complete: list[int | None] = field(default_factory=list)
+    complete: list[tuple[int | None, int]] = field(default_factory=list)
     recent: list[int | None] = field(default_factory=list)
 
     def before(self, *, held: int | None = None) -> Before:
         """It as the program reads it."""
-        gaps = Gaps(smallest(self.complete), tuple(self.recent[:GAPS]))
+        gaps = Gaps(kept_gap(self.complete), tuple(self.recent[:GAPS]))
         settled = frozenset([Source.FOLLOWERS]) if self.settled else frozenset()
         return Before(len(self.following), settled, held, gaps=((Source.FOLLOWERS, gaps),))
 
@@ -121,7 +121,7 @@ def sync(world: World, memory: Memory, lies: Lies, *, believed: bool = False) ->
         marked = gone
         memory.following -= gone
         memory.settled = True
-        memory.complete.insert(0, swept.gap)
+        memory.complete.insert(0, (swept.gap, len(gone)))
     false = len(marked & world.throughout)
     return Night(decision.status, decision.reason, false, world.requests, plain)
 
@@ -304,7 +304,7 @@ def show(category: Category, seed: str) -> int:
         print(
             f"{len(world.users)} follow, {followed} known, page {world.page}, {world.order}: "
             f"{night.status} {night.reason or ''} false {night.false}, "
-            f"gap {memory.recent[:1]} kept {smallest(memory.complete)}, {night.requests} requests"
+            f"gap {memory.recent[:1]} kept {kept_gap(memory.complete)}, {night.requests} requests"
         )
         return night
 

@@ -121,7 +121,8 @@ class Gaps:
     """What is known of the gaps of one source.
 
     Attributes:
-        kept: the smallest of the OA's last six complete snapshots; None where none is known.
+        kept: the smallest of the OA's complete snapshots since the last one that marked somebody,
+            of six at most; None where none is known.
         before: those of its latest snapshots, newest first, whatever their status.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from etl.db.snapshots import smallest
+from etl.db.snapshots import kept_gap
 from etl.errors import FaultError, OffsetRefusedError
 from etl.model import Gaps, Page, Source, Sweep, ignore
 from etl.sync.read import read_list
@@ -166,7 +166,7 @@ class Nights:
 
     world: WindowWorld
     known: set[str] = field(default_factory=set)
-    complete: tuple[int | None, ...] = ()
+    complete: tuple[tuple[int | None, int], ...] = ()
     gaps: tuple[int | None, ...] = ()
     last: Source | None = None
 
@@ -182,7 +182,7 @@ class Nights:
                 spool,
                 add_known=lambda: spool.add_known([list(self.known)]),
                 limits=SweepLimits(concurrency=1),
-                gaps=lambda _: Gaps(smallest(self.complete), self.gaps),
+                gaps=lambda _: Gaps(kept_gap(self.complete), self.gaps),
                 last_source=self.last,
                 renew=lambda: None,
                 today=lambda: world.our_today,
@@ -192,7 +192,8 @@ class Nights:
         marked = self.known - seen if swept.complete else set()
         self.known = (self.known | seen) - marked
         if swept.source is Source.WINDOWS:
-            self.complete = (swept.gap, *self.complete) if swept.complete else self.complete
+            if swept.complete:
+                self.complete = ((swept.gap, len(marked)), *self.complete)
             self.gaps = (swept.gap, *self.gaps)[:6]
         self.last = swept.source
         return swept, marked & world.throughout

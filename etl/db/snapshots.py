@@ -186,20 +186,32 @@ def _settled(connection: Connection, oaid: str) -> frozenset[Source]:
 
 def _gaps(connection: Connection, oaid: str, source: Source) -> Gaps:
     of_source = (snapshots.c.oaid == oaid) & (snapshots.c.source == source)
-    statement = select(snapshots.c.gap).where(of_source).order_by(snapshots.c.id.desc())
-    complete = connection.execute(
-        statement.where(snapshots.c.status == Status.COMPLETE).limit(GAPS)
+    newest = (
+        select(snapshots.c.gap, snapshots.c.unfollowed)
+        .where(of_source)
+        .order_by(snapshots.c.id.desc())
+        .limit(GAPS)
     )
-    recent = connection.execute(statement.where(snapshots.c.status.in_(WITH_GAP)).limit(GAPS))
-    return Gaps(smallest(tuple(complete.scalars())), tuple(recent.scalars()))
+    complete = connection.execute(newest.where(snapshots.c.status == Status.COMPLETE)).all()
+    recent = connection.execute(newest.where(snapshots.c.status.in_(WITH_GAP)))
+    return Gaps(kept_gap([(gap, gone) for gap, gone in complete]), tuple(recent.scalars()))
 
 
-def smallest(gaps: Sequence[int | None]) -> int | None:
-    """The gap that stands after complete snapshots with these, newest first.
+def kept_gap(complete: Sequence[tuple[int | None, int]]) -> int | None:
+    """The gap that stands after complete snapshots: the smallest since one that marked somebody.
 
-    One night's does not: it may have hidden somebody who had only just arrived.
+    Of six at most. That of a night which marked somebody was proven. One night's that marked nobody
+    was not: it may have hidden somebody who had only just arrived.
+
+    Args:
+        complete: (gap, unfollowed) of each, newest first.
     """
-    return min((gap for gap in gaps[:GAPS] if gap is not None), default=None)
+    since: list[int] = []
+    for gap, unfollowed in complete[:GAPS]:
+        since += [] if gap is None else [gap]
+        if unfollowed:
+            break
+    return min(since, default=None)
 
 
 def _following(newest: Sequence[Snapshot]) -> int:

@@ -108,9 +108,10 @@ def one_total(looks: Sequence[Look]) -> bool:
 def standing_gap(gaps: Gaps, gap: int | None) -> int:
     """How many users Total counts and the list never shows.
 
-    The smallest of the last six complete snapshots: one alone may have hidden somebody who had only
-    just arrived, so that nobody known was missing. Or the very same one that this sweep and the six
-    snapshots before it have. Never below 0.
+    The smallest of the complete snapshots since the last one that marked somebody, of six at most:
+    one that marked nobody may have hidden somebody who had only just arrived, so that nobody known
+    was missing. Or the very same one that this sweep and the six snapshots before it have. Never
+    below 0.
     """
     recent = gaps.before[: TAKEOVER - 1]
     if gap is not None and len(recent) == TAKEOVER - 1 and all(each == gap for each in recent):

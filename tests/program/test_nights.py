@@ -71,6 +71,13 @@ def test_a_new_standing_gap_is_taken_over_in_the_seventh_night(sim: Simulator, d
     snapshot = night(sim, db)
     assert (snapshot.status, counted(snapshot).unfollowed) == (Status.COMPLETE, 2)
     assert not set(gone) & following(db, sim.default)
+    # It stands from here on, also where a bad night comes between.
+    hide(sim, 3)
+    assert night(sim, db).reason == Reason.TOTAL_GAP
+    hide(sim, 0)
+    sim.unfollow()
+    snapshot = night(sim, db)
+    assert (snapshot.status, counted(snapshot).unfollowed) == (Status.COMPLETE, 1)
 
 
 def test_nights_in_which_nobody_is_missing_carry_the_gap_over_once_there_were_six(
