@@ -730,7 +730,13 @@ CATEGORIES = (
         three_nights_in_four(others_in_every_second_answer),
         honest_first=1,
     ),
-    Category("every second look turned round", three_nights_in_four(turned_round), honest_first=1),
+    Category(
+        "every second look turned round",
+        three_nights_in_four(turned_round),
+        # Somebody who was read has left, and somebody arrived, in both looks: no gap shows it.
+        most_false=0.003,
+        honest_first=1,
+    ),
     Category("some stand there twice", three_nights_in_four(some_twice), honest_first=1),
     Category("a ceiling that moves", three_nights_in_four(ceiling_that_moves), honest_first=1),
     Category("a new standing gap", quiet_and_over, after=over_a_little, patience=7),
