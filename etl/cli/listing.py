@@ -90,14 +90,12 @@ def fold(text: str, width: int, indent: str = "", rest: str = "") -> list[str]:
     `indent` stands before the first line, `rest` before the others.
     """
     lines = [indent]
-    started = False
     for blanks, word in re.findall(r"(\s*)(\S+)", text):
         longer = f"{lines[-1]}{' ' * len(blanks)}{word}"
-        if started and breadth(longer) > width:
+        if lines != [indent] and breadth(longer) > width:
             lines.append(rest + word)
         else:
             lines[-1] = longer
-        started = True
     return lines
 
 

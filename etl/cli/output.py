@@ -16,7 +16,7 @@ import typer
 
 from etl.cli import streams
 from etl.cli.listing import Column, Row, fold, listing
-from etl.cli.words import hint, words
+from etl.cli.words import words
 from etl.errors import ExitCode, SettingsError, UsageError, trace
 from etl.files import atomic_file
 from etl.model import plain
@@ -71,7 +71,7 @@ def show_error(error: EtlError) -> None:
         told = ["; ".join(told)]
     for line in [f"etl: {told[0]}", *(f"     {more}" for more in told[1:])]:
         say(_folded_error(line) if people else line)
-    if advice := hint(error):
+    if advice := texts.error(error.hint):
         line = f"     {advice}"
         say(_folded_error(line) if people and COMMAND not in advice else line)
     if place := trace(error):

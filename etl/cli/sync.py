@@ -157,9 +157,8 @@ def run_sync(
             try:
                 _print_line(outcome)
             except BrokenPipeError:
-                output_codes.append(
-                    ExitCode.OK
-                )  # nobody reads the lines: what became of the OAs counts
+                # Nobody reads the lines: what became of the OAs counts.
+                output_codes.append(ExitCode.OK)
             except InterruptedRunError:
                 raise
             except Exception as error:  # noqa: BLE001 - the other OAs are synced all the same

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 from etl.errors import UsageError
@@ -31,14 +32,12 @@ def moment_of(option: str, given: str | None) -> datetime | None:
     """
     if given is None:
         return None
-    example = "2026-10-15T23:40:00+07:00"
-    try:
+    with suppress(ValueError):
         moment = datetime.fromisoformat(given)
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - as without a zone
-    if moment.tzinfo is None:
-        raise UsageError(f"{option} {given!r} is no time with its zone such as {example}")
-    return moment
+        if moment.tzinfo is not None:
+            return moment
+    example = "2026-10-15T23:40:00+07:00"
+    raise UsageError(f"{option} {given!r} is no time with its zone such as {example}")
 
 
 def age_of(option: str, given: str | None) -> timedelta | None:

@@ -10,7 +10,6 @@ from etl.model import VIETNAM
 from etl.texts import Texts, language
 
 if TYPE_CHECKING:
-    from etl.errors import EtlError
     from etl.settings import DatabaseSettings
 
 _spoken: list[Texts] = []
@@ -31,8 +30,3 @@ def words() -> Texts:
 
     setting = given({"etl_lang"}, []).get("etl_lang", "")
     return Texts(language(setting, os.environ), ZoneInfo(VIETNAM))
-
-
-def hint(error: EtlError) -> str:
-    """What to do about an error, in our language."""
-    return words().error(error.hint)

@@ -3,9 +3,9 @@
     lease → sweep → one transaction: fence, stage, decide, apply, record → release
 
 No transaction is open while the network is read, and no connection but for a moment every 20 s,
-when the lease is renewed. A run that fails, is refused,
-raced or killed changes no follower row; it leaves at most its own
-snapshot and, of a new OA, its row in `official_accounts` (docs/design.md#a-run).
+when the lease is renewed. A run that fails, is refused, raced or killed changes no follower row; it
+leaves at most its own snapshot and, of a new OA, its row in `official_accounts`
+(docs/design.md#a-run).
 """
 
 from __future__ import annotations
