@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Give out one test at a time, but those that share at once.
 
-    `--dist loadgroup` would do so by itself; with pytest 9.2 pytest-xdist 3.8 finds no group.
+    `--dist loadgroup` is made for that; with pytest 9.2 pytest-xdist 3.8 finds no group.
     """
     return _Together(config, log)
 
@@ -118,13 +119,11 @@ def postgresql_url(
 ) -> Iterator[str]:
     """The URL of a new PostgreSQL database: empty, or with our tables where the test asks for
     `db`."""
-    name = f"t{uuid.uuid4().hex[:12]}"
     template = "template1"
     if "db" in request.fixturenames:
         template = request.getfixturevalue("postgresql_template")
-    postgresql_admin.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield postgresql_server.replace("/postgres?", f"/{name}?")
-    postgresql_admin.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    with _database(postgresql_server, postgresql_admin, template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -145,24 +144,33 @@ def db_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def shared_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The URL of a database with our tables that all tests of a file read, and none writes."""
     if request.param == "sqlite":
         path = tmp_path_factory.mktemp("shared") / "followers.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        return f"sqlite:///{path}"
-    server: str = request.getfixturevalue("postgresql_server")
-    template = request.getfixturevalue("postgresql_template")
-    name = f"shared{uuid.uuid4().hex[:12]}"
-    admin = request.getfixturevalue("postgresql_admin")
-    admin.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    return server.replace("/postgres?", f"/{name}?")
+        yield f"sqlite:///{path}"
+        return
+    needed = ("postgresql_server", "postgresql_admin", "postgresql_template")
+    with _database(*map(request.getfixturevalue, needed)) as url:
+        yield url
 
 
 @pytest.fixture
 def db(db_url: str) -> Engine:
     """A database with our tables, on SQLite and on PostgreSQL."""
     return connect_engine(db_url)
+
+
+@contextmanager
+def _database(server: str, admin: Connection, template: str) -> Iterator[str]:
+    """The URL of a new PostgreSQL database, a copy of the template; dropped at the end."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    admin.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield server.replace("/postgres?", f"/{name}?")
+    admin.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def _psycopg(url: str) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commandline import HURRY
+from forks import IMPORTED
 
 from etl.simulator import Simulator
 
@@ -33,28 +34,18 @@ COMMANDS = [
 FAST = HURRY | {"ESMS_MAX_ATTEMPTS": "2"}
 
 
-EACH = """
-import gc, json, os, sys
+EACH = f"""{IMPORTED}
+import json, os
 from contextlib import suppress
-from importlib import import_module
-import etl.cli.app
-for name in ("sync", "status", "history", "report", "export", "verify", "doctor", "db"):
-    import_module("etl.cli." + name)
-import etl.runs
-gc.freeze()  # or each fork ends with a search for garbage in all that it shares with us
+forks.prepare()
 for command in sys.argv[1:]:
     with suppress(OSError):
-        os.write(1, f"$ {command}\\n".encode())
-    child = os.fork()
-    if not child:
-        sys.argv = ["etl", *command.split()]
-        etl.cli.app.main()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os.write(1, f"$ {{command}}\\n".encode())
+    code = forks.run(command.split())
     with open("ended", "a") as file:
         file.write(json.dumps([command, code]) + chr(10))
 """
-"""Runs commands one after another, each in a fork: the interpreter and its streams are made
-once."""
+"""Runs commands one after another, all with the streams of this script."""
 
 
 class Shell:

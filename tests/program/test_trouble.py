@@ -19,6 +19,7 @@ import pytest
 import time_machine
 from commandline import Finished, Operator
 from daily import dump
+from forks import IMPORTED
 from postgres import own_server
 from sqlalchemy import text
 from world import following, rows, sync
@@ -263,30 +264,19 @@ else:
 os.execv(sys.executable, [sys.executable, *arguments])
 """
 
-EACH = """
-import gc, json, os, sys, tempfile
-import etl.cli.app
-from importlib import import_module
+EACH = f"""{IMPORTED}
+import json, os, tempfile
 
-commands = json.loads(sys.argv[1])
-for command in commands:
-    import_module("etl.cli." + command[0])
-gc.freeze()
+forks.prepare()
 ended = []
-for command in commands:
+for command in json.loads(sys.argv[1]):
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = os.fork()
-        if not child:
-            os.dup2(out.fileno(), 1)
-            os.dup2(err.fileno(), 2)
-            sys.argv = ["etl", *command]
-            etl.cli.app.main()
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = forks.run(command, out.fileno(), err.fileno())
         told = [os.pread(each.fileno(), 2**20, 0).decode() for each in (out, err)]
         ended.append([code, *told])
 print(json.dumps(ended))
 """
-"""Runs commands one after another, each in a fork: the interpreter is made once."""
+"""Runs commands one after another, and says how each ended and what it printed."""
 
 
 def in_trouble(operator: Sufferer, trouble: str, *arguments: str) -> Finished:

@@ -109,7 +109,9 @@ def test_the_database_cannot_serve(shop: Operator, tmp_path: Path, command: str)
     tried("postgresql://127.0.0.1:99999/f")
 
 
-def test_no_settings_and_wrong_ones(shop: Operator, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_no_settings_and_wrong_ones(
+    shop: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in shop.sim.environment:
         monkeypatch.delenv(name, raising=False)
