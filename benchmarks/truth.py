@@ -1,6 +1,6 @@
 """Does a sync ever mark somebody who follows? A soak of worlds in which the server is wrong.
 
-python benchmarks/truth.py [--syncs 40000] [--seed 1] [--jobs 2] [--only CATEGORY] [--world N]
+python benchmarks/truth.py [--syncs 40000] [--seed 1] [--jobs 2] [--only CATEGORY ...] [--world N]
 
 Each world is an OA over several nights, in process: a list that moves, a server that may be wrong
 about it (`liar.py`, `lies.py`), the program's own sweep, guard and decision, and what a database
@@ -266,10 +266,11 @@ def main() -> int:
     parser.add_argument("--syncs", type=int, default=40_000, help="in all categories together")
     parser.add_argument("--seed", type=int, default=1, help="another one, other worlds")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--only", help="categories whose name contains this")
+    parser.add_argument("--only", action="append", help="categories with this in their name")
     parser.add_argument("--world", type=int, help="with --only: this one world, night by night")
     options = parser.parse_args()
-    chosen = [each for each in CATEGORIES if options.only is None or options.only in each.name]
+    wanted = options.only or [""]
+    chosen = [each for each in CATEGORIES if any(part in each.name for part in wanted)]
     if not chosen:
         parser.error(f"no such category; there are: {'; '.join(each.name for each in CATEGORIES)}")
     if options.world is not None:
