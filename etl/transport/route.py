@@ -94,6 +94,8 @@ def route_to(url: str) -> Route:
     problems: list[str] = []
     secure = urlsplit(url).scheme == "https"
     route = Route(_proxy(url, problems), _bundle(problems) if secure else None)
+    if secure:
+        _require_key_log(problems)
     if problems:
         raise SettingsError(problems)
     return route
@@ -203,12 +205,24 @@ def _bundle(problems: list[str]) -> Bundle | None:
     return None
 
 
+def _require_key_log(problems: list[str]) -> None:
+    """Every TLS connection of Python opens the file of SSLKEYLOGFILE (who debugs sets it)."""
+    if name := os.environ.get("SSLKEYLOGFILE"):
+        try:
+            Path(name).open("ab").close()
+        except OSError as error:
+            problems.append(
+                f"SSLKEYLOGFILE names {name}, which cannot be written ({system_words(error)}): "
+                "unset it"
+            )
+
+
 def _unusable(path: Path) -> str | None:
     try:
         if path.is_dir():
             return None
         path.open("rb").close()
-        ssl.create_default_context(cafile=path)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except FileNotFoundError:
         return "which is not there"
     except ssl.SSLError:

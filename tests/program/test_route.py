@@ -13,6 +13,7 @@ import pytest
 from commandline import etl
 from pydantic import SecretStr
 from raw import Raw, always, reply
+from requests import certs
 
 from etl.errors import EsmsUnavailableError, SettingsError
 from etl.esms.client import EsmsClient
@@ -210,6 +211,15 @@ def test_the_first_of_the_variables_decides(
     monkeypatch.setenv("SSL_CERT_FILE", "/gone.pem")
     with EsmsClient(settings()):
         pass
+
+
+def test_a_key_log_that_cannot_be_written_is_blamed_on_its_own_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "gone" / "keys"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certs.where())
+    assert problem().startswith("SSLKEYLOGFILE names ")
+    assert "REQUESTS_CA_BUNDLE" not in problem()
 
 
 def test_plain_http_on_this_machine_needs_no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
