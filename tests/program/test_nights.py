@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import update
 from world import contradictions, counted, following, limits, sync
 
+from etl.db.engine import writing
+from etl.db.tables import snapshots
 from etl.model import Reason, Source, Status
 from etl.simulator import Simulator
 
@@ -121,6 +124,23 @@ def test_a_gap_of_the_first_night_stands_while_people_leave_and_a_worse_night_ch
     sim.calm()
     sim.unfollow()
     assert night(sim, db).status is Status.COMPLETE
+
+
+def test_snapshots_of_before_an_upgrade_say_nothing_of_a_gap(sim: Simulator, db: Engine) -> None:
+    """They have none: nothing is granted for them, and the first quiet night sets it."""
+    sim.overcount = 2
+    for _ in range(2):
+        night(sim, db)
+    with writing(db) as connection:
+        connection.execute(update(snapshots).values(gap=None))
+    gone = [sim.unfollow()]
+    snapshot = night(sim, db)
+    assert (snapshot.status, snapshot.reason) == (Status.PARTIAL, Reason.TOTAL_GAP)
+    sim.follow(gone.pop())
+    assert (night(sim, db).status, night(sim, db).gap) == (Status.COMPLETE, 2)
+    sim.unfollow()
+    snapshot = night(sim, db)
+    assert (snapshot.status, counted(snapshot).unfollowed) == (Status.COMPLETE, 1)
 
 
 def test_a_night_that_was_read_as_followers_says_so(sim: Simulator, db: Engine) -> None:
