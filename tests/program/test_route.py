@@ -13,7 +13,7 @@ import pytest
 from commandline import etl
 from pydantic import SecretStr
 from raw import Raw, always, reply
-from requests import certs
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from etl.errors import EsmsUnavailableError, SettingsError
 from etl.esms.client import EsmsClient
@@ -217,7 +217,7 @@ def test_a_key_log_that_cannot_be_written_is_blamed_on_its_own_variable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "gone" / "keys"))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certs.where())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", DEFAULT_CA_BUNDLE_PATH)
     assert problem().startswith("SSLKEYLOGFILE names ")
     assert "REQUESTS_CA_BUNDLE" not in problem()
 
