@@ -24,7 +24,7 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Self
 
-import pytest
+from programs import need_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,15 +34,8 @@ DEADLINE = 60
 
 
 def find_chromium() -> str:
-    """Where Chromium is. Without one the test does not run and says why, but in CI that is a
-    failure."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    why = "no chromium is installed (Debian and Ubuntu: apt-get install chromium)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{why}; CI needs it")
-    pytest.skip(why)
+    """Where Chromium is."""
+    return need_program("chromium", others=("chromium-browser", "google-chrome"))
 
 
 @dataclass

@@ -7,7 +7,7 @@ import random
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from told import Reading
+from histories import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

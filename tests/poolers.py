@@ -14,21 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
+from programs import need_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def need(program: str) -> str:
-    """Where a Debian program is. Without it the test does not run and says why, but in CI that is a
-    failure."""
-    if found := shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin"):
-        return found
-    why = f"no {program} is installed (Debian and Ubuntu: apt-get install {program})"
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{why}; CI needs it")
-    pytest.skip(why)
 
 
 @contextmanager
@@ -42,7 +31,7 @@ def pgbouncer(
         connections: to the server, for all clients together.
         certificates: a directory with server.crt and server.key; with it, TLS is offered.
     """
-    program = need("pgbouncer")
+    program = need_program("pgbouncer")
     parts = urlsplit(direct)
     server = Path(parse_qs(parts.query)["host"][0])
     database = parts.path.strip("/")

@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 from math import exp, log, sqrt
 from typing import TYPE_CHECKING, Any
 
-from told import Reading, Story
+from histories import Expected, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,8 +50,8 @@ def cut(first: date, last: date, by: str) -> Iterator[tuple[date, date]]:
 
 class _Recount:
     def __init__(self, readings: Sequence[Reading], oaid: str, today: date) -> None:
-        self.story = story = Story(readings, oaid)
-        self.runs, self.applied, self.today = story.readings, story.applied, today
+        self.expected = expected = Expected(readings, oaid)
+        self.runs, self.applied, self.today = expected.readings, expected.applied, today
         self.first = self.applied[0].day
         self.last = max(each.day for each in self.runs)
         self.until = max(each.day for each in readings)
@@ -63,16 +63,16 @@ class _Recount:
     def figures(self, by: str) -> Figures:
         periods = [self.period(*each, by) for each in cut(self.first, self.last, by)]
         total = self.period(self.first, self.last, by)
-        at_start = frozenset[str]().union(*map(self.story.baseline, range(len(self.applied))))
+        at_start = frozenset[str]().union(*map(self.expected.baseline, range(len(self.applied))))
         last, before = self.windows()
         return {
-            "oaid": self.story.oaid, "by": by, "span": {"first": self.first, "last": self.last},
+            "oaid": self.expected.oaid, "by": by, "span": {"first": self.first, "last": self.last},
             "observed_since": self.first, "days_seen": len(self.whole),
             "last_complete_at": [each.at for each in self.applied if each.status == "complete"][-1],
             "last_seen": len(self.applied[-1].seen), "last_total": len(self.applied[-1].seen),
             "last_30_days": last, "before_30_days": before, "total": total, "periods": periods,
             "bars": periods, "bars_by": by,
-            "left_share": len(at_start - self.story.after[-1]) / len(at_start),
+            "left_share": len(at_start - self.expected.after[-1]) / len(at_start),
             "there_at_start": self.cohort(at_start, self.first),
             "curve": self.curve(), "curve_gaps": self.gaps(self.whole),
             "cohorts": self.cohorts(), "last_month_open": self.last != month_end(self.last),
@@ -84,21 +84,21 @@ class _Recount:
         return [at for at, each in enumerate(self.applied) if first <= each.day <= last]
 
     def followers_before(self, day: date) -> frozenset[str]:
-        return self.story.before(sum(each.day < day for each in self.applied))
+        return self.expected.before(sum(each.day < day for each in self.applied))
 
     def period(self, first: date, last: date, by: str) -> Figures:
-        story, inside = self.story, self.inside(first, last)
+        expected, inside = self.expected, self.inside(first, last)
         start = len(self.followers_before(first))
-        baseline = sum(len(story.baseline(at)) for at in inside)
-        followed = sum(len(story.followed(at)) for at in inside)
-        refollowed = sum(len(story.refollowed(at)) for at in inside)
+        baseline = sum(len(expected.baseline(at)) for at in inside)
+        followed = sum(len(expected.followed(at)) for at in inside)
+        refollowed = sum(len(expected.refollowed(at)) for at in inside)
         complete = sum(self.applied[at].status == "complete" for at in inside)
-        left = sum(len(story.gone(at)) for at in inside) if complete else None
+        left = sum(len(expected.gone(at)) for at in inside) if complete else None
         net = None if left is None else followed + refollowed - left
         covered = self.covered(first, last)
         bounded = self.bounded(first, last, covered)
         at_risk = sum(len(self.followers_before(day)) for day in covered) if covered else None
-        left_then = sum(len(story.gone(at)) for at in inside if self.applied[at].day in covered)
+        left_then = sum(len(expected.gone(at)) for at in inside if self.applied[at].day in covered)
         base = start + baseline
         earlier = self.applied[: inside[0]] if inside else []
         whole_before = [each.at for each in earlier if each.status == "complete"]
@@ -111,7 +111,7 @@ class _Recount:
             "followed": followed if inside else None,
             "refollowed": refollowed if inside else None,
             "unfollowed": left, "net": net,
-            "following_end": len(story.after[inside[-1]]) if inside else None,
+            "following_end": len(expected.after[inside[-1]]) if inside else None,
             "churn_rate": left / base if bounded and base and left is not None else None,
             "growth_rate": net / base if bounded and base and net is not None else None,
             "complete": complete, "partial": len(inside) - complete,
@@ -156,7 +156,11 @@ class _Recount:
 
     def curve(self) -> list[Figures]:
         return [
-            {"day": day, "following": len(self.story.after[at[-1]]), "complete": day in self.whole}
+            {
+                "day": day,
+                "following": len(self.expected.after[at[-1]]),
+                "complete": day in self.whole,
+            }
             for day in self.run_days
             if (at := self.inside(day, day))
         ]
@@ -183,7 +187,7 @@ class _Recount:
     def cohorts(self) -> list[Figures]:
         found = []
         for first, last in cut(self.first, self.last, "month"):
-            came = [self.story.followed(at) for at in self.inside(first, last)]
+            came = [self.expected.followed(at) for at in self.inside(first, last)]
             if users := frozenset[str]().union(*came):
                 found.append(self.cohort(users, first))
         return found
@@ -191,7 +195,7 @@ class _Recount:
     def lengths(self) -> Iterator[tuple[str, int, bool]]:
         """Of each stay: its kind, its days, whether it ended."""
         before = ""
-        for stay in self.story.stays():
+        for stay in self.expected.stays():
             kind = "baseline" if stay.baseline else "again" if stay.user == before else "first"
             before = stay.user
             end = stay.end.day if stay.end else max(self.whole[-1], stay.first.day)
@@ -242,7 +246,7 @@ class _Recount:
         }  # fmt: skip
 
     def recent(self) -> list[Figures]:
-        stays = [stay for stay in self.story.stays() if stay.end]
+        stays = [stay for stay in self.expected.stays() if stay.end]
         order = {each: number for number, each in enumerate(self.applied)}
         stays.sort(key=lambda stay: (-order[stay.end] if stay.end else 0, stay.user))
         return [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cookbook import COOKBOOK, answer, recipes
-from told import ZONE, Reading, Story, tell
+from histories import ZONE, Expected, Reading, write_history
 
 from etl.db.engine import reading
 
@@ -59,39 +59,39 @@ HISTORY = [
     Reading(A, "2026-11-12 02:00", "complete", users("an mai bao hai lan oanh phuc")),
     Reading(A, "2026-11-14 02:00", "partial", users("an tam"), "torn"),
 ]
-STORIES = {oaid: Story(HISTORY, oaid) for oaid in (A, B)}
-STAYS = [stay for story in STORIES.values() for stay in story.stays()]
+EXPECTED = {oaid: Expected(HISTORY, oaid) for oaid in (A, B)}
+STAYS = [stay for expected in EXPECTED.values() for stay in expected.stays()]
 
 
 class Day:
     """One OA's day, counted by hand."""
 
-    def __init__(self, story: Story, day: date) -> None:
-        indexes = [index for index, each in enumerate(story.applied) if each.day == day]
-        self.oaid, self.day = story.oaid, day
-        self.start, self.end = len(story.before(indexes[0])), len(story.after[indexes[-1]])
-        self.known = any(story.applied[index].status == "complete" for index in indexes)
-        self.baseline = sum(len(story.baseline(index)) for index in indexes)
-        self.followed = sum(len(story.followed(index)) for index in indexes)
-        self.refollowed = sum(len(story.refollowed(index)) for index in indexes)
-        self.gone = sum(len(story.gone(index)) for index in indexes)
+    def __init__(self, expected: Expected, day: date) -> None:
+        indexes = [index for index, each in enumerate(expected.applied) if each.day == day]
+        self.oaid, self.day = expected.oaid, day
+        self.start, self.end = len(expected.before(indexes[0])), len(expected.after[indexes[-1]])
+        self.known = any(expected.applied[index].status == "complete" for index in indexes)
+        self.baseline = sum(len(expected.baseline(index)) for index in indexes)
+        self.followed = sum(len(expected.followed(index)) for index in indexes)
+        self.refollowed = sum(len(expected.refollowed(index)) for index in indexes)
+        self.gone = sum(len(expected.gone(index)) for index in indexes)
         self.net = self.followed + self.refollowed - self.gone
-        whole = [each for each in story.applied[: indexes[0]] if each.status == "complete"]
+        whole = [each for each in expected.applied[: indexes[0]] if each.status == "complete"]
         self.since = whole[-1].at if whole else None
         self.day_before = whole[-1].day if whole else None
-        self.at = story.applied[indexes[0]].at
+        self.at = expected.applied[indexes[0]].at
 
 
-def days_of(story: Story) -> list[Day]:
+def days_of(expected: Expected) -> list[Day]:
     """An OA's days; a net that nobody can know yet is that of the next day with a whole reading."""
-    found = [Day(story, day) for day in sorted({each.day for each in story.applied})]
+    found = [Day(expected, day) for day in sorted({each.day for each in expected.applied})]
     for day, following in pairwise(found):
         if not day.known:
             following.net += day.net
     return found
 
 
-DAYS = [day for story in STORIES.values() for day in days_of(story)]
+DAYS = [day for expected in EXPECTED.values() for day in days_of(expected)]
 
 
 def months(oaid: str) -> list[str]:
@@ -108,7 +108,7 @@ def growth_by_month() -> list[tuple[Any, ...]]:
             oaid, month, days[0].start, sum(day.baseline for day in days), sum(day.followed for day in days),
             sum(day.refollowed for day in days), sum(day.gone for day in days), days[-1].end,
         )
-        for oaid in STORIES
+        for oaid in EXPECTED
         for month in months(oaid)
         for days in [in_month(oaid, month)]
     ]  # fmt: skip
@@ -116,7 +116,7 @@ def growth_by_month() -> list[tuple[Any, ...]]:
 
 def churn_rate_by_month() -> list[tuple[Any, ...]]:
     found = []
-    for oaid in STORIES:
+    for oaid in EXPECTED:
         for month in months(oaid):
             days = in_month(oaid, month)
             base = days[0].start + sum(day.baseline for day in days)
@@ -128,12 +128,12 @@ def churn_rate_by_month() -> list[tuple[Any, ...]]:
 
 def how_many_followed_on_a_date() -> list[tuple[Any, ...]]:
     before = {
-        oaid: [each for each in story.applied if each.day <= date(2026, 10, 15)]
-        for oaid, story in STORIES.items()
+        oaid: [each for each in expected.applied if each.day <= date(2026, 10, 15)]
+        for oaid, expected in EXPECTED.items()
     }
     return [
-        (oaid, before[oaid][-1].day, len(story.after[len(before[oaid]) - 1]))
-        for oaid, story in STORIES.items()
+        (oaid, before[oaid][-1].day, len(expected.after[len(before[oaid]) - 1]))
+        for oaid, expected in EXPECTED.items()
     ]
 
 
@@ -142,8 +142,8 @@ def who_followed_on_a_date() -> list[tuple[Any, ...]]:
     began = {(stay.oaid, stay.user): stay.first.at for stay in STAYS if stay.first.at < end}
     return [
         (oaid, user, began[oaid, user])
-        for oaid, story in STORIES.items()
-        for user in sorted(story.at(end - timedelta(seconds=1)))
+        for oaid, expected in EXPECTED.items()
+        for user in sorted(expected.at(end - timedelta(seconds=1)))
     ]
 
 
@@ -166,8 +166,8 @@ def net_by_weekday() -> list[tuple[Any, ...]]:
 def lost_within_7_days_of_following() -> list[tuple[Any, ...]]:
     found = []
     week = timedelta(days=7)
-    for oaid, story in STORIES.items():
-        last = [each for each in story.applied if each.status == "complete"][-1].day
+    for oaid, expected in EXPECTED.items():
+        last = [each for each in expected.applied if each.status == "complete"][-1].day
         old = [
             stay
             for stay in STAYS
@@ -182,7 +182,7 @@ def who_left_since_a_date_and_between_which_moments() -> list[tuple[Any, ...]]:
     found = []
     for stay in STAYS:
         if stay.end is not None and stay.end.day >= date(2026, 10, 2):
-            applied = STORIES[stay.oaid].applied
+            applied = EXPECTED[stay.oaid].applied
             surely = [
                 each.at for each in applied[: applied.index(stay.end)] if each.status == "complete"
             ]
@@ -193,7 +193,7 @@ def who_left_since_a_date_and_between_which_moments() -> list[tuple[Any, ...]]:
 def returners() -> list[tuple[Any, ...]]:
     count = Counter((stay.oaid, stay.user) for stay in STAYS)
     return [
-        (*who, stays, int(who[1] in STORIES[who[0]].after[-1]))
+        (*who, stays, int(who[1] in EXPECTED[who[0]].after[-1]))
         for who, stays in sorted(count.items())
         if stays > 1
     ]
@@ -203,10 +203,10 @@ def flapping_users() -> list[tuple[Any, ...]]:
     october = datetime(2026, 10, 1, tzinfo=ZONE)
     count = Counter(
         (oaid, user)
-        for oaid, story in STORIES.items()
-        for index, each in enumerate(story.applied)
+        for oaid, expected in EXPECTED.items()
+        for index, each in enumerate(expected.applied)
         if each.at >= october
-        for user in story.gone(index)
+        for user in expected.gone(index)
     )
     return sorted(
         ((*who, times) for who, times in count.items() if times >= 2),
@@ -227,15 +227,18 @@ def month_end(day: date) -> date:
 
 def retention_by_cohort() -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
-    for oaid, story in STORIES.items():
+    for oaid, expected in EXPECTED.items():
         cohorts: dict[str, set[str]] = {}
-        for index, each in enumerate(story.applied):
-            cohorts.setdefault(f"{each.day:%Y-%m}", set()).update(story.followed(index))
-        last = {f"{each.day:%Y-%m}": story.after[index] for index, each in enumerate(story.applied)}
+        for index, each in enumerate(expected.applied):
+            cohorts.setdefault(f"{each.day:%Y-%m}", set()).update(expected.followed(index))
+        last = {
+            f"{each.day:%Y-%m}": expected.after[index]
+            for index, each in enumerate(expected.applied)
+        }
         newest = max(each.day for each in HISTORY if each.oaid == oaid)
         whole = {
             f"{each.day:%Y-%m}"
-            for each in story.applied
+            for each in expected.applied
             if each.status == "complete" and (min(month_end(each.day), newest) - each.day).days <= 4
         }
         found += [
@@ -248,16 +251,16 @@ def retention_by_cohort() -> list[tuple[Any, ...]]:
 
 
 def what_one_user_did() -> list[tuple[Any, ...]]:
-    story = STORIES[A]
+    expected = EXPECTED[A]
     kinds = {
-        "baseline": story.baseline,
-        "followed": story.followed,
-        "refollowed": story.refollowed,
-        "unfollowed": story.gone,
+        "baseline": expected.baseline,
+        "followed": expected.followed,
+        "refollowed": expected.refollowed,
+        "unfollowed": expected.gone,
     }
     return [
         (HISTORY.index(each) + 1, each.day, change)
-        for index, each in enumerate(story.applied)
+        for index, each in enumerate(expected.applied)
         for change, changed in kinds.items()
         if MAI in changed(index)
     ]
@@ -265,15 +268,15 @@ def what_one_user_did() -> list[tuple[Any, ...]]:
 
 def accounts_compared() -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
-    for oaid, story in STORIES.items():
+    for oaid, expected in EXPECTED.items():
         days = in_month(oaid, "2026-10")
         whole = [day.day for day in DAYS if day.oaid == oaid and day.known]
         since = max(day for day in whole if day < date(2026, 10, 1))
         until = max(day for day in whole if day < date(2026, 11, 1))
         follower_days = sum(
             len(
-                story.before(
-                    sum(each.day < since + timedelta(days=number) for each in story.applied)
+                expected.before(
+                    sum(each.day < since + timedelta(days=number) for each in expected.applied)
                 )
             )
             for number in range(1, (until - since).days + 1)
@@ -281,13 +284,13 @@ def accounts_compared() -> list[tuple[Any, ...]]:
         gone = sum(day.gone for day in days)
         arrivals = (sum(day.followed for day in days), sum(day.refollowed for day in days))
         rate = 100 * 30 * gone / follower_days
-        found.append((oaid, NAMES[oaid], len(story.after[-1]), *arrivals, gone, rate))
+        found.append((oaid, NAMES[oaid], len(expected.after[-1]), *arrivals, gone, rate))
     return [*found, (C, NAMES[C], 0, None, None, None, None)]
 
 
 def days_we_could_not_see() -> list[tuple[Any, ...]]:
     found = []
-    for oaid in STORIES:
+    for oaid in EXPECTED:
         there = {day.day: day for day in DAYS if day.oaid == oaid}
         for number in range(min(there).toordinal(), max(there).toordinal() + 1):
             day = date.fromordinal(number)
@@ -323,7 +326,7 @@ def by_hand(heading: str) -> Callable[[], list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def told(db: Engine) -> Engine:
-    tell(db, HISTORY, NAMES)
+    write_history(db, HISTORY, NAMES)
     return db
 
 

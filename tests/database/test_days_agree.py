@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from commandline import etl
 from cookbook import answer, ask, readme_queries
+from histories import Expected, Reading, write_history
 from sqlalchemy import text
-from told import Reading, Story, tell
 
 from etl.db.engine import connect_engine, reading
 
@@ -62,12 +62,12 @@ def nights(oaid: str, seed: int) -> Iterator[Reading]:
 HISTORY = sorted(
     [*nights(A, 1), *nights(B, 2)], key=lambda each: (each.at, each.oaid)
 )  # as their runs were
-STORIES = {oaid: Story(HISTORY, oaid) for oaid in (A, B)}
+EXPECTED = {oaid: Expected(HISTORY, oaid) for oaid in (A, B)}
 
 
 @pytest.fixture(scope="module")
 def url(shared_url: str) -> str:
-    tell(connect_engine(shared_url), HISTORY, {A: "Bubble tea", B: "Noodles"})
+    write_history(connect_engine(shared_url), HISTORY, {A: "Bubble tea", B: "Noodles"})
     return shared_url
 
 
@@ -108,11 +108,11 @@ def test_who_left_in_november_is_whom_the_report_counts(url: str) -> None:
     (query,) = (sql for comment, sql in readme_queries().items() if "left in November" in comment)
     told = reports(url, "--by", "month", "--since", "2026-11-01", "--until", "2026-11-30")
     expected = {
-        (oaid, user, story.applied[index].day)
-        for oaid, story in STORIES.items()
-        for index, each in enumerate(story.applied)
+        (oaid, user, oa.applied[index].day)
+        for oaid, oa in EXPECTED.items()
+        for index, each in enumerate(oa.applied)
         if each.day.month == 11
-        for user in story.gone(index)
+        for user in oa.gone(index)
     }
     for connection in sessions(url):
         found = [(oaid, user, days_in(day)) for oaid, user, day in ask(connection, query)]
@@ -181,8 +181,8 @@ def test_who_followed_on_a_date_is_what_export_and_report_say(url: str) -> None:
     exported = {(row["oaid"], row["user_id"]) for row in csv.DictReader(StringIO(done.stdout))}
     expected = {
         (oaid, user)
-        for oaid, story in STORIES.items()
-        for user in story.before(sum(each.day <= date(2026, 10, 15) for each in story.applied))
+        for oaid, oa in EXPECTED.items()
+        for user in oa.before(sum(each.day <= date(2026, 10, 15) for each in oa.applied))
     }
     assert exported == expected
     told = reports(url, "--until", "2026-10-15")
@@ -209,17 +209,17 @@ def test_retention_by_cohort_is_the_reports(url: str) -> None:
 
 def test_who_was_lost_within_seven_days_does_not_hang_on_the_minute_of_a_reading(url: str) -> None:
     week = timedelta(days=7)
-    expected = []
-    for oaid, story in STORIES.items():
-        last = max(each.day for each in story.applied if each.status == "complete")
+    right = []
+    for oaid, expected in EXPECTED.items():
+        last = max(each.day for each in expected.applied if each.status == "complete")
         stays = [
-            stay for stay in story.stays() if not stay.baseline and last - stay.first.day >= week
+            stay for stay in expected.stays() if not stay.baseline and last - stay.first.day >= week
         ]
         lost = [stay for stay in stays if stay.end and stay.end.day - stay.first.day <= week]
-        expected.append((oaid, len(stays), len(lost)))
-    assert all(lost for _, _, lost in expected)
+        right.append((oaid, len(stays), len(lost)))
+    assert all(lost for _, _, lost in right)
     for connection in sessions(url):
-        assert answer(connection, "Lost within 7 days of following") == expected
+        assert answer(connection, "Lost within 7 days of following") == right
 
 
 def test_accounts_are_compared_by_the_reports_rate(url: str) -> None:
@@ -230,7 +230,7 @@ def test_accounts_are_compared_by_the_reports_rate(url: str) -> None:
         for oaid, _, following, *counts, rate in compared:
             assert counts == [told[oaid]["total"][name] for name in names]
             assert float(rate) == pytest.approx(100 * told[oaid]["total"]["churn_per_30_days"])
-            assert following == len(STORIES[oaid].after[-1])
+            assert following == len(EXPECTED[oaid].after[-1])
         assert len(compared) == len(told)
 
 

@@ -15,7 +15,7 @@ import pytest
 import time_machine
 from commandline import etl
 from cookbook import COOKBOOK, ask, recipes
-from told import Reading, Story, tell
+from histories import Expected, Reading, write_history
 
 from etl.db.engine import connect_engine, reading
 from etl.model import day_of
@@ -50,13 +50,13 @@ def nights() -> Iterator[Reading]:
 
 
 HISTORY = list(nights())
-STORY = Story(HISTORY, A)
+EXPECTED = Expected(HISTORY, A)
 DAYS = sorted({each.day for each in HISTORY})
 
 
 @pytest.fixture(scope="module")
 def url(shared_url: str) -> str:
-    tell(connect_engine(shared_url), HISTORY, {A: "Bubble tea"})
+    write_history(connect_engine(shared_url), HISTORY, {A: "Bubble tea"})
     return shared_url
 
 
@@ -68,11 +68,11 @@ def in_berlin(url: str, *arguments: str) -> str:
 
 
 def on(day: date) -> list[int]:
-    return [at for at, each in enumerate(STORY.applied) if each.day == day]
+    return [at for at, each in enumerate(EXPECTED.applied) if each.day == day]
 
 
 def followed_on(day: date) -> frozenset[str]:
-    return STORY.before(sum(each.day <= day for each in STORY.applied))
+    return EXPECTED.before(sum(each.day <= day for each in EXPECTED.applied))
 
 
 def test_a_sync_would_have_dated_each_reading_so() -> None:
@@ -89,9 +89,9 @@ def test_report_and_view_count_each_day_alike(url: str) -> None:
     told = json.loads(in_berlin(url, "report", "--by", "day", "--format", "json"))["periods"]
     expected = {
         str(day): (
-            sum(len(STORY.followed(at)) for at in on(day)),
-            sum(len(STORY.gone(at)) for at in on(day)),
-            len(STORY.after[on(day)[-1]]),
+            sum(len(EXPECTED.followed(at)) for at in on(day)),
+            sum(len(EXPECTED.gone(at)) for at in on(day)),
+            len(EXPECTED.after[on(day)[-1]]),
         )
         for day in DAYS
     }
@@ -110,7 +110,7 @@ def test_as_of_until_since_and_the_cookbook_mean_that_day(url: str, day: date) -
     span = ("--since", str(day), "--until", str(day), "--format", "json")
     total = json.loads(in_berlin(url, "report", *span))["total"]
     assert total["following_end"] == len(followed_on(day))
-    assert total["unfollowed"] == sum(len(STORY.gone(at)) for at in on(day))
+    assert total["unfollowed"] == sum(len(EXPECTED.gone(at)) for at in on(day))
     with reading(connect_engine(url)) as connection:
         for heading, column in (("Who followed on a date", 1), ("How many followed on a date", 2)):
             found = _of_day(connection, heading, day)

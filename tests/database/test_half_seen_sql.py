@@ -12,8 +12,8 @@ import time_machine
 from commandline import etl
 from cookbook import answer, ask, recipes
 from halfseen import DAILY, HISTORY, NAMES, WEEKLY
+from histories import write_history
 from recount import recounted
-from told import tell
 
 from etl.db.engine import connect_engine, reading
 
@@ -28,7 +28,7 @@ COUNTS = ("following_start", "baseline", "followed", "refollowed", "unfollowed",
 
 @pytest.fixture(scope="module")
 def url(shared_url: str) -> str:
-    tell(connect_engine(shared_url), HISTORY, NAMES)
+    write_history(connect_engine(shared_url), HISTORY, NAMES)
     return shared_url
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from told import ZONE, Reading, Story, tell
+from histories import ZONE, Expected, Reading, write_history
 
 from etl.db.analysis import analysing
 from etl.db.engine import connect_engine
@@ -68,30 +68,32 @@ class ByHand:
 
     def __init__(self, span: Span) -> None:
         self.span = span
-        self.story = Story([each for each in HISTORY if each.day <= span.last], A)
+        self.expected = Expected([each for each in HISTORY if each.day <= span.last], A)
 
     def indexes(self, span: Span) -> list[int]:
-        return [index for index, each in enumerate(self.story.applied) if each.day in span]
+        return [index for index, each in enumerate(self.expected.applied) if each.day in span]
 
     def complete(self, span: Span) -> bool:
-        return any(self.story.applied[index].status == "complete" for index in self.indexes(span))
+        return any(
+            self.expected.applied[index].status == "complete" for index in self.indexes(span)
+        )
 
     @property
     def seen_until(self) -> date:
-        return max(each.day for each in self.story.applied if each.status == "complete")
+        return max(each.day for each in self.expected.applied if each.status == "complete")
 
     def first_follows(self) -> dict[str, date]:
         """Who first followed in the span, and when."""
         return {
-            user: self.story.applied[index].day
+            user: self.expected.applied[index].day
             for index in self.indexes(self.span)
-            for user in self.story.followed(index)
+            for user in self.expected.followed(index)
         }
 
     def stays(self) -> Counter[queries.StayCount]:
         found: Counter[queries.StayCount] = Counter()
         new, before = self.first_follows(), ""
-        for stay in self.story.stays():
+        for stay in self.expected.stays():
             kind = (
                 Change.BASELINE
                 if stay.baseline
@@ -123,8 +125,8 @@ class ByHand:
     def there_at_start(self) -> frozenset[str]:
         """Who followed when the span began, and its baseline."""
         inside = self.indexes(self.span)
-        found = self.story.before(inside[0])
-        return found.union(*(self.story.baseline(index) for index in inside))
+        found = self.expected.before(inside[0])
+        return found.union(*(self.expected.baseline(index) for index in inside))
 
     def months(self, users: frozenset[str], first: int) -> list[int | None]:
         """How many of them followed at the end of each month from one on; None where it was not
@@ -133,21 +135,21 @@ class ByHand:
         for month in range(first, month_number(self.span.last) + 1):
             there = [
                 index
-                for index, each in enumerate(self.story.applied)
+                for index, each in enumerate(self.expected.applied)
                 if month_number(each.day) == month
             ]
             after = date(month // 12 + (month % 12 == 11), (month + 1) % 12 + 1, 1)
             end = min(after - timedelta(days=1), self.span.last)
             whole = any(
-                self.story.applied[index].status == "complete"
-                and (end - self.story.applied[index].day).days <= 4
+                self.expected.applied[index].status == "complete"
+                and (end - self.expected.applied[index].day).days <= 4
                 for index in there
             )
-            following.append(len(users & self.story.after[there[-1]]) if whole else None)
+            following.append(len(users & self.expected.after[there[-1]]) if whole else None)
         return following
 
     def whole_days(self) -> list[date]:
-        return sorted({each.day for each in self.story.applied if each.status == "complete"})
+        return sorted({each.day for each in self.expected.applied if each.status == "complete"})
 
     def covered(self, span: Span) -> list[date]:
         """The days in which who was found to have left in a span, left: after a whole reading, up
@@ -162,8 +164,8 @@ class ByHand:
         ]
 
     def following_before(self, day: date) -> int:
-        earlier = [index for index, each in enumerate(self.story.applied) if each.day < day]
-        return len(self.story.after[earlier[-1]]) if earlier else 0
+        earlier = [index for index, each in enumerate(self.expected.applied) if each.day < day]
+        return len(self.expected.after[earlier[-1]]) if earlier else 0
 
     def cohorts(self) -> list[tuple[int, int, list[int | None]]]:
         """Month, users, and how many of them followed at the end of each month since."""
@@ -189,18 +191,18 @@ class Counts(NamedTuple):
 
 
 def counts_by_hand(hand: ByHand, span: Span) -> Counts:
-    story, inside = hand.story, hand.indexes(span)
-    start = len([index for index, each in enumerate(story.applied) if each.day < span.first])
-    following = len(story.before(start))
+    expected, inside = hand.expected, hand.indexes(span)
+    start = len([index for index, each in enumerate(expected.applied) if each.day < span.first])
+    following = len(expected.before(start))
     if not inside:
         return Counts(following, 0, None, None, None, None)
     return Counts(
         following,
-        sum(len(story.baseline(index)) for index in inside),
-        sum(len(story.followed(index)) for index in inside),
-        sum(len(story.refollowed(index)) for index in inside),
-        sum(len(story.gone(index)) for index in inside) if hand.complete(span) else None,
-        len(story.after[inside[-1]]),
+        sum(len(expected.baseline(index)) for index in inside),
+        sum(len(expected.followed(index)) for index in inside),
+        sum(len(expected.refollowed(index)) for index in inside),
+        sum(len(expected.gone(index)) for index in inside) if hand.complete(span) else None,
+        len(expected.after[inside[-1]]),
     )
 
 
@@ -212,7 +214,7 @@ def counts_of(period: Period) -> Counts:
 def told(shared_url: str) -> Engine:
     """Both histories in one database: what is told of A must not depend on B."""
     engine = connect_engine(shared_url)
-    tell(engine, HISTORY, NAMES)
+    write_history(engine, HISTORY, NAMES)
     return engine
 
 
@@ -224,8 +226,8 @@ def report(engine: Engine, span: Span, by: By = By.WEEK) -> AccountReport:
 @pytest.mark.parametrize("span", SPANS, ids=lambda span: f"{span.first}-{span.last}")
 def test_stays_are_those_that_counting_users_one_by_one_finds(told: Engine, span: Span) -> None:
     hand = ByHand(span)
-    last_id = HISTORY.index(hand.story.applied[-1]) + 1
-    first_id = HISTORY.index(hand.story.applied[hand.indexes(span)[0]]) + 1
+    last_id = HISTORY.index(hand.expected.applied[-1]) + 1
+    first_id = HISTORY.index(hand.expected.applied[hand.indexes(span)[0]]) + 1
     with analysing(told) as connection:
         asked = queries.Asked(A, span.first, hand.seen_until, first_id, last_id)
         counted = queries.stay_counts(connection, [asked])[A]
@@ -262,9 +264,9 @@ def test_a_rate_by_follower_days_is_who_left_by_who_was_there_each_covered_day(
         at_risk = sum(hand.following_before(day) for day in covered)
         assert (period.follower_days or 0) == at_risk
         left = sum(
-            len(hand.story.gone(index))
+            len(hand.expected.gone(index))
             for index in hand.indexes(inside)
-            if hand.story.applied[index].day in covered
+            if hand.expected.applied[index].day in covered
         )
         if at_risk:
             assert period.churn_per_30_days == pytest.approx(30 * left / at_risk)
@@ -281,7 +283,7 @@ def test_of_those_there_at_the_start_so_many_are_left_each_month(told: Engine, s
     assert figures.there_at_start.users == len(users)
     months = hand.months(users, month_number(span.first))
     assert list(figures.there_at_start.following) == months
-    gone = len(users - hand.story.after[-1])
+    gone = len(users - hand.expected.after[-1])
     assert figures.left_share == pytest.approx(gone / len(users))
 
 
@@ -315,7 +317,7 @@ def test_survival_is_that_of_each_new_users_first_stay(told: Engine, span: Span)
     hand = ByHand(span)
     new = hand.first_follows()
     first: dict[str, tuple[int, bool, int]] = {}
-    for stay in hand.story.stays():
+    for stay in hand.expected.stays():
         if stay.user in new and stay.user not in first:
             end = stay.end.day if stay.end else max(hand.seen_until, stay.first.day)
             first[stay.user] = ((end - stay.first.day).days, stay.end is not None, 1)
@@ -326,13 +328,13 @@ def test_survival_is_that_of_each_new_users_first_stay(told: Engine, span: Span)
 def test_the_most_recent_unfollows_are_the_last_ones_of_the_span(told: Engine, span: Span) -> None:
     hand = ByHand(span)
     expected = [
-        (user, hand.story.applied[index].at)
+        (user, hand.expected.applied[index].at)
         for index in reversed(hand.indexes(span))
-        for user in sorted(hand.story.gone(index))
+        for user in sorted(hand.expected.gone(index))
     ][:20]
     recent = report(told, span).recent
     assert [(each.user_id, each.unfollowed_at) for each in recent] == expected
-    ended = {(stay.user, stay.end.at): stay for stay in hand.story.stays() if stay.end}
+    ended = {(stay.user, stay.end.at): stay for stay in hand.expected.stays() if stay.end}
     for each in recent:
         stay = ended[each.user_id, each.unfollowed_at]
         assert each.followed_at == (None if stay.baseline else stay.first.at)

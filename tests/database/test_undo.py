@@ -1,4 +1,4 @@
-"""`undo` takes back exactly what a snapshot did, and the tables tell one story after it."""
+"""`undo` takes back exactly what a snapshot did, and the tables agree after it."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from histories import Reading, write_history
 from sqlalchemy import event, text
-from told import Reading, tell
 
 from etl.db.engine import reading, writing
 from etl.maintenance.verify import Finding, check
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OAIDS = [str(number) for number in range(1, 8)]
 
 
-def told(db: Engine) -> None:
+def seven_oas(db: Engine) -> None:
     """Seven OAs, each read on two days."""
     days = ((date(2026, 10, 1), {"a", "b"}), (date(2026, 10, 2), {"b", "c"}))
     readings = [
@@ -25,7 +25,7 @@ def told(db: Engine) -> None:
         for oaid in OAIDS
         for day, seen in days
     ]
-    tell(db, readings, dict.fromkeys(OAIDS, ""))
+    write_history(db, readings, dict.fromkeys(OAIDS, ""))
 
 
 def found(db: Engine, oaids: list[str]) -> list[Finding]:
@@ -34,7 +34,7 @@ def found(db: Engine, oaids: list[str]) -> list[Finding]:
 
 
 def test_seven_oas_take_as_many_statements_as_two(db: Engine) -> None:
-    told(db)
+    seven_oas(db)
     statements: list[str] = []
     event.listen(db, "before_cursor_execute", lambda *given: statements.append(given[2]))
     asked = []
@@ -48,7 +48,7 @@ def test_seven_oas_take_as_many_statements_as_two(db: Engine) -> None:
 
 
 def test_each_oa_is_told_its_own_rows_and_an_oa_between_them_is_not_asked(db: Engine) -> None:
-    told(db)
+    seven_oas(db)
     with writing(db) as connection:
         for oaid, user in (("2", "a"), ("4", "b"), ("4", "c"), ("6", "b")):
             connection.execute(

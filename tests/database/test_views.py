@@ -7,9 +7,9 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from histories import Expected, Reading, write_history
 from revisions import downgrade
 from sqlalchemy import inspect, select, text
-from told import Reading, Story, tell
 from views import current_followers, daily_follower_churn, dated_changes, follow_periods
 
 from etl.db.engine import connect_engine, reading
@@ -47,7 +47,7 @@ HISTORY = [
 
 @pytest.fixture
 def told(db: Engine) -> Engine:
-    tell(db, HISTORY, NAMES)
+    write_history(db, HISTORY, NAMES)
     return db
 
 
@@ -65,7 +65,7 @@ def test_who_follows_now_is_whom_the_last_applied_readings_leave(told: Engine) -
     found = {
         (row["oaid"], row["user_id"]) for row in rows(told, current_followers, "oaid", "user_id")
     }
-    assert found == {(oaid, user) for oaid in NAMES for user in Story(HISTORY, oaid).after[-1]}
+    assert found == {(oaid, user) for oaid in NAMES for user in Expected(HISTORY, oaid).after[-1]}
     ann = next(
         row for row in rows(told, current_followers, "oaid", "user_id") if row["user_id"] == "ann"
     )
@@ -82,7 +82,7 @@ def test_every_stay_is_one_row_with_its_ends_and_whether_it_began_before_we_look
             "ended_at": stay.end.at if stay.end else None, "left_truncated": stay.baseline,
         }
         for oaid in NAMES
-        for stay in Story(HISTORY, oaid).stays()
+        for stay in Expected(HISTORY, oaid).stays()
     ]  # fmt: skip
     assert rows(told, follow_periods, "oaid", "user_id", "started_at") == expected
     dan = [row for row in expected if row["user_id"] == "dan"]
@@ -97,7 +97,7 @@ def test_a_stay_is_told_by_the_order_of_the_snapshots_even_where_the_clock_was_s
         Reading(A, "2026-10-01 02:00", "complete", users("")),
         Reading(A, "2026-10-02 02:00", "complete", users("ann")),
     ]
-    tell(db, back, {A: ""})
+    write_history(db, back, {A: ""})
     found = [
         (row["started_at"], row["ended_at"], row["left_truncated"])
         for row in rows(db, follow_periods, "left_truncated")
@@ -117,38 +117,40 @@ def test_every_day_with_an_applied_snapshot_has_its_row_and_no_other_day(told: E
 
 
 def test_a_days_counts_are_the_changes_of_its_readings(told: Engine) -> None:
-    expected = []
+    right = []
     for oaid in NAMES:
-        story = Story(HISTORY, oaid)
+        expected = Expected(HISTORY, oaid)
         pending = 0  # won and lost since the last day with a whole reading
         for day, group in groupby(
-            range(len(story.applied)), key=lambda index: story.applied[index].day
+            range(len(expected.applied)), key=lambda index: expected.applied[index].day
         ):
             indexes = list(group)
-            known = any(story.applied[index].status == "complete" for index in indexes)
+            known = any(expected.applied[index].status == "complete" for index in indexes)
 
             def counted(of: Callable[[int], frozenset[str]], indexes: list[int] = indexes) -> int:
                 return sum(len(of(index)) for index in indexes)
 
-            start, end = len(story.before(indexes[0])), len(story.after[indexes[-1]])
-            gone = counted(story.gone)
-            arrived = counted(story.followed) + counted(story.refollowed)
+            start, end = len(expected.before(indexes[0])), len(expected.after[indexes[-1]])
+            gone = counted(expected.gone)
+            arrived = counted(expected.followed) + counted(expected.refollowed)
             pending += arrived - gone
-            whole = [each.at for each in story.applied[: indexes[0]] if each.status == "complete"]
-            base = start + counted(story.baseline)
+            whole = [
+                each.at for each in expected.applied[: indexes[0]] if each.status == "complete"
+            ]
+            base = start + counted(expected.baseline)
             row = {
-                "oaid": oaid, "day": day, "following_start": start, "baseline": counted(story.baseline),
-                "followed": counted(story.followed), "refollowed": counted(story.refollowed),
+                "oaid": oaid, "day": day, "following_start": start, "baseline": counted(expected.baseline),
+                "followed": counted(expected.followed), "refollowed": counted(expected.refollowed),
                 "unfollowed": gone if known else None,
                 "net": pending if known else None,
                 "following_end": end,
                 "churn_rate": gone / base if known and base and whole else None,
                 "observed_since": whole[-1] if whole else None,
-                "observed_at": story.applied[indexes[0]].at,
+                "observed_at": expected.applied[indexes[0]].at,
             }  # fmt: skip
-            expected.append(row)
+            right.append(row)
             pending = 0 if known else pending
-    assert rows(told, daily_follower_churn, "oaid", "day") == expected
+    assert rows(told, daily_follower_churn, "oaid", "day") == right
 
 
 def test_a_day_that_was_only_partly_seen_knows_arrivals_but_no_unfollows(told: Engine) -> None:
@@ -182,7 +184,7 @@ def test_the_sum_of_net_is_what_was_won_and_lost_whatever_days_were_not_read_who
         status = "complete" if day in {1, 2, 6, 9} else "partial"
         reason = None if status == "complete" else "torn"
         readings.append(Reading(A, f"2026-10-{day:02} 02:00", status, frozenset(following), reason))
-    tell(db, readings, {A: ""})
+    write_history(db, readings, {A: ""})
     churn = rows(db, daily_follower_churn, "day")
     assert [row["net"] for row in churn] == [0, 0, None, None, None, 0, None, None, 0, None]
     assert [row["unfollowed"] for row in churn if row["net"] is not None] == [0, 1, 4, 3]
@@ -202,7 +204,7 @@ def test_the_day_of_the_first_whole_reading_has_no_churn_rate_as_in_the_report(
         Reading(B, "2026-10-01 02:00", "complete", known),
         Reading(B, "2026-10-01 14:00", "complete", known - users("bob")),
     ]
-    tell(db, first, NAMES)
+    write_history(db, first, NAMES)
     rates = [row["churn_rate"] for row in rows(db, daily_follower_churn, "oaid", "day")]
     assert rates == [None, None, 1 / 4, None]
 
@@ -211,10 +213,10 @@ def test_each_change_bears_the_day_of_its_snapshot(told: Engine) -> None:
     expected = {
         (oaid, user, HISTORY.index(each) + 1, change, each.at, each.day)
         for oaid in NAMES
-        for story in [Story(HISTORY, oaid)]
-        for index, each in enumerate(story.applied)
+        for expected in [Expected(HISTORY, oaid)]
+        for index, each in enumerate(expected.applied)
         for change, of in {
-            "baseline": story.baseline, "followed": story.followed, "refollowed": story.refollowed, "unfollowed": story.gone,
+            "baseline": expected.baseline, "followed": expected.followed, "refollowed": expected.refollowed, "unfollowed": expected.gone,
         }.items()
         for user in of(index)
     }  # fmt: skip

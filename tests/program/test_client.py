@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from raw import ANSWER, Raw, always, reply
+from rawserver import ANSWER, RawServer, always, reply
 
 from etl.errors import (
     EsmsUnavailableError,
@@ -330,13 +330,13 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
     "status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
 )
 def test_a_redirect_is_not_followed_and_the_keys_are_not_sent_there(status: str) -> None:
-    with Raw(always(reply())) as elsewhere:
+    with RawServer(always(reply())) as elsewhere:
         moved = always(reply(b"", f"Location: http://{elsewhere.address}/", status=status))
-        with Raw(moved) as here, EsmsClient(settings(f"http://{here.address}")) as esms:
+        with RawServer(moved) as here, EsmsClient(settings(f"http://{here.address}")) as esms:
             with pytest.raises(ImpossibleAnswerError, match="redirect"):
                 esms.page(OAID, 0)
             assert API_KEY.encode() in here.everything
-    assert elsewhere.heard == []
+    assert elsewhere.received == []
 
 
 def test_cookies_are_not_kept_and_no_password_file_is_read(
@@ -348,23 +348,23 @@ def test_cookies_are_not_kept_and_no_password_file_is_read(
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     assert requests.utils.get_netrc_auth("http://127.0.0.1/") == ("me", "from-netrc")
     with (
-        Raw(always(reply(ANSWER, "Set-Cookie: id=tracked; Path=/"))) as server,
+        RawServer(always(reply(ANSWER, "Set-Cookie: id=tracked; Path=/"))) as server,
         EsmsClient(settings(f"http://{server.address}")) as esms,
     ):
         esms.page(OAID, 0)
         esms.page(OAID, 0)
-    assert len(server.heard) == 2
+    assert len(server.received) == 2
     assert b"cookie" not in server.everything.lower()
     assert b"authorization" not in server.everything.lower()
 
 
 def test_the_request_is_a_post_of_json_to_the_documented_path() -> None:
     with (
-        Raw(always(reply())) as server,
+        RawServer(always(reply())) as server,
         EsmsClient(settings(f"http://{server.address}/MainService.svc/json/")) as esms,
     ):
         esms.page(OAID, 7)
-    head, _, body = server.heard[0].partition(b"\r\n\r\n")
+    head, _, body = server.received[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /MainService.svc/json/ZNS/GetFollowers/ HTTP/1.1\r\n")
     assert b"Content-Type: application/json" in head
     assert json.loads(body) == {
@@ -373,21 +373,21 @@ def test_the_request_is_a_post_of_json_to_the_documented_path() -> None:
 
 
 def test_headers_that_drip_meet_the_deadline_too() -> None:
-    def behave(raw: Raw, connection: socket.socket) -> None:
+    def behave(raw: RawServer, connection: socket.socket) -> None:
         raw.read(connection)
         for byte in reply(ANSWER, "X-Filler: " + "x" * 20):
             connection.sendall(bytes([byte]))
             if raw.stopped.wait(0.05):
                 return
 
-    with Raw(behave) as server:
+    with RawServer(behave) as server:
         given = settings(f"http://{server.address}", esms_timeout=0.4, esms_max_attempts=1)
         with EsmsClient(given) as esms, pytest.raises(EsmsUnavailableError, match="ESMS_TIMEOUT"):
             esms.page(OAID, 0)
 
 
 def test_a_slow_answer_within_the_deadline_is_taken_whole() -> None:
-    def behave(raw: Raw, connection: socket.socket) -> None:
+    def behave(raw: RawServer, connection: socket.socket) -> None:
         packed = gzip.compress(ANSWER, mtime=0)
         lines = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
         while raw.read(connection):
@@ -397,14 +397,14 @@ def test_a_slow_answer_within_the_deadline_is_taken_whole() -> None:
                 raw.stopped.wait(0.001)
             connection.sendall(b"0\r\n\r\n")
 
-    with Raw(behave) as server, EsmsClient(settings(f"http://{server.address}")) as esms:
+    with RawServer(behave) as server, EsmsClient(settings(f"http://{server.address}")) as esms:
         assert esms.page(OAID, 0).users == ("1",)
         assert esms.page(OAID, 0).users == ("1",)
         assert esms.retries_of(OAID) == 0
 
 
 def test_a_body_without_end_is_refused_at_the_largest() -> None:
-    def behave(raw: Raw, connection: socket.socket) -> None:
+    def behave(raw: RawServer, connection: socket.socket) -> None:
         raw.read(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
         while raw.sent < 2**30 and not raw.stopped.is_set():
@@ -412,7 +412,7 @@ def test_a_body_without_end_is_refused_at_the_largest() -> None:
             raw.sent += 65_536
 
     with (
-        Raw(behave) as server,
+        RawServer(behave) as server,
         EsmsClient(settings(f"http://{server.address}", esms_max_attempts=1)) as esms,
     ):
         with pytest.raises(MalformedAnswerError, match="larger than 1,074,176 bytes"):
@@ -439,7 +439,7 @@ def test_a_small_body_that_unpacks_to_a_huge_one_costs_no_more_than_the_largest(
     bomb = reply(pack(b"[" + b"0," * 2**25 + b"0]"), f"Content-Encoding: {packed}")
     assert len(bomb) < 2**17
     with (
-        Raw(always(bomb)) as server,
+        RawServer(always(bomb)) as server,
         EsmsClient(settings(f"http://{server.address}", esms_max_attempts=1)) as esms,
     ):
         tracemalloc.start()
@@ -470,7 +470,10 @@ def test_the_largest_body_follows_from_the_page_size(page_size: int) -> None:
 )
 def test_a_body_that_was_packed_unasked_is_read(packed: bytes, header: str) -> None:
     answer = reply(packed, f"Content-Encoding: {header}")
-    with Raw(always(answer)) as server, EsmsClient(settings(f"http://{server.address}")) as esms:
+    with (
+        RawServer(always(answer)) as server,
+        EsmsClient(settings(f"http://{server.address}")) as esms,
+    ):
         assert esms.page(OAID, 0).users == ("1",)
 
 
@@ -486,7 +489,7 @@ def test_a_body_that_was_packed_unasked_is_read(packed: bytes, header: str) -> N
 def test_a_body_whose_packing_is_broken_or_unknown_is_malformed(packed: bytes, header: str) -> None:
     answer = reply(packed, f"Content-Encoding: {header}")
     with (
-        Raw(always(answer)) as server,
+        RawServer(always(answer)) as server,
         EsmsClient(settings(f"http://{server.address}")) as esms,
         pytest.raises(MalformedAnswerError, match="compress"),
     ):
@@ -496,11 +499,11 @@ def test_a_body_whose_packing_is_broken_or_unknown_is_malformed(packed: bytes, h
 # -- answers of HTTP that say nothing against the request ------------------------------------------
 
 
-def then(*answers: bytes) -> Callable[[Raw, socket.socket], None]:
+def then(*answers: bytes) -> Callable[[RawServer, socket.socket], None]:
     """These answers, one a request, over however many connections; the last one again and again."""
     waiting = list(answers)
 
-    def behave(raw: Raw, connection: socket.socket) -> None:
+    def behave(raw: RawServer, connection: socket.socket) -> None:
         while raw.read(connection):
             connection.sendall(waiting.pop(0) if len(waiting) > 1 else waiting[0])
 
@@ -514,7 +517,7 @@ def then(*answers: bytes) -> Callable[[Raw, socket.socket], None]:
 )  # fmt: skip
 def test_an_answer_that_says_nothing_against_the_request_is_passing(status: str) -> None:
     with (
-        Raw(then(reply(b"", status=status), reply())) as server,
+        RawServer(then(reply(b"", status=status), reply())) as server,
         EsmsClient(settings(f"http://{server.address}")) as esms,
     ):
         assert esms.page(OAID, 0).users == ("1",)
@@ -524,19 +527,19 @@ def test_an_answer_that_says_nothing_against_the_request_is_passing(status: str)
 @pytest.mark.parametrize("status", ["402 x", "404 x", "405 x", "410 x", "413 x", "451 x"])
 def test_another_refusal_of_http_is_not_asked_again(status: str) -> None:
     with (
-        Raw(always(reply(b"", status=status))) as server,
+        RawServer(always(reply(b"", status=status))) as server,
         EsmsClient(settings(f"http://{server.address}")) as esms,
         pytest.raises(ImpossibleAnswerError, match=status[:3]),
     ):
         esms.page(OAID, 0)
-    assert len(server.heard) == 1
+    assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
 def test_interim_answers_before_the_real_one_are_passed_over(interim: str) -> None:
     first = f"HTTP/1.1 {interim}\r\nLink: </x>; rel=preload\r\n\r\n".encode()
     with (
-        Raw(always(first + first + reply())) as server,
+        RawServer(always(first + first + reply())) as server,
         EsmsClient(settings(f"http://{server.address}")) as esms,
     ):
         assert esms.page(OAID, 0).users == ("1",)
@@ -551,7 +554,7 @@ def test_a_retry_after_is_kept_within_reason(
     waits: list[float] = []
     monkeypatch.setattr(Pace, "wait", lambda _, seconds, **__: waits.append(seconds))
     with (
-        Raw(then(reply(b"", f"Retry-After: {asked}", status=status), reply())) as server,
+        RawServer(then(reply(b"", f"Retry-After: {asked}", status=status), reply())) as server,
         EsmsClient(settings(f"http://{server.address}")) as esms,
     ):
         esms.page(OAID, 0)
@@ -567,13 +570,13 @@ def test_a_retry_after_is_kept_within_reason(
     ids=["nothing", "noise", "no status", "SSH", "a negative length", "a broken chunk", "too many headers", "an endless header"],
 )  # fmt: skip
 def test_what_is_no_http_is_an_error_of_ours(garbage: bytes) -> None:
-    def behave(raw: Raw, connection: socket.socket) -> None:
+    def behave(raw: RawServer, connection: socket.socket) -> None:
         raw.read(connection)
         connection.sendall(garbage)
 
     given = {"esms_max_attempts": 2, "esms_timeout": 5}
     with (
-        Raw(behave) as server,
+        RawServer(behave) as server,
         EsmsClient(settings(f"http://{server.address}", **given)) as esms,
         pytest.raises((EsmsUnavailableError, MalformedAnswerError), match="tried 2 times"),
     ):
@@ -586,7 +589,7 @@ def test_what_is_no_http_is_an_error_of_ours(garbage: bytes) -> None:
 def test_the_environments_proxy_is_used_for_https_and_sees_no_keys(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Raw(always(reply(b"", status="502 Bad Gateway"))) as proxy:
+    with RawServer(always(reply(b"", status="502 Bad Gateway"))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy.address}")
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -595,21 +598,21 @@ def test_the_environments_proxy_is_used_for_https_and_sees_no_keys(
             pytest.raises(EsmsUnavailableError),
         ):
             esms.page(OAID, 0)
-    assert proxy.heard[0].startswith(b"CONNECT rest.esms.test:443 ")
+    assert proxy.received[0].startswith(b"CONNECT rest.esms.test:443 ")
     assert API_KEY.encode() not in proxy.everything
 
 
 def test_plain_http_to_this_machine_never_takes_the_keys_through_a_proxy(
     monkeypatch: pytest.MonkeyPatch, sim: Simulator
 ) -> None:
-    with Raw(always(reply())) as proxy:
+    with RawServer(always(reply())) as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://{proxy.address}")
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         with client_of(sim) as esms:
             assert esms.page(OAID, 0).total == 120
-    assert proxy.heard == []
+    assert proxy.received == []
 
 
 @pytest.fixture(scope="module")
@@ -628,15 +631,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tls(certificate: Path) -> Iterator[Raw]:
+def tls(certificate: Path) -> Iterator[RawServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with Raw(always(reply()), context=context) as server:
+    with RawServer(always(reply()), context=context) as server:
         yield server
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_the_keys_are_not_sent(
-    tls: Raw,
+    tls: RawServer,
 ) -> None:
     with (
         EsmsClient(settings(f"https://{tls.address}")) as esms,
@@ -644,11 +647,11 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_at_once_and_the_keys_a
     ):
         esms.page(OAID, 0)
     assert esms.requests_of(OAID) == 1
-    assert tls.heard == []
+    assert tls.received == []
 
 
 def test_a_bundle_that_vouches_for_it_is_taken_from_the_environment(
-    tls: Raw, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    tls: RawServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with EsmsClient(settings(f"https://{tls.address}")) as esms:
@@ -656,7 +659,7 @@ def test_a_bundle_that_vouches_for_it_is_taken_from_the_environment(
 
 
 def test_a_certificate_for_another_name_is_refused(
-    tls: Raw, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    tls: RawServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     another = tls.address.replace("127.0.0.1", "localhost")
@@ -665,12 +668,12 @@ def test_a_certificate_for_another_name_is_refused(
         pytest.raises(ImpossibleAnswerError, match="certificate"),
     ):
         esms.page(OAID, 0)
-    assert tls.heard == []
+    assert tls.received == []
 
 
 def test_a_server_that_speaks_no_tls_is_unreachable() -> None:
     with (
-        Raw(always(reply())) as server,
+        RawServer(always(reply())) as server,
         EsmsClient(settings(f"https://{server.address}", esms_timeout=0.5)) as esms,
     ):
         with pytest.raises(EsmsUnavailableError, match="tried 3 times"):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sysconfig
 import tomllib
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from documented import etl_commands, trouble
+from programs import need_program
 
 from etl.errors import EtlError
 from etl.settings import Settings
@@ -61,10 +61,7 @@ def final_codes() -> set[int]:
 def units(tmp_path: Path) -> Path:
     """The units as they would be installed, but with the program where it is here; `verify` looks
     for it."""
-    if shutil.which("systemd-analyze") is None:
-        if os.environ.get("CI"):
-            pytest.fail("systemd-analyze is missing: CI installs Debian's package systemd")
-        pytest.skip("systemd-analyze is not installed (Debian: apt install systemd)")
+    need_program("systemd-analyze", package="systemd")
     for unit in (*SERVICES, *TIMERS, WORKER, *REPORT):
         text = (DEPLOY / unit).read_text(encoding="utf-8")
         (tmp_path / unit).write_text(text.replace(INSTALLED, str(PROGRAM)))

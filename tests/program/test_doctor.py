@@ -16,7 +16,7 @@ import pytest
 import time_machine
 from commandline import etl
 from daily import Days, dump
-from raw import Raw, always, reply
+from rawserver import RawServer, always, reply
 from revisions import downgrade
 from sqlalchemy import text
 
@@ -491,7 +491,7 @@ def test_a_proxy_is_named_with_whether_it_answers(
 ) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with Simulator(followers=3) as sim, Raw(always(reply(b"", status="407 x"))) as proxy:
+    with Simulator(followers=3) as sim, RawServer(always(reply(b"", status="407 x"))) as proxy:
         where = proxy.address if listening else "127.0.0.1:1"
         given = {"HTTPS_PROXY": f"http://me:the-password@{where}"}
         steps = doctor(sim, monkeypatch, **given, ESMS_BASE_URL="https://rest.esms.test/json")
@@ -545,17 +545,17 @@ def test_a_metrics_file_that_cannot_be_written_is_a_warning(
 def test_a_ping_that_does_not_arrive_is_a_warning_that_tells_nothing_of_its_url(
     monkeypatch: pytest.MonkeyPatch, status: str, state: State
 ) -> None:
-    def behave(raw: Raw, connection: socket.socket) -> None:
-        raw.heard.append(connection.recv(65_536))
+    def behave(raw: RawServer, connection: socket.socket) -> None:
+        raw.received.append(connection.recv(65_536))
         connection.sendall(reply(b"", status=status))
 
-    with Simulator(followers=3) as sim, Raw(behave) as service:
+    with Simulator(followers=3) as sim, RawServer(behave) as service:
         url = f"http://{service.address if status else '127.0.0.1:1'}/the-uuid"
         step = doctor(sim, monkeypatch, ETL_PING_URL=url)["ping"]
     assert step.state is state
     assert "the-uuid" not in step.told
     if status:
-        assert service.heard[0].startswith(b"POST /the-uuid/log ")
+        assert service.received[0].startswith(b"POST /the-uuid/log ")
 
 
 def test_the_command_prints_a_line_a_step_and_exits_with_the_gravest_failure() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet
 import pytest
 import time_machine
-from told import ZONE, Reading, Story, tell
+from histories import ZONE, Expected, Reading, write_history
 
 from etl.cli import main
 from etl.db.engine import connect_engine
@@ -47,7 +47,7 @@ HISTORY = [
     Reading(B, "2026-10-06 06:30", "complete", users("hoa")),
     Reading(A, "2026-10-07 02:00", "complete", users("an bao chi @hoa")),
 ]
-STORIES = {oaid: Story(HISTORY, oaid) for oaid in NAMES}
+EXPECTED = {oaid: Expected(HISTORY, oaid) for oaid in NAMES}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def told_sqlite(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def _told(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     engine = connect_engine(url)
     upgrade(engine)
-    tell(engine, HISTORY, NAMES)
+    write_history(engine, HISTORY, NAMES)
     monkeypatch.setenv("DATABASE_URL", url)
     return url
 
@@ -118,7 +118,9 @@ def defused(user: str) -> str:
 
 def followers(moment: datetime) -> set[tuple[str, str]]:
     """Who followed at a moment, from the readings themselves, as CSV shows them."""
-    return {(oaid, defused(user)) for oaid, story in STORIES.items() for user in story.at(moment)}
+    return {
+        (oaid, defused(user)) for oaid, expected in EXPECTED.items() for user in expected.at(moment)
+    }
 
 
 def end_of(day: str) -> datetime:
@@ -207,10 +209,10 @@ def test_one_oa_can_be_named_twice_and_is_exported_once(etl: Callable[..., Done]
 def test_the_change_log_is_every_change_user_by_user(etl: Callable[..., Done]) -> None:
     expected = {
         (oaid, defused(user), change, each.at.isoformat(), HISTORY.index(each) + 1)
-        for oaid, story in STORIES.items()
-        for index, each in enumerate(story.applied)
+        for oaid, oa in EXPECTED.items()
+        for index, each in enumerate(oa.applied)
         for change, who in {
-            "baseline": story.baseline, "followed": story.followed, "refollowed": story.refollowed, "unfollowed": story.gone,
+            "baseline": oa.baseline, "followed": oa.followed, "refollowed": oa.refollowed, "unfollowed": oa.gone,
         }.items()
         for user in who(index)
     }  # fmt: skip
@@ -274,7 +276,7 @@ def test_an_oa_that_nobody_follows_is_a_header_alone(
 ) -> None:
     engine = connect_engine(sqlite_url)
     upgrade(engine)
-    tell(engine, [Reading(A, "2026-10-01 02:00", "complete")], {A: ""})
+    write_history(engine, [Reading(A, "2026-10-01 02:00", "complete")], {A: ""})
     monkeypatch.setenv("DATABASE_URL", sqlite_url)
     done = etl("export")
     assert (done.code, done.out) == (0, "oaid,user_id,followed_at,first_seen_at\n")
@@ -346,7 +348,7 @@ def test_an_oa_of_which_no_run_succeeded_is_told(
 ) -> None:
     engine = connect_engine(db_url)
     upgrade(engine)
-    tell(
+    write_history(
         engine,
         [*HISTORY, Reading(C, "2026-10-07 02:00", "failed", reason="refused: code 101")],
         NAMES | {C: ""},

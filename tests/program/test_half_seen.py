@@ -15,9 +15,9 @@ import pytest
 import time_machine
 from commandline import etl
 from halfseen import DAILY, HISTORY, NAMES
+from histories import write_history
 from recount import recounted
 from shown import covers, day, days, label, number, percent, sentences, span, survival_at, tables
-from told import tell
 
 from etl.db.engine import connect_engine
 
@@ -40,7 +40,7 @@ class Renderings(NamedTuple):
 
 @pytest.fixture(scope="module")
 def made(shared_url: str) -> Renderings:
-    tell(connect_engine(shared_url), HISTORY, NAMES)
+    write_history(connect_engine(shared_url), HISTORY, NAMES)
     outputs = []
     with time_machine.travel(NOW, tick=False):
         one = ("json", "csv", "table", "html", "table --lang vi")

@@ -82,8 +82,8 @@ def about_to_change(sim: Simulator, url: str) -> tuple[Engine, Any]:
 
 
 def all_or_nothing(sim: Simulator, db: Engine, before: Any) -> bool:
-    """Whether what the run found was applied. All of it, or no row is other than before; the story
-    is whole."""
+    """Whether what the run found was applied. All of it, or no row is other than before; the tables
+    agree."""
     (last,) = snapshots(db, 1)
     assert contradictions(db, sim.default) == []
     if rows(db, sim.default) == before:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import stat
 import subprocess
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commandline import Finished, Operator
+from programs import need_program
 from prometheus_client.parser import text_string_to_metric_families
 
 from etl.simulator import Simulator
@@ -31,17 +31,12 @@ COUNTS = ("following", "announced", "seen", "followed", "refollowed", "unfollowe
 
 @pytest.fixture
 def promtool() -> Callable[..., str]:
-    """Prometheus' own checker (Debian: prometheus). In CI its absence is a failure."""
-    tool = shutil.which("promtool")
-    if tool is None:
-        message = "promtool is not installed: the metrics and the alerts were not checked by Prometheus' own tool"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+    """Prometheus' own checker."""
+    tool = need_program("promtool", package="prometheus")
 
     def check(*arguments: str, given: bytes = b"") -> str:
         done = subprocess.run(
-            [str(tool), *arguments],
+            [tool, *arguments],
             input=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

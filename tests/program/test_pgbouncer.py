@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from commandline import etl
 from firms import firm_of, wait_until
-from poolers import need, pgbouncer
+from poolers import pgbouncer
+from programs import need_program
 from sqlalchemy import text
 from world import changed, contradictions, following, sync
 
@@ -40,7 +41,7 @@ class Pooler:
 def certificates() -> Iterator[Path]:
     """A certificate for `localhost` by an authority of its own, and the certificate of another
     authority."""
-    openssl = need("openssl")
+    openssl = need_program("openssl")
     with TemporaryDirectory(prefix="etl-tls-") as name:
         directory = Path(name)
         make = [

@@ -20,8 +20,8 @@ import pytest
 import time_machine
 from commandline import Finished
 from commandline import etl as run
+from histories import Expected, Reading, write_history
 from terminal import etl_on_terminal
-from told import Reading, Story, tell
 
 from etl import errors
 from etl.cli.listing import breadth
@@ -57,7 +57,7 @@ HISTORY = [
     Reading(B, "2026-10-08 03:00", "complete", users("hoa kim")),
     Reading(A, "2026-10-09 02:00", "complete", users("an bao chi khanh")),
 ]
-STORY = Story(HISTORY, A)
+EXPECTED = Expected(HISTORY, A)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def told_sqlite(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def _tell(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = connect_engine(url)
     upgrade(engine)
-    tell(engine, HISTORY, NAMES)
+    write_history(engine, HISTORY, NAMES)
     monkeypatch.setenv("DATABASE_URL", url)
 
 
@@ -218,7 +218,9 @@ def test_the_most_recent_unfollows_come_first() -> None:
         line.split() for line in good("--oaid", A).partition("Who left last")[2].splitlines()[3:]
     ]
     gone = [
-        user for index in reversed(range(len(STORY.applied))) for user in sorted(STORY.gone(index))
+        user
+        for index in reversed(range(len(EXPECTED.applied)))
+        for user in sorted(EXPECTED.gone(index))
     ]
     assert [row[0] for row in rows[: len(gone)]] == gone
 
@@ -241,8 +243,8 @@ def test_since_and_until_are_both_included() -> None:
 @pytest.mark.usefixtures("told_sqlite")
 def test_a_span_ends_the_story_what_came_later_is_not_known_yet() -> None:
     line = json.loads(good("--format", "json", "--oaid", A, "--until", "2026-10-02"))
-    assert line["total"]["following_end"] == len(STORY.after[2])
-    assert {user["user_id"] for user in line["recent"]} == set(STORY.gone(2))
+    assert line["total"]["following_end"] == len(EXPECTED.after[2])
+    assert {user["user_id"] for user in line["recent"]} == set(EXPECTED.gone(2))
 
 
 @pytest.mark.usefixtures("told_sqlite")
@@ -354,7 +356,7 @@ def test_a_loss_stays_a_number_in_csv() -> None:
 def test_a_name_cannot_steer_a_terminal(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = connect_engine(sqlite_url)
     upgrade(engine)
-    tell(engine, [each for each in HISTORY if each.oaid == A], {A: "\x1b[2Jgone"})
+    write_history(engine, [each for each in HISTORY if each.oaid == A], {A: "\x1b[2Jgone"})
     monkeypatch.setenv("DATABASE_URL", sqlite_url)
     table = good()
     assert "\x1b" not in table
@@ -446,7 +448,7 @@ def test_an_oa_that_was_never_read_is_left_out_and_said_so(
 ) -> None:
     engine = connect_engine(sqlite_url)
     upgrade(engine)
-    tell(
+    write_history(
         engine,
         [*HISTORY, Reading(C, "2026-10-09 04:00", "failed", reason="refused: code 101")],
         {**NAMES, C: "Never read"},

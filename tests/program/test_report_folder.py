@@ -11,8 +11,8 @@ import pytest
 import time_machine
 from browser import Browser, Page, find_chromium
 from commandline import Finished, etl
+from histories import Expected, Reading, write_history
 from terminal import etl_on_terminal
-from told import Reading, Story, tell
 
 from etl.db.engine import connect_engine
 from etl.db.schema import upgrade
@@ -69,7 +69,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     url = f"sqlite:///{tmp_path_factory.mktemp('many')}/followers.db"
     engine = connect_engine(url)
     upgrade(engine)
-    tell(engine, HISTORY, NAMES)
+    write_history(engine, HISTORY, NAMES)
     return Made(url)
 
 
@@ -100,21 +100,21 @@ def rows(page: Page, part: str = "tbody") -> list[list[str]]:
 
 
 def test_a_row_an_oa_says_what_its_readings_add_up_to(index: Page) -> None:
-    story = Story(HISTORY, OLD)
-    window = [at for at, each in enumerate(story.applied) if each.day > END - timedelta(days=30)]
-    start = len(story.after[window[0] - 1])
-    new = sum(len(story.followed(at)) for at in window)
-    left = sum(len(story.gone(at)) for at in window)
+    expected = Expected(HISTORY, OLD)
+    window = [at for at, each in enumerate(expected.applied) if each.day > END - timedelta(days=30)]
+    start = len(expected.after[window[0] - 1])
+    new = sum(len(expected.followed(at)) for at in window)
+    left = sum(len(expected.gone(at)) for at in window)
     old, young, cut, never = rows(index)
     assert old[:7] == [
-        NAMES[OLD], f"{100 * left / start:.1f}%", str(len(story.after[-1])), str(new), str(left), "30/30",
+        NAMES[OLD], f"{100 * left / start:.1f}%", str(len(expected.after[-1])), str(new), str(left), "30/30",
         "24 Nov 2026 23:40",
     ]  # fmt: skip
     assert young[1:6] == ["–, since 15 Nov 2026", "49", "18", "9", "10/10"]
     assert (*cut[2:7], cut[8]) == ("54", "–", "–", "0/2", "–", "never read whole; no run")
     assert never[2:] == ["–", "–", "–", "–", "–", "", "nothing was read in this time"]
     total = rows(index, "tfoot")[0]
-    following = len(story.after[-1]) + 49 + 54
+    following = len(expected.after[-1]) + 49 + 54
     assert total[:5] == [
         "All OAs", old[1], str(following), str(new + 18), str(left + 9),
     ]  # fmt: skip

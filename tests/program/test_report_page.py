@@ -11,8 +11,8 @@ import pytest
 import time_machine
 from browser import Browser, Page, find_chromium
 from commandline import etl
+from histories import Reading, write_history
 from sqlalchemy import text
-from told import Reading, tell
 
 from etl.db.engine import connect_engine, reading
 from etl.db.schema import upgrade
@@ -71,7 +71,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('page')}/followers.db"
     engine = connect_engine(url)
     upgrade(engine)
-    tell(engine, history(), NAMES)
+    write_history(engine, history(), NAMES)
     return url
 
 

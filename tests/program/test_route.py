@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from commandline import etl
 from pydantic import SecretStr
-from raw import Raw, always, reply
+from rawserver import RawServer, always, reply
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from etl.errors import EsmsUnavailableError, SettingsError
@@ -85,7 +85,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[str, int]]]:
     return table
 
 
-def place(server: Raw) -> tuple[str, int]:
+def place(server: RawServer) -> tuple[str, int]:
     host, _, port = server.address.partition(":")
     return host, int(port)
 
@@ -94,7 +94,7 @@ def place(server: Raw) -> tuple[str, int]:
 def test_an_address_that_does_not_answer_leaves_time_for_the_next(
     names: dict[str, list[tuple[str, int]]], first: str
 ) -> None:
-    with swallowing("127.0.0.2") as port, Raw(always(reply())) as server:
+    with swallowing("127.0.0.2") as port, RawServer(always(reply())) as server:
         before = {
             "swallows": [("127.0.0.2", port)],
             "swallows twice": [("127.0.0.2", port)] * 2,
@@ -108,10 +108,10 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(
 def test_the_ping_shares_its_time_among_the_addresses_too(
     names: dict[str, list[tuple[str, int]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with swallowing("127.0.0.2") as port, Raw(always(reply())) as server:
+    with swallowing("127.0.0.2") as port, RawServer(always(reply())) as server:
         names["hc.test"] = [("127.0.0.2", port), place(server)]
         Pings(SecretStr("http://hc.test/uuid"), logger()).finish(1, "{}")
-    assert server.heard[0].startswith(b"POST /uuid/fail ")
+    assert server.received[0].startswith(b"POST /uuid/fail ")
     assert "ping failed" not in capsys.readouterr().err
 
 
@@ -257,11 +257,11 @@ def test_a_proxy_that_is_none_is_named_by_its_variable(
 def test_what_a_proxy_refuses_is_told_at_once_and_without_its_password(
     monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    with Raw(always(reply(b"", status=status))) as proxy:
+    with RawServer(always(reply(b"", status=status))) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PASSWORD}@{proxy.address}")
         with EsmsClient(settings()) as esms, pytest.raises(SettingsError) as caught:
             esms.page("1", 0)
-    assert len(proxy.heard) == 1
+    assert len(proxy.received) == 1
     for part in ("HTTPS_PROXY", proxy.address, status[:3]):
         assert part in str(caught.value)
     assert PASSWORD not in f"{caught.value} {caught.value.__cause__}"
@@ -271,11 +271,11 @@ def test_what_a_proxy_refuses_is_told_at_once_and_without_its_password(
 def test_what_may_pass_at_a_proxy_is_tried_again_and_names_it(
     monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    with Raw(always(reply(b"", status=status))) as proxy:
+    with RawServer(always(reply(b"", status=status))) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"http://me:{PASSWORD}@{proxy.address}")
         with EsmsClient(settings()) as esms, pytest.raises(EsmsUnavailableError) as caught:
             esms.page("1", 0)
-    assert len(proxy.heard) == 3
+    assert len(proxy.received) == 3
     for part in ("ALL_PROXY", proxy.address, status[:3], "tried 3 times"):
         assert part in str(caught.value)
     assert PASSWORD not in str(caught.value)
@@ -283,7 +283,7 @@ def test_what_may_pass_at_a_proxy_is_tried_again_and_names_it(
 
 @pytest.mark.parametrize("how", ["is not there", "hangs up"])
 def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    with Raw(lambda raw, connection: None) as proxy:  # noqa: ARG005 - it says nothing
+    with RawServer(lambda raw, connection: None) as proxy:  # noqa: ARG005 - it says nothing
         where = "127.0.0.1:1" if how == "is not there" else proxy.address
         monkeypatch.setenv("https_proxy", f"http://me:{PASSWORD}@{where}")
         with EsmsClient(settings()) as esms, pytest.raises(EsmsUnavailableError) as caught:

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from commandline import Finished, Operator
+from histories import Reading, write_history
 from sqlalchemy import event, update
-from told import Reading, tell
 
 from etl.cli.status import _table
 from etl.db.engine import connect_engine, writing
@@ -178,7 +178,7 @@ def test_it_says_how_much_of_the_list_can_be_read_where_total_stands_at_a_ceilin
     *, last: str, why: str | None, seen: int, english: str | None, vietnamese: str | None, db: Engine,
 ) -> None:  # fmt: skip
     """The last run of all failed: what was read is said all the same."""
-    tell(
+    write_history(
         db,
         [
             Reading("1", "2026-11-20 23:40", "complete", frozenset(["u1"])),
@@ -274,7 +274,7 @@ def nights(count: int, statuses: dict[int, str], oaid: str = "1") -> list[Readin
 
 
 def nets(db: Engine, readings: list[Reading], at: datetime = NOW) -> tuple[int | None, int | None]:
-    tell(db, readings, {"1": "First"})
+    write_history(db, readings, {"1": "First"})
     (state,) = account_states(db, [Account("1", "First")], now=at, max_age=None)
     assert state.row()[5:7] == [
         f"{net:+d}" if net is not None else None for net in (state.net_7_days, state.net_30_days)
@@ -317,7 +317,7 @@ def test_a_trend_is_told_only_between_whole_readings_near_both_its_ends(
 
 def test_a_hundred_oas_take_as_many_statements_as_one(db: Engine) -> None:
     names = {str(number): "" for number in range(1, 101)}
-    tell(db, [each for oaid in names for each in nights(2, {}, oaid)], names)
+    write_history(db, [each for oaid in names for each in nights(2, {}, oaid)], names)
     statements: list[str] = []
     event.listen(db, "before_cursor_execute", lambda *given: statements.append(given[2]))
     asked = []
@@ -331,7 +331,7 @@ def test_a_hundred_oas_take_as_many_statements_as_one(db: Engine) -> None:
 
 def test_a_report_asks_as_much_of_seven_oas_as_of_two(db: Engine) -> None:
     names = {str(number): "" for number in range(1, 8)}
-    tell(db, [each for oaid in names for each in nights(2, {}, oaid)], names)
+    write_history(db, [each for oaid in names for each in nights(2, {}, oaid)], names)
     statements: list[str] = []
     event.listen(db, "before_cursor_execute", lambda *given: statements.append(given[2]))
     asked = []

@@ -72,7 +72,7 @@ class Sufferer(Operator):
         self.syncs()
 
     def syncs(self) -> None:
-        """One more sync is complete, and the story is whole."""
+        """One more sync is complete, and the tables agree."""
         with writing(
             self.db
         ) as connection:  # a minute later, where the run in trouble could not give its lease back

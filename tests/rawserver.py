@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Raw:
+class RawServer:
     """A server that speaks whatever a test tells it to, and keeps what it was sent."""
 
     def __init__(
-        self, behave: Callable[[Raw, socket.socket], None], *, context: ssl.SSLContext | None = None
+        self,
+        behave: Callable[[RawServer, socket.socket], None],
+        *,
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self.sent = 0
         self.stopped = threading.Event()
         raw = self
@@ -58,7 +61,7 @@ class Raw:
 
     @property
     def everything(self) -> bytes:
-        return b"".join(self.heard)
+        return b"".join(self.received)
 
     def read(self, connection: socket.socket) -> bytes:
         """One request, its body too; nothing when the client hung up."""
@@ -68,7 +71,7 @@ class Raw:
                 break
             request += chunk
         if request:
-            self.heard.append(request)
+            self.received.append(request)
         return request
 
 
@@ -80,8 +83,8 @@ def reply(body: bytes = ANSWER, *headers: str, status: str = "200 OK") -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def always(answer: bytes) -> Callable[[Raw, socket.socket], None]:
-    def behave(raw: Raw, connection: socket.socket) -> None:
+def always(answer: bytes) -> Callable[[RawServer, socket.socket], None]:
+    def behave(raw: RawServer, connection: socket.socket) -> None:
         while raw.read(connection):
             connection.sendall(answer)
 

@@ -1,7 +1,6 @@
-"""Histories written by hand: a list of readings, told to a database as the syncs would have left
-it.
+"""Histories of OAs: a list of readings, written to a database as the syncs would have left it.
 
-What is right is derived from the readings themselves, as sets (`Story`), never from the tables.
+What is right is derived from the readings themselves, as sets (`Expected`), never from the tables.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class Stay:
     baseline: bool
 
 
-class Story:
+class Expected:
     """What the readings of one OA add up to: who followed after each applied one."""
 
     def __init__(self, readings: Iterable[Reading], oaid: str) -> None:
@@ -132,10 +131,10 @@ class Story:
         return found
 
 
-def tell(engine: Engine, readings: Sequence[Reading], names: dict[str, str]) -> None:
+def write_history(engine: Engine, readings: Sequence[Reading], names: dict[str, str]) -> None:
     """Write the readings, in their order, into a database with our tables; `etl verify` must accept
     it."""
-    stories = {oaid: Story(readings, oaid) for oaid in names}
+    by_oaid = {oaid: Expected(readings, oaid) for oaid in names}
     ids = {each: number for number, each in enumerate(readings, 1)}
     with writing(engine) as connection:
         accounts = [
@@ -143,15 +142,15 @@ def tell(engine: Engine, readings: Sequence[Reading], names: dict[str, str]) -> 
             for oaid, name in names.items()
         ]
         connection.execute(insert(official_accounts), accounts)
-        runs = [_snapshot(ids[each], each, stories[each.oaid]) for each in readings]
+        runs = [_snapshot(ids[each], each, by_oaid[each.oaid]) for each in readings]
         every = dict.fromkeys(name for run in runs for name in run)
         connection.execute(insert(snapshots), [{**every, **run} for run in runs])
         changes = [
             row | {"snapshot_id": ids[row["snapshot_id"]]}
-            for story in stories.values()
-            for row in _changes(story)
+            for expected in by_oaid.values()
+            for row in _changes(expected)
         ]
-        users = [row for story in stories.values() for row in _followers(story)]
+        users = [row for expected in by_oaid.values() for row in _followers(expected)]
         for table, rows in ((follower_changes, changes), (followers, users)):
             if rows:
                 connection.execute(insert(table), rows)
@@ -159,10 +158,10 @@ def tell(engine: Engine, readings: Sequence[Reading], names: dict[str, str]) -> 
         torn = [
             finding for finding in check(connection, oaids(connection)) if finding.contradictions
         ]
-    assert not torn, "the history was told wrong"
+    assert not torn, "the readings contradict each other"
 
 
-def _snapshot(number: int, each: Reading, story: Story) -> dict[str, Any]:
+def _snapshot(number: int, each: Reading, expected: Expected) -> dict[str, Any]:
     row = {
         "id": number, "oaid": each.oaid, "status": each.status, "taken_at": each.at, "taken_on": each.day,
         "finished_at": each.at + timedelta(minutes=5), "reason": each.reason,
@@ -174,42 +173,42 @@ def _snapshot(number: int, each: Reading, story: Story) -> dict[str, Any]:
             if each.status == "held"
             else {}
         )
-    index = story.applied.index(each)
+    index = expected.applied.index(each)
     return row | {
-        "total": len(each.seen), "seen": len(each.seen), "following": len(story.after[index]),
-        "baseline": len(story.baseline(index)), "followed": len(story.followed(index)),
-        "refollowed": len(story.refollowed(index)), "unfollowed": len(story.gone(index)),
+        "total": len(each.seen), "seen": len(each.seen), "following": len(expected.after[index]),
+        "baseline": len(expected.baseline(index)), "followed": len(expected.followed(index)),
+        "refollowed": len(expected.refollowed(index)), "unfollowed": len(expected.gone(index)),
     }  # fmt: skip
 
 
-def _changes(story: Story) -> list[dict[str, Any]]:
+def _changes(expected: Expected) -> list[dict[str, Any]]:
     kinds = {
-        "baseline": story.baseline,
-        "followed": story.followed,
-        "refollowed": story.refollowed,
-        "unfollowed": story.gone,
+        "baseline": expected.baseline,
+        "followed": expected.followed,
+        "refollowed": expected.refollowed,
+        "unfollowed": expected.gone,
     }
     return [
         {
-            "oaid": story.oaid,
+            "oaid": expected.oaid,
             "user_id": user,
             "snapshot_id": each,
             "change": change,
             "changed_at": each.at,
         }
-        for index, each in enumerate(story.applied)
+        for index, each in enumerate(expected.applied)
         for change, users in kinds.items()
         for user in users(index)
     ]
 
 
-def _followers(story: Story) -> list[dict[str, Any]]:
+def _followers(expected: Expected) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
-    for stay in story.stays():
+    for stay in expected.stays():
         first = rows.get(stay.user, {"first_seen_at": stay.first.at})["first_seen_at"]
         left = stay.end.at if stay.end else None
         row = {
-            "oaid": story.oaid,
+            "oaid": expected.oaid,
             "user_id": stay.user,
             "first_seen_at": first,
             "followed_at": stay.first.at,
