@@ -60,12 +60,17 @@ class ExitCode(IntEnum):
 
 
 class EtlError(Exception):
-    """Base of all errors of ours."""
+    """Base of all errors of ours. Some cases of an error have advice (`hint`) of their own."""
 
     exit_code: int = ExitCode.FAULT
     hint = ""
     reason = "error"
     """What `snapshots.reason` says of a run that failed by it, for programs to read."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
 
 
 class SettingsError(EtlError):
@@ -74,17 +79,18 @@ class SettingsError(EtlError):
     exit_code = ExitCode.SETTINGS
     reason = "settings"
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
+    def __init__(self, problems: list[str], *, hint: str | None = None) -> None:
+        super().__init__("; ".join(problems), hint=hint)
         self.problems = problems
 
 
 def missing_extra(what: str, extra: str) -> SettingsError:
     """What was asked for needs libraries that a small installation leaves out."""
-    error = SettingsError([f"{what} needs the extra `{extra}`, which is not installed"])
-    # By a path: no index has this program.
-    error.hint = f"In the checkout of etl: {sys.executable} -m pip install '.[{extra}]'"
-    return error
+    return SettingsError(
+        [f"{what} needs the extra `{extra}`, which is not installed"],
+        # By a path: no index has this program.
+        hint=f"In the checkout of etl: {sys.executable} -m pip install '.[{extra}]'",
+    )
 
 
 class UsageError(EtlError):
@@ -125,10 +131,6 @@ class UnfitDatabaseError(EtlError):
     reason = "database_unfit"
     hint = "Set DATABASE_URL to a database that can serve (docs/postgresql.md)."
 
-    def __init__(self, message: str, *, hint: str = hint) -> None:
-        super().__init__(message)
-        self.hint = hint
-
 
 class RefusedError(EtlError):
     """eSMS refuses us, and will until a person acts (codes 101, 140, 143, 204, 799)."""
@@ -138,9 +140,8 @@ class RefusedError(EtlError):
     hint = "Check the keys, the addresses that eSMS allows and the OAID: etl doctor checks each."
 
     def __init__(self, message: str, *, code: str, hint: str) -> None:
-        super().__init__(message)
+        super().__init__(message, hint=hint)
         self.code = code
-        self.hint = hint
 
 
 class UnknownAccountError(RefusedError):
@@ -200,8 +201,10 @@ class EsmsUnavailableError(UnreachableError):
 
     hint = "Run again later; if it persists, see `etl doctor`."
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
         self.retry_after = retry_after
 
 
@@ -246,10 +249,6 @@ class SystemRefusalError(UnreachableError):
 
     reason = "system"
     hint = "Check the machine: the disk, the permissions, the limits."
-
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 class OutOfTimeError(EtlError):
@@ -333,8 +332,7 @@ def as_ours(error: Exception) -> EtlError:
         ours = SystemRefusalError("no more threads can be started", hint=_NO_MORE)
     elif isinstance(error, OSError) and error.errno is not None and error.strerror:
         where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-        hint = _HINTS.get(error.errno, SystemRefusalError.hint)
-        ours = SystemRefusalError(f"{where}{error.strerror}", hint=hint)
+        ours = SystemRefusalError(f"{where}{error.strerror}", hint=_HINTS.get(error.errno))
     else:
         ours = FaultError(f"{type(error).__name__} in etl")
     ours.__cause__ = error

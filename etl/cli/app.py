@@ -163,9 +163,8 @@ def _in_our_words() -> Iterator[None]:
             raise
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "etl"
-        refusal = UsageError(error.format_message())
-        refusal.hint = f"To see what fits: {path} --help"
-        raise refusal from None
+        hint = f"To see what fits: {path} --help"
+        raise UsageError(error.format_message(), hint=hint) from None
     except BrokenPipeError:
         streams.drop(sys.stdout)
         raise typer.Exit(ExitCode.SIGNALLED + signal.SIGPIPE) from None

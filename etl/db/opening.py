@@ -105,6 +105,4 @@ def _size(path: Path) -> int:
 
 
 def _failed(words: str, hint: str) -> DatabaseUnreachableError:
-    error = DatabaseUnreachableError(f"the database failed: {words}")
-    error.hint = hint
-    return error
+    return DatabaseUnreachableError(f"the database failed: {words}", hint=hint)

@@ -61,24 +61,21 @@ def _require_head(found: Catalogue) -> None:
         return
     if at == EMPTY:
         require_all_seen(found)
-        raise _behind(
+        raise DatabaseBehindError(
             "the database is empty",
-            "The first `etl sync` fills it; `etl db upgrade` creates its tables.",
+            hint="The first `etl sync` fills it; `etl db upgrade` creates its tables.",
         )
     if not at.isdigit():
-        raise _behind(
+        raise DatabaseBehindError(
             f"the database's tables are not ours (their revision: {at})",
-            "Set DATABASE_URL to a database of etl's own; if it is a restored backup, its table alembic_version is missing.",
+            hint="Set DATABASE_URL to a database of etl's own; if it is a restored backup, its table alembic_version is missing.",
         )
     if int(at) > int(HEAD):
-        raise _behind(
+        raise DatabaseBehindError(
             f"the database is at revision {at}, newer than this program ({HEAD})",
-            "Upgrade etl to the version that made it newer (docs/operations.md#upgrading).",
+            hint="Upgrade etl to the version that made it newer (docs/operations.md#upgrading).",
         )
-    raise _behind(
-        f"the database is at revision {at}, behind this program ({HEAD})",
-        DatabaseBehindError.hint,
-    )
+    raise DatabaseBehindError(f"the database is at revision {at}, behind this program ({HEAD})")
 
 
 def create_or_require_current(engine: Engine) -> None:
@@ -139,9 +136,3 @@ def alembic_config(connection: Connection, found: Catalogue) -> Config:
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def _behind(message: str, hint: str) -> DatabaseBehindError:
-    error = DatabaseBehindError(message)
-    error.hint = hint
-    return error

@@ -52,14 +52,14 @@ def resolve(settings: EsmsSettings) -> list[str]:
     try:
         found = connecting.addresses(host, port, time.monotonic() + CONNECT_SECONDS)
     except OSError as error:
-        raise _unreachable(
+        raise EsmsUnavailableError(
             f"the name {host} does not resolve ({system_words(error)})",
-            "Check ESMS_BASE_URL and DNS.",
+            hint="Check ESMS_BASE_URL and DNS.",
         ) from error
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def silent(settings: EsmsSettings, seconds: float | None = None) -> list[str]:
+def silent(settings: EsmsSettings) -> list[str]:
     """Those of the host's addresses that do not answer within SILENT_SECONDS, while others may.
 
     Raises:
@@ -72,12 +72,12 @@ def silent(settings: EsmsSettings, seconds: float | None = None) -> list[str]:
 
     def answers(address: str) -> bool:
         try:
-            connecting.connect(address, port, seconds or SILENT_SECONDS).close()
+            connecting.connect(address, port, SILENT_SECONDS).close()
         except OSError:
             return False
         return True
 
-    with ThreadPoolExecutor(max_workers=len(found) or 1) as threads:
+    with ThreadPoolExecutor(max_workers=len(found)) as threads:
         answered = list(threads.map(answers, found))
     return [address for address, well in zip(found, answered, strict=True) if not well]
 
@@ -92,9 +92,9 @@ def reach_proxy(proxy: Proxy) -> None:
     try:
         connecting.connect(host, port, CONNECT_SECONDS).close()
     except OSError as error:
-        raise _unreachable(
+        raise EsmsUnavailableError(
             f"{proxy} does not answer ({system_words(error)})",
-            f"Check {proxy.variable} and the proxy.",
+            hint=f"Check {proxy.variable} and the proxy.",
         ) from error
 
 
@@ -118,17 +118,16 @@ def connect(settings: EsmsSettings, bundle: Bundle | None) -> Connected:
                 ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
                 return Connected(secured.version(), int((ends - time.time()) // _DAY))
     except ssl.SSLCertVerificationError as error:
-        refused = ImpossibleAnswerError(
-            f"the TLS certificate of {host} could not be verified: {error.verify_message}"
-        )
-        refused.hint = (
-            "Check ESMS_BASE_URL, this machine's clock, and REQUESTS_CA_BUNDLE "
-            "where a firewall opens TLS."
-        )
-        raise refused from error
+        raise ImpossibleAnswerError(
+            f"the TLS certificate of {host} could not be verified: {error.verify_message}",
+            hint="Check ESMS_BASE_URL, this machine's clock, and REQUESTS_CA_BUNDLE "
+            "where a firewall opens TLS.",
+        ) from error
     except OSError as error:
-        words = f"no connection to {host}, port {port} ({system_words(error)})"
-        raise _unreachable(words, "Check ESMS_BASE_URL, the network and the firewall.") from error
+        raise EsmsUnavailableError(
+            f"no connection to {host}, port {port} ({system_words(error)})",
+            hint="Check ESMS_BASE_URL, the network and the firewall.",
+        ) from error
 
 
 def _host(settings: EsmsSettings) -> tuple[str, int]:
@@ -142,9 +141,3 @@ def _context(bundle: Bundle | None) -> ssl.SSLContext:
     if path.is_dir():
         return ssl.create_default_context(capath=path)
     return ssl.create_default_context(cafile=path)
-
-
-def _unreachable(message: str, hint: str) -> EsmsUnavailableError:
-    error = EsmsUnavailableError(message)
-    error.hint = hint
-    return error

@@ -173,9 +173,10 @@ def _compared(source: Connection, target: Connection) -> tuple[Finding, ...]:
 
 
 def _differs(how: str) -> ContradictionError:
-    error = ContradictionError(f"the copy is not what its source is: {how}")
-    error.hint = "Nothing was kept of the copy. Please report this."
-    return error
+    return ContradictionError(
+        f"the copy is not what its source is: {how}",
+        hint="Nothing was kept of the copy. Please report this.",
+    )
 
 
 def _findings(connection: Connection) -> list[Finding]:
