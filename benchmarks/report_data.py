@@ -24,7 +24,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 from etl.db.engine import connect_engine, writing
 from etl.db.schema import create_or_require_current
 from etl.db.tables import follower_changes, official_accounts, snapshots
-from etl.model import NOTHING, Change, Snapshot, Status
+from etl.model import NO_COUNTS, Change, Snapshot, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ def _snapshot(number: int, oaid: str, day: date, status: Status, reason: str | N
         taken,
         day,
         finished_at=taken + timedelta(minutes=10),
-        counts=None if status == Status.FAILED else NOTHING,
+        counts=None if status == Status.FAILED else NO_COUNTS,
         looks=None if status == Status.FAILED else 1,
         requests=1,
         retries=0,

@@ -3,13 +3,12 @@
 One word per thing, the same in tables, logs, commands and reports.
 
 A *page* is one answer of the API, a *look* one reading of the list from head to tail, a *sweep* the
-union of its looks,
-*staged* rows wait beside the truth, a *diff* is counted, a *snapshot* is on record.
+union of its looks, a *snapshot* is on record.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
@@ -52,7 +51,7 @@ class Change(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a sweep could not be believed whole (`snapshots.reason` of a partial one)."""
+    """Why a snapshot is partial or held (`snapshots.reason`; docs/design.md#reasons)."""
 
     CEILING = "ceiling"
     TORN = "torn"
@@ -61,6 +60,8 @@ class Reason(StrEnum):
     CROWDED_DAY = "crowded_day"
     WINDOW_GAP = "window_gap"
     UNDATED = "undated"
+    MASS_UNFOLLOW = "mass_unfollow"
+    NOBODY_SEEN = "nobody_seen"
 
 
 OUT_OF_REACH = (Reason.CEILING, Reason.CROWDED_DAY, Reason.UNDATED)
@@ -164,22 +165,6 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Diff:
-    """What applying a sweep would change, counted. `following` is how many follow before it."""
-
-    following: int
-    baseline: int = 0
-    followed: int = 0
-    refollowed: int = 0
-    unfollowed: int = 0
-
-    @property
-    def following_after(self) -> int:
-        """How many follow once the diff is applied."""
-        return self.following + self.baseline + self.followed + self.refollowed - self.unfollowed
-
-
-@dataclass(frozen=True, slots=True)
 class Counts:
     """What a snapshot changed, in users; of a held one, what it would have changed.
 
@@ -198,7 +183,8 @@ class Counts:
         return self.baseline + self.followed + self.refollowed - self.unfollowed
 
 
-NOTHING = Counts(0, 0, 0, 0, 0)
+NO_COUNTS = Counts(0, 0, 0, 0, 0)
+"""Of a run that did not get far enough to know them, where a figure needs numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +215,10 @@ class Snapshot:
 
     def columns(self) -> dict[str, Any]:
         """It as the table has it: the counts are columns, NULL where there are none."""
-        counts = dict.fromkeys(COUNTS) if self.counts is None else asdict(self.counts)
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        place = list(values).index("counts")
-        items = [*values.items()]
-        return dict([*items[:place], *counts.items(), *items[place + 1 :]])
+        return {
+            name: getattr(self.counts if name in COUNTS else self, name, None)
+            for name in SNAPSHOT_COLUMNS
+        }
 
     def row(self) -> dict[str, Any]:
         """It as every output names its columns: `snapshot_id` for its id."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from etl.cli.output import printable
 from etl.errors import EtlError, hint_of, trace
-from etl.model import NOTHING, Reason, Status
+from etl.model import NO_COUNTS, Reason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def reason_in_words(kind: str, say: Texts) -> str:
 
 
 def _complete(oa: str, snapshot: Snapshot, known: Known, say: Texts) -> str:
-    counts = snapshot.counts or NOTHING
+    counts = snapshot.counts or NO_COUNTS
     followers = say.count("followers", counts.following)
     if known.last is None:
         return say("sync.first", oa=oa, followers=followers)
@@ -100,7 +100,7 @@ def _partial(oa: str, snapshot: Snapshot, say: Texts) -> str:
 
 
 def _held(oa: str, snapshot: Snapshot, known: Known, say: Texts) -> list[str]:
-    missing = (snapshot.counts or NOTHING).unfollowed
+    missing = (snapshot.counts or NO_COUNTS).unfollowed
     followers = say.count("followers", known.following or missing)
     sentence = (
         say("sync.held", oa=oa, missing=say.number(missing), followers=followers)
@@ -127,7 +127,7 @@ def _changes(snapshot: Snapshot, say: Texts, *, unfollowed: bool = True) -> str:
 
     Who returned, and who was found, only where somebody was.
     """
-    counts = snapshot.counts or NOTHING
+    counts = snapshot.counts or NO_COUNTS
     told = [say.count("sync.new", counts.followed)]
     if counts.refollowed:
         told.append(say.count("sync.returned", counts.refollowed))

@@ -13,7 +13,7 @@ from etl.cli.output import confirm, say, say_lines, write_line
 from etl.cli.words import words
 from etl.errors import ExitCode
 from etl.maintenance import undo as undoing
-from etl.model import NOTHING
+from etl.model import NO_COUNTS
 
 app = typer.Typer(add_completion=False)
 
@@ -47,7 +47,7 @@ def undo(
     _, engine = open_database()
     snapshot_id = min(max(snapshot_id, 0), MOST)  # others are no snapshot, either
     snapshot = undoing.undoable(engine, snapshot_id)
-    counts = snapshot.counts or NOTHING
+    counts = snapshot.counts or NO_COUNTS
     texts = words()
     amounts = {name: texts.number(getattr(counts, name)) for name in CHANGES}
     say_lines(

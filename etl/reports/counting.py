@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from etl.model import NOTHING, Snapshot, Status
+from etl.model import NO_COUNTS, Snapshot, Status
 from etl.reports.periods import DAY, By, Span, whole
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Applied:
         inside = self.within(span)
         complete = sum(run.status == Status.COMPLETE for run in inside)
         start = self._following_before(span.first)
-        counts = [run.counts or NOTHING for run in inside]
+        counts = [run.counts or NO_COUNTS for run in inside]
         baseline = sum(each.baseline for each in counts)
         unfollowed = sum(each.unfollowed for each in counts) if complete else None
         changes = sum(map(_change, inside))
@@ -184,7 +184,7 @@ class Applied:
         return sum(self._following_before(span.first + number * DAY) for number in range(span.days))
 
     def _left(self, span: Span) -> int:
-        return sum((run.counts or NOTHING).unfollowed for run in self.within(span))
+        return sum((run.counts or NO_COUNTS).unfollowed for run in self.within(span))
 
     def _following_before(self, day: date) -> int:
         return self._following[bisect_left(self._days, day)]
@@ -200,4 +200,4 @@ def _id(run: Snapshot) -> int:
 
 
 def _change(run: Snapshot) -> int:
-    return (run.counts or NOTHING).change
+    return (run.counts or NO_COUNTS).change

@@ -161,7 +161,7 @@ def _apply(connection: Connection, finished: Snapshot, decision: Decision, befor
     if decision.status is not Status.HELD:
         departed = [each for each in before.stand_ins if each.departed]
         forgotten.drop(connection, finished.oaid, departed)
-        apply(connection, finished, decision.diff)
+        apply(connection, finished, decision.counts)
     if not snapshots.finish(connection, finished):
         raise LeaseLostError(f"another run closed the snapshot of OA {finished.oaid}")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from etl.model import Counts, Diff, Reason, Source, Status
+from etl.model import Counts, Reason, Source, Status
 from etl.settings import MAX_UNFOLLOW_SHARE, UNFOLLOW_FLOOR
-from etl.sync.guard import GuardLimits, hold, let_through
+from etl.sync.guard import hold, let_through
 
 if TYPE_CHECKING:
     from etl.db.snapshots import Before
@@ -32,19 +32,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a snapshot: its status, why, and what it changes (would change, if held)."""
+    """What becomes of a snapshot: its status, why, and what it changes (would change, if held).
+
+    A held snapshot leaves as many following as there were.
+    """
 
     status: Status
-    reason: str | None
-    diff: Diff
-
-    @property
-    def counts(self) -> Counts:
-        """What goes on record. A held snapshot leaves as many following as there were."""
-        diff = self.diff
-        held = self.status is Status.HELD
-        following = diff.following if held else diff.following_after
-        return Counts(diff.baseline, diff.followed, diff.refollowed, diff.unfollowed, following)
+    reason: Reason | None
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +70,30 @@ def decide(before: Before, swept: Sweep, difference: Difference, limits: Limits)
     """
     new = difference.arrived - difference.returned
     baseline = found_not_arrived(before, swept)
-    diff = Diff(
-        following=before.following,
+    counts = Counts(
         baseline=new if baseline else 0,
         followed=0 if baseline else new,
         refollowed=difference.returned,
         unfollowed=difference.gone if swept.complete else 0,
+        following=before.following,
     )
+    applied = replace(counts, following=before.following + counts.change)
     if not swept.complete:
-        return Decision(Status.PARTIAL, str(swept.reason), diff)
+        return Decision(Status.PARTIAL, swept.reason, applied)
     allowed = None
     if limits.allow_mass_unfollow and before.held is not None:
         allowed = let_through(before.held)
-    guard = GuardLimits(limits.max_unfollow_share, limits.unfollow_floor, allowed)
-    held = hold(diff, seen=swept.seen, limits=guard)
-    return Decision(Status.HELD if held else Status.COMPLETE, held, diff)
+    held = hold(
+        counts.unfollowed,
+        following=before.following,
+        seen=swept.seen,
+        max_share=limits.max_unfollow_share,
+        floor=limits.unfollow_floor,
+        allowed=allowed,
+    )
+    if held:
+        return Decision(Status.HELD, held, counts)
+    return Decision(Status.COMPLETE, None, applied)
 
 
 def found_not_arrived(before: Before, swept: Sweep) -> bool:

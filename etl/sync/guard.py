@@ -1,4 +1,4 @@
-"""Pure checks: is a sweep whole, and is a diff believable? Values in, verdicts out.
+"""Pure checks: is a sweep whole, and is a loss believable? Values in, verdicts out.
 
 Nothing here reads or writes. Why each rule is there: docs/design.md#how-a-sweep-is-judged.
 """
@@ -12,8 +12,6 @@ from etl.model import Gaps, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from etl.model import Diff
 
 TOLERATED_USERS = 5
 """ETL_TOTAL_TOLERANCE is a share; of a small list it would be nobody."""
@@ -224,33 +222,33 @@ def _needed(missing: int) -> int:
     return 2 if missing else 1
 
 
-@dataclass(frozen=True, slots=True)
-class GuardLimits:
-    """ETL_MAX_UNFOLLOW_SHARE, ETL_UNFOLLOW_FLOOR, and what an operator lets through.
-
-    `allowed` counts users; None where nobody asked for it.
-    """
-
-    max_share: float
-    floor: int
-    allowed: int | None = None
-
-
-MASS_UNFOLLOW = "mass_unfollow"
-NOBODY_SEEN = "nobody_seen"
-
-
-def hold(diff: Diff, *, seen: int, limits: GuardLimits) -> str | None:
+def hold(
+    unfollowed: int,
+    *,
+    following: int,
+    seen: int,
+    max_share: float,
+    floor: int,
+    allowed: int | None = None,
+) -> Reason | None:
     """Why a complete sweep must not be applied unasked; None where it may.
 
     An outage upstream is likelier than an exodus.
+
+    Args:
+        unfollowed: users who would be marked.
+        following: users who followed before.
+        seen: users whom the sweep saw.
+        max_share: ETL_MAX_UNFOLLOW_SHARE, of those who followed.
+        floor: ETL_UNFOLLOW_FLOOR, users.
+        allowed: users whom an operator lets through; None where nobody was asked.
     """
-    if limits.allowed is not None and diff.unfollowed <= limits.allowed:
+    if allowed is not None and unfollowed <= allowed:
         return None
-    if not seen and diff.following:
-        return NOBODY_SEEN
-    if diff.unfollowed > limits.floor and diff.unfollowed > limits.max_share * diff.following:
-        return MASS_UNFOLLOW
+    if not seen and following:
+        return Reason.NOBODY_SEEN
+    if unfollowed > floor and unfollowed > max_share * following:
+        return Reason.MASS_UNFOLLOW
     return None
 
 

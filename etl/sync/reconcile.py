@@ -21,7 +21,7 @@ from etl.model import Change
 if TYPE_CHECKING:
     from sqlalchemy import BindParameter, ColumnElement, Connection, Insert, Select, Update
 
-    from etl.model import Diff, Snapshot
+    from etl.model import Counts, Snapshot
 
 
 def count_returned(connection: Connection, oaid: str) -> int:
@@ -29,28 +29,23 @@ def count_returned(connection: Connection, oaid: str) -> int:
     return int(connection.execute(returned(oaid)).scalar_one())
 
 
-def apply(connection: Connection, snapshot: Snapshot, diff: Diff) -> None:
+def apply(connection: Connection, snapshot: Snapshot, counts: Counts) -> None:
     """Write the staged difference into `follower_changes`, and project it onto `followers`.
 
     Raises:
         LeaseLostError: `followers` is not what the difference was made from: somebody writes who
             does not hold the lease.
     """
-    came = diff.baseline + diff.followed + diff.refollowed
-    first = Change.BASELINE if diff.baseline else Change.FOLLOWED
+    came = counts.baseline + counts.followed + counts.refollowed
+    first = Change.BASELINE if counts.baseline else Change.FOLLOWED
     written: list[tuple[Insert | Update, int]] = [
-        (log_changes(snapshot, first=first), came + diff.unfollowed),
+        (log_changes(snapshot, first=first), came + counts.unfollowed),
         (project_arrivals(connection, snapshot), came),
-        (project_leaves(snapshot), diff.unfollowed),
+        (project_leaves(snapshot), counts.unfollowed),
     ]
+    exact = {"preserve_rowcount": True}
     for statement, rows in written:
-        if (
-            rows
-            and connection.execute(
-                statement, execution_options={"preserve_rowcount": True}
-            ).rowcount
-            != rows
-        ):
+        if rows and connection.execute(statement, execution_options=exact).rowcount != rows:
             raise LeaseLostError(
                 f"the followers of OA {snapshot.oaid} were changed while they were read"
             )

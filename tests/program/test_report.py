@@ -30,7 +30,6 @@ from etl.db.schema import upgrade
 from etl.model import Reason
 from etl.reports.counting import Period
 from etl.reports.records import CSV_COLUMNS
-from etl.sync import guard
 from etl.texts import Lang, Texts
 
 if TYPE_CHECKING:
@@ -304,8 +303,7 @@ def test_on_a_terminal_no_line_is_too_wide_and_no_word_or_number_is_cut(
 
 
 def test_every_reason_on_record_has_a_sentence() -> None:
-    """Those of lists, of holds, and of every error that a run can end with."""
-    held = {guard.MASS_UNFOLLOW, guard.NOBODY_SEEN}
+    """Those of snapshots, and of every error that a run can end with."""
     ended = {
         kind.reason
         for kind in vars(errors).values()
@@ -319,7 +317,7 @@ def test_every_reason_on_record_has_a_sentence() -> None:
         "contradiction",
         "busy",
     }
-    needed = {*Reason, *held, *ended} - of_commands
+    needed = {*Reason, *ended} - of_commands
     assert [reason for reason in sorted(needed) if not Texts().has(f"reason.{reason}")] == []
 
 

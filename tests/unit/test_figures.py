@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etl.errors import UsageError
-from etl.model import NOTHING, Account, Change, Counts, Snapshot, Status
+from etl.model import NO_COUNTS, Account, Change, Counts, Snapshot, Status
 from etl.reports.churn import Question
 from etl.reports.figures import MOST_BARS, Cohort, account_report
 from etl.reports.gaps import Unseen, unseen
@@ -44,7 +44,7 @@ class Runs(list[Snapshot]):
             change = of["baseline"] + of["followed"] + of["refollowed"] - of["unfollowed"]
             known = Counts(**of, following=before + change)
         elif counts:
-            known = Counts(**dataclasses.asdict(NOTHING) | counts)
+            known = Counts(**dataclasses.asdict(NO_COUNTS) | counts)
         taken_at = datetime.combine(on, time(2), UTC)
         self.append(
             Snapshot(
@@ -404,7 +404,7 @@ THREE_MONTHS = [
         Status.COMPLETE,
         datetime.combine(on, time(2), UTC),
         on,
-        counts=NOTHING,
+        counts=NO_COUNTS,
     )
     for number, on in enumerate((day("09-10"), day("10-10"), day("11-10")), 1)
 ]

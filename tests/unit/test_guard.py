@@ -8,12 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.model import Diff, Gaps, Reason
+from etl.model import Gaps, Reason
 from etl.sync.guard import (
-    MASS_UNFOLLOW,
-    NOBODY_SEEN,
     TOLERATED_USERS,
-    GuardLimits,
     Judge,
     Look,
     gap_of,
@@ -352,14 +349,25 @@ def test_whatever_is_believed_lies_within_the_tolerance_and_marks_within_the_sta
 
 # -- mass unfollows --------------------------------------------------------------------------------
 
-LIMITS = GuardLimits(max_share=0.2, floor=20)
-
 
 def held(
-    following: int, unfollowed: int, *, seen: int | None = None, limits: GuardLimits = LIMITS
-) -> str | None:
+    following: int,
+    unfollowed: int,
+    *,
+    seen: int | None = None,
+    max_share: float = 0.2,
+    floor: int = 20,
+    allowed: int | None = None,
+) -> Reason | None:
     seen = following - unfollowed if seen is None else seen
-    return hold(Diff(following, unfollowed=unfollowed), seen=seen, limits=limits)
+    return hold(
+        unfollowed,
+        following=following,
+        seen=seen,
+        max_share=max_share,
+        floor=floor,
+        allowed=allowed,
+    )
 
 
 @pytest.mark.parametrize(
@@ -370,18 +378,18 @@ def test_a_share_exactly_met_is_applied_and_one_user_more_is_held(
     following: int, most: int
 ) -> None:
     assert held(following, most) is None
-    assert held(following, most + 1) == MASS_UNFOLLOW
+    assert held(following, most + 1) == Reason.MASS_UNFOLLOW
 
 
 def test_a_small_oa_may_lose_as_many_as_the_floor_whatever_their_share() -> None:
     assert held(22, 20) is None
-    assert held(22, 21) == MASS_UNFOLLOW
+    assert held(22, 21) == Reason.MASS_UNFOLLOW
     assert held(21, 20) is None
 
 
 @pytest.mark.parametrize("following", [1, 5, 20, 21, 1_000])
 def test_nobody_seen_while_somebody_followed_is_held_however_few_they_were(following: int) -> None:
-    assert held(following, following) == NOBODY_SEEN
+    assert held(following, following) == Reason.NOBODY_SEEN
 
 
 def test_nobody_seen_where_nobody_followed_is_no_news() -> None:
@@ -389,18 +397,17 @@ def test_nobody_seen_where_nobody_followed_is_no_news() -> None:
 
 
 def test_the_limits_at_their_own_ends() -> None:
-    assert held(1_000, 999, limits=GuardLimits(max_share=1, floor=0)) is None
-    assert held(1_000, 1, limits=GuardLimits(max_share=0, floor=0)) == MASS_UNFOLLOW
-    assert held(1_000, 0, limits=GuardLimits(max_share=0, floor=0)) is None
-    assert held(1_000, 1_000, seen=5, limits=GuardLimits(max_share=0, floor=1_000)) is None
+    assert held(1_000, 999, max_share=1, floor=0) is None
+    assert held(1_000, 1, max_share=0, floor=0) == Reason.MASS_UNFOLLOW
+    assert held(1_000, 0, max_share=0, floor=0) is None
+    assert held(1_000, 1_000, seen=5, max_share=0, floor=1_000) is None
 
 
 def test_what_the_operator_lets_through_is_bounded() -> None:
-    allowing = GuardLimits(max_share=0.2, floor=20, allowed=330)
-    assert held(1_000, 330, limits=allowing) is None
-    assert held(1_000, 331, limits=allowing) == MASS_UNFOLLOW
-    assert held(300, 300, limits=allowing) is None
-    assert held(331, 331, limits=allowing) == NOBODY_SEEN
+    assert held(1_000, 330, allowed=330) is None
+    assert held(1_000, 331, allowed=330) == Reason.MASS_UNFOLLOW
+    assert held(300, 300, allowed=330) is None
+    assert held(331, 331, allowed=330) == Reason.NOBODY_SEEN
 
 
 @pytest.mark.parametrize(
