@@ -244,6 +244,25 @@ SNAPSHOT_COLUMNS = tuple(
 """The columns of `snapshots`, in their order."""
 
 
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """One more try of a request is about to be waited for.
+
+    Attributes:
+        oaid: empty where the request is no OA's.
+        offset: None where it has none.
+        attempt: the one that failed, from 1.
+        wait_s: how long is waited (seconds).
+        reason: why it failed.
+    """
+
+    oaid: str
+    offset: int | None
+    attempt: int
+    wait_s: float
+    reason: str
+
+
 def day_of(moment: datetime, zone: ZoneInfo, begins: timedelta) -> date:
     """The day that a reading closes: the date of `moment` in `zone`, less when a day begins there.
 

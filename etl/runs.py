@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from etl.esms.pace import Retry
     from etl.observe.logs import Log
     from etl.settings import ProcessSettings, Settings
     from etl.settings.accounts import EsmsAccount
@@ -91,8 +90,8 @@ def sync_all(
             several threads.
         on_outcome: called with what became of each OA, as soon as it is known.
 
-    What these two raise is dropped, and they are not called again: an OA is synced whether or not
-    it can be shown.
+    What these raise is dropped, and they are not called again: an OA is synced whether or not it
+    can be shown.
 
     Raises:
         EtlError: what ended the run before, between or after its OAs.
@@ -105,7 +104,7 @@ def sync_all(
         else announced(settings, log, outcomes, chosen=options.of_some)
     )
     with around:
-        close = partial(_harmless(_close), log)
+        close = _harmless(partial(closing_event, log))
         on_outcome = _harmless(on_outcome)
         # closing: a signal may come between two results; then the OAs that are read are ended
         # first.
@@ -214,7 +213,8 @@ def _outcomes(
     deadline = time.monotonic() + settings.max_runtime_seconds
     switch = StopSwitch()
     engine = _database(settings, switch, dry_run=options.dry_run)
-    with EsmsClient(settings, deadline=deadline, on_retry=partial(_log_retry, log)) as esms:
+    on_retry = _harmless(partial(retry_event, log))
+    with EsmsClient(settings, deadline=deadline, on_retry=on_retry) as esms:
         chosen = roster(settings, options.oaids, esms, engine, unless_since=options.unless_since)
         if options.allow_mass_unfollow and not options.oaids and len(chosen.oaids) > 1:
             raise SeveralAccountsError(len(chosen.oaids))
@@ -243,28 +243,6 @@ def _outcomes(
         yield from at_once(sync, chosen.oaids, settings.esms_concurrency, stop=stop)
         if engine is not None and not options.dry_run and not switch.signum:
             keep_names(engine, chosen.names)  # now that those that are new are in the database
-
-
-def _close(log: Log, outcome: Outcome) -> None:
-    closing_event(
-        log,
-        outcome.snapshot,
-        duration_s=outcome.duration_s,
-        exit_code=outcome.exit_code,
-        error=outcome.error,
-        name=outcome.name,
-    )
-
-
-def _log_retry(log: Log, retry: Retry) -> None:
-    retry_event(
-        log,
-        oaid=retry.oaid,
-        offset=retry.offset,
-        attempt=retry.attempt,
-        wait_s=retry.wait,
-        reason=retry.reason,
-    )
 
 
 def _database(settings: Settings, switch: StopSwitch, *, dry_run: bool) -> Engine | None:

@@ -23,7 +23,6 @@ from etl.errors import (
     gravest,
 )
 from etl.observe.logs import (
-    WithoutRecords,
     configure_logging,
     failure_event,
     level_of,
@@ -145,8 +144,10 @@ def run_sync(
     from etl import runs  # noqa: PLC0415 - most of the start-up: what is wrong with the settings is said without it
 
     texts = speak(shared)
-    people = configure_logging(shared.etl_log_format, shared.etl_log_level, zone=shared.timezone)
-    log = WithoutRecords(logger()) if people and not verbose else logger()
+    people = configure_logging(
+        shared.etl_log_format, shared.etl_log_level, zone=shared.timezone, records=verbose
+    )
+    log = logger()
     url = (accounts[0].settings if len(accounts) == 1 else shared).database_url
     output_codes: list[int] = []
 

@@ -27,8 +27,8 @@ from etl.errors import (
 )
 from etl.esms import wire
 from etl.esms.answer import body_of, check_http, largest_page
-from etl.esms.pace import Pace, Retry, patiently
-from etl.model import ignore
+from etl.esms.pace import Pace, patiently
+from etl.model import Retry, ignore
 from etl.transport import Adapter
 from etl.transport.route import Route, refusal, route_to, trouble
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,35 +37,18 @@ RECOVERY = 1.05
 """By how much the pace grows back with every request, up to ESMS_RATE: some 15 requests undo one
 halving."""
 
-STOPPED = 15
-"""SIGTERM: what ended a worker that was stopped without a word."""
+STOPPED: int = signal.SIGTERM
+"""What ended a worker that was stopped without a word."""
 
 PACE_WITHOUT_RATE = 100.0
 """Requests a second from which throttling halves where ESMS_RATE is 0 (no limit)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """One more try is about to be waited for.
-
-    `wait` is in seconds; `attempt` is the one that failed, from 1.
-    """
-
-    oaid: str
-    offset: int | None
-    attempt: int
-    wait: float
-    reason: str
-
-
 class Pace:
     """The pace of all workers of the process: evenly spaced slots, never a burst.
 
-    Slower after each throttling.
-
-    Thread-safe. `clock` gives seconds; waiting ends at a deadline (of that clock: the pace's own,
-    or
-    that of whoever waits), or when `stop()` is called.
+    It slows down after each throttling. Thread-safe. `clock` gives seconds; waiting ends at a
+    deadline of that clock (the pace's own, or that of whoever waits), or when `stop()` is called.
     """
 
     def __init__(
@@ -153,12 +136,10 @@ def patiently(
     on_retry: Callable[[int, float, str], None],
     rng: Callable[[float, float], float] = random.uniform,
 ) -> T:
-    """Call until it answers.
+    """Call until it answers, at most `attempts` times.
 
-    At most `attempts` times, waits growing from `backoff_base` seconds with full jitter.
-
-    Full jitter: a wait is drawn between 0 and the exponential bound, so that workers that failed
-    together do not come back together
+    Waits grow from `backoff_base` seconds with full jitter: a wait is drawn between 0 and the
+    exponential bound, so that workers that failed together do not come back together
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 
     Raises:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from etl.model import Snapshot
     from etl.observe.logs import Log
     from etl.settings import ProcessSettings
     from etl.sync.run import Outcome
@@ -77,28 +76,24 @@ def _finish(
     keep_others: bool,
     reason: str | None = None,
 ) -> None:
-    runs = [(outcome.snapshot, outcome.duration_s) for outcome in outcomes]
-    names = {outcome.snapshot.oaid: outcome.name for outcome in outcomes}
     if settings.etl_metrics_file is not None:
         with _harmless(log, "metrics not written", file=str(settings.etl_metrics_file)):
             _write_metrics(
                 settings.etl_metrics_file,
                 settings,
-                runs,
-                names,
+                outcomes,
                 exit_code=exit_code,
                 keep_others=keep_others,
             )
     if settings.etl_ping_url is not None:
         with _harmless(log, "ping failed"):
-            pings.finish(exit_code, summary(runs, exit_code=exit_code, reason=reason))
+            pings.finish(exit_code, summary(outcomes, exit_code=exit_code, reason=reason))
 
 
 def _write_metrics(
     path: Path,
     settings: ProcessSettings,
-    runs: list[tuple[Snapshot, float]],
-    names: dict[str, str],
+    outcomes: Sequence[Outcome],
     *,
     exit_code: int,
     keep_others: bool,
@@ -111,14 +106,12 @@ def _write_metrics(
     def connect() -> Engine:
         return limited(connect_engine(settings.database_url, create=False), limit)
 
-    by_oaid = {run[0].oaid: run for run in runs}
     update_file(
         path,
-        by_oaid,
+        outcomes,
         exit_code=exit_code,
         now=datetime.now(UTC),
         keep_others=keep_others,
-        names=names,
         connect=connect,
     )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from etl.errors import EtlError
-    from etl.model import Snapshot
+    from etl.model import Retry
+    from etl.sync.run import Outcome
 
 LEVELS = ("debug", "info", "warning", "error")
 """From the least to the gravest."""
@@ -64,42 +66,16 @@ class Log(Protocol):
         """A person should look."""
 
 
-class WithoutRecords:
-    """The program's logger without the closing record of each OA.
-
-    For who is answered in a sentence.
-    """
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-
-    def debug(self, event: str, **fields: object) -> None:
-        """Pass it on."""
-        self._log.debug(event, **fields)
-
-    def info(self, event: str, **fields: object) -> None:
-        """Pass it on, unless it is a record."""
-        if event != RECORD:
-            self._log.info(event, **fields)
-
-    def warning(self, event: str, **fields: object) -> None:
-        """Pass it on, unless it is a record."""
-        if event != RECORD:
-            self._log.warning(event, **fields)
-
-    def error(self, event: str, **fields: object) -> None:
-        """Pass it on, unless it is a record."""
-        if event != RECORD:
-            self._log.error(event, **fields)
-
-
-def configure_logging(form: str, level: str, *, zone: tzinfo | None = None) -> bool:
+def configure_logging(
+    form: str, level: str, *, zone: tzinfo | None = None, records: bool = True
+) -> bool:
     """Set the program's one logger up, and say whether people read it.
 
     Args:
         form: auto (people on a terminal, JSON otherwise), console or json.
         level: debug, info, warning or error; nothing below it is written.
         zone: of the times that people read; None for this machine's.
+        records: whether people are shown the closing line of each OA, too.
     """
     given: TextIO | None = sys.stderr
     if given is None:  # closed by whoever started us (2>&-)
@@ -107,6 +83,7 @@ def configure_logging(form: str, level: str, *, zone: tzinfo | None = None) -> b
     colours = sys.stderr.isatty()
     people = form == "console" or (form == "auto" and colours)
     _LOGGER.levels = LEVELS[LEVELS.index(level) :]
+    _LOGGER.records = records or not people
     _LOGGER.render = partial(_for_people, colours=colours, zone=zone) if people else _json
     return people
 
@@ -116,25 +93,17 @@ def logger() -> Log:
     return _LOGGER
 
 
-def closing_event(
-    log: Log,
-    snapshot: Snapshot,
-    *,
-    duration_s: float,
-    exit_code: int,
-    error: EtlError | None = None,
-    name: str = "",
-) -> None:
-    """The one line an OA's sync ends with.
+def closing_event(log: Log, outcome: Outcome) -> None:
+    """The one line that an OA's sync ends with.
 
     The snapshot's fields, how long it took, and what to do if it went wrong.
     """
-    fields = {each: plain(value) for each, value in snapshot.row().items() if value is not None}
-    fields |= {"name": name} if name else {}
-    advice = _advice(error) if error is not None else _ADVICE.get(snapshot.status, {})
-    getattr(log, level_of(snapshot.status))(
-        RECORD, **fields, duration_s=duration_s, exit_code=exit_code, **advice
-    )
+    status, row = outcome.snapshot.status, outcome.snapshot.row()
+    fields = {each: plain(value) for each, value in row.items() if value is not None}
+    fields |= {"name": outcome.name} if outcome.name else {}
+    fields |= {"duration_s": outcome.duration_s, "exit_code": outcome.exit_code}
+    advice = _advice(outcome.error) if outcome.error is not None else _ADVICE.get(status, {})
+    getattr(log, level_of(status))(RECORD, **fields, **advice)
 
 
 def level_of(status: Status) -> str:
@@ -154,22 +123,12 @@ def failure_event(log: Log, error: EtlError) -> None:
     )
 
 
-def retry_event(
-    log: Log,
-    *,
-    oaid: str,
-    offset: int | None,
-    attempt: int,
-    wait_s: float,
-    reason: str,
-) -> None:
+def retry_event(log: Log, retry: Retry) -> None:
     """One more try is about to be waited for.
 
     No warning yet: cron would mail every hiccup that the next try cures.
     """
-    log.info(
-        "retry", oaid=oaid, offset=offset, attempt=attempt, wait_s=round(wait_s, 3), reason=reason
-    )
+    log.info("retry", **asdict(replace(retry, wait_s=round(retry.wait_s, 3))))
 
 
 def _advice(error: EtlError) -> dict[str, str]:
@@ -220,6 +179,7 @@ class _Logger:
 
     def __init__(self) -> None:
         self.levels: tuple[str, ...] = LEVELS
+        self.records = True
         self.render: Callable[[str, str, Mapping[str, object]], str] = _json
 
     def debug(self, event: str, **fields: object) -> None:
@@ -235,7 +195,7 @@ class _Logger:
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
-        if level not in self.levels:
+        if level not in self.levels or (event == RECORD and not self.records):
             return
         try:
             line = self.render(level, event, fields)

@@ -25,13 +25,13 @@ from etl.files import atomic_file, permit, resolved
 from etl.model import APPLIED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy import Engine
 
-    from etl.model import Snapshot
+    from etl.sync.run import Outcome
 
 LAST_SUCCESS = "etl_sync_last_success_timestamp_seconds"
 LAST_RUN = "etl_sync_last_run_timestamp_seconds"
@@ -64,13 +64,12 @@ Samples = dict[tuple[str, str], float]
 """The values of one OA, by metric and its second label ("" where it has none)."""
 
 
-def measured(
-    snapshot: Snapshot, duration_s: float, *, last_success: float | None, following: float | None
-) -> Samples:
+def measured(outcome: Outcome, *, last_success: float | None, following: float | None) -> Samples:
     """The values of an OA after a run.
 
     `last_success` (unix time) and `following` as they were before it.
     """
+    snapshot = outcome.snapshot
     # What a held one would have marked did not happen.
     counts = snapshot.counts if snapshot.status in APPLIED else None
     if snapshot.status == Status.COMPLETE and snapshot.finished_at is not None:
@@ -83,7 +82,7 @@ def measured(
         "etl_followed_users": counts.followed if counts else None,
         "etl_refollowed_users": counts.refollowed if counts else None,
         "etl_unfollowed_users": counts.unfollowed if counts else None,
-        "etl_sync_duration_seconds": duration_s,
+        "etl_sync_duration_seconds": outcome.duration_s,
         "etl_sync_requests": snapshot.requests,
         "etl_sync_retries": snapshot.retries,
     }
@@ -95,23 +94,21 @@ def measured(
 
 def update_file(
     path: Path,
-    runs: Mapping[str, tuple[Snapshot, float]],
+    outcomes: Sequence[Outcome],
     *,
     exit_code: int,
     now: datetime,
     keep_others: bool,
-    names: Mapping[str, str],
     connect: Callable[[], Engine],
 ) -> None:
     """Replace the file by what a run found.
 
     Args:
         path: ETL_METRICS_FILE.
-        runs: the snapshot of each OA, and how many seconds it took.
+        outcomes: what became of each OA.
         exit_code: of the run.
         now: when the run ended.
-        keep_others: whether what the file says of OAs that are not in `runs` still holds.
-        names: of the OAs, as far as is known.
+        keep_others: whether what the file says of OAs that are not in `outcomes` still holds.
         connect: gives the database; asked only where the file before does not know an OA.
 
     Raises:
@@ -121,13 +118,14 @@ def update_file(
         raise OSError("it is no file")  # opening a pipe would wait for its reader
     before = _read(path)
     after = dict(before) if keep_others else {}
-    for oaid, (snapshot, duration_s) in runs.items():
+    for outcome in outcomes:
+        snapshot, oaid = outcome.snapshot, outcome.snapshot.oaid
         known = before.get(oaid, {})
         last_success, following = known.get((LAST_SUCCESS, "")), known.get((FOLLOWING, ""))
         if snapshot.status != Status.COMPLETE and not last_success:
             last_success, following = _by_database(connect, oaid)
-        after[oaid] = measured(snapshot, duration_s, last_success=last_success, following=following)
-        after[oaid][INFO, names.get(oaid, "")] = 1.0
+        after[oaid] = measured(outcome, last_success=last_success, following=following)
+        after[oaid][INFO, outcome.name] = 1.0
     text = _text(after, exit_code, now)
     with atomic_file(path, "wb") as file:
         # node_exporter is another user, and the umask of a service need not be kind.
@@ -155,10 +153,9 @@ def _by_database(connect: Callable[[], Engine], oaid: str) -> tuple[float | None
             applied = latest(connection, oaid, APPLIED)
     except EtlError:
         return None, None
-    finished: datetime | None = complete[0].finished_at if complete else None
-    return finished.timestamp() if finished else None, applied[
-        0
-    ].counts.following if applied and applied[0].counts else None
+    finished = complete[0].finished_at if complete else None
+    counts = applied[0].counts if applied else None
+    return finished.timestamp() if finished else None, counts.following if counts else None
 
 
 def _read(path: Path) -> dict[str, Samples]:

@@ -31,10 +31,15 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from etl.model import Snapshot
     from etl.observe.logs import Log
+    from etl.sync.run import Outcome
 
 _HEADERS = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "follower-etl"}
+
+_COUNTS = (
+    "following", "baseline", "followed", "refollowed", "unfollowed", "seen", "total", "requests", "retries",
+)  # fmt: skip
+"""The columns of a snapshot that the body shows, in this order."""
 
 LONGEST = 5.0
 """Seconds a ping may take in all: the name's resolution, every address of it, and a server that
@@ -83,15 +88,10 @@ class Pings:
             self.log.warning("ping failed", ping=kind, reason=trouble)
 
 
-def summary(
-    snapshots: Sequence[tuple[Snapshot, float]], *, exit_code: int, reason: str | None = None
-) -> str:
-    """What a ping's body says.
-
-    A line for the run, and one for each OA with its snapshot and seconds.
-    """
+def summary(outcomes: Sequence[Outcome], *, exit_code: int, reason: str | None = None) -> str:
+    """What a ping's body says: a line for the run, and one for each OA."""
     first = f"etl sync: exit code {exit_code}" + (f" ({reason})" if reason else "")
-    return "\n".join([first, *(_line(snapshot, seconds) for snapshot, seconds in snapshots)]) + "\n"
+    return "\n".join([first, *map(_line, outcomes)]) + "\n"
 
 
 def try_pinging(url: SecretStr) -> str | None:
@@ -102,28 +102,15 @@ def try_pinging(url: SecretStr) -> str | None:
     return _within_time(_with_path(url.get_secret_value(), "/log"), b"etl doctor\n", LONGEST)
 
 
-def _line(snapshot: Snapshot, seconds: float) -> str:
+def _line(outcome: Outcome) -> str:
+    snapshot = outcome.snapshot
     # A reason goes on, after its word, with what a server or a driver said.
     reason = f" ({snapshot.reason.partition(':')[0]})" if snapshot.reason else ""
     columns = snapshot.columns()
-    counts = {
-        name: columns[name]
-        for name in (
-            "following",
-            "baseline",
-            "followed",
-            "refollowed",
-            "unfollowed",
-            "seen",
-            "total",
-            "requests",
-            "retries",
-        )
-    }
+    counts = {name: columns[name] for name in _COUNTS}
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if count is not None)
-    return f"OA {snapshot.oaid}: {snapshot.status}{reason} in {seconds:.1f} s" + (
-        f"; {told}" if told else ""
-    )
+    line = f"OA {snapshot.oaid}: {snapshot.status}{reason} in {outcome.duration_s:.1f} s"
+    return f"{line}; {told}" if told else line
 
 
 def _with_path(url: str, signal: str) -> str:

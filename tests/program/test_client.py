@@ -34,8 +34,8 @@ from etl.errors import (
 )
 from etl.esms.answer import largest_page
 from etl.esms.client import EsmsClient
-from etl.esms.pace import Pace, Retry
-from etl.model import Account, Page
+from etl.esms.pace import Pace
+from etl.model import Account, Page, Retry
 from etl.settings import EsmsSettings
 from etl.simulator import Simulator
 from etl.simulator.faults import FAULTS

@@ -377,7 +377,7 @@ def test_without_threads_every_lease_is_given_back(shell: Shell, nth: int) -> No
 
 @pytest.mark.parametrize("name", ["closing_event", "retry_event"])
 def test_what_cannot_be_logged_costs_no_oa_its_sync(shell: Shell, name: str) -> None:
-    shell.sim.fault_rate("http_503", 0.2, seed=3)
+    shell.sim.fault_at(1, "http_503")
     script = RAISE.format(module="etl.runs", name=name, error="TypeError('secret')", when=">=", nth=1)  # fmt: skip
     code, lines, _ = two_oas(shell, script, ESMS_MAX_ATTEMPTS="9")
     assert (code, [line["status"] for line in lines]) == (0, ["complete", "complete"])

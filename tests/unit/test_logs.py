@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from etl.errors import FaultError, RefusedError
-from etl.model import Counts, Snapshot, Status
+from etl.model import Counts, Retry, Snapshot, Status
 from etl.observe.logs import closing_event, configure_logging, failure_event, logger, retry_event
+from etl.sync.run import Outcome
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 SNAPSHOT = Snapshot(
@@ -51,11 +52,9 @@ def lines(
         configure_logging(form, level)
         log = logger()
         log.debug("page", oaid="123")
-        retry_event(
-            log, oaid="123", offset=49, attempt=2, wait_s=0.12345, reason="eSMS answered HTTP 503"
-        )
+        retry_event(log, Retry("123", 49, 2, 0.12345, "eSMS answered HTTP 503"))
         snapshot = Snapshot(7, "123", Status(status), taken_at=AT, taken_on=AT.date())
-        closing_event(log, snapshot, duration_s=1.5, exit_code=0)
+        closing_event(log, Outcome(snapshot, 1.5, 0))
     return into.getvalue().splitlines()
 
 
@@ -67,9 +66,7 @@ def told(event: str, error: Any, *, cause: BaseException | None = None) -> dict[
         if event == "run failed":
             failure_event(logger(), error)
         else:
-            closing_event(
-                logger(), SNAPSHOT, duration_s=1.5, exit_code=error.exit_code, error=error
-            )
+            closing_event(logger(), Outcome(SNAPSHOT, 1.5, error.exit_code, error))
     line: dict[str, Any] = json.loads(into.getvalue())
     assert line["event"] == event
     return line
@@ -122,7 +119,7 @@ def test_nothing_below_the_level_is_written(level: str, events: int) -> None:
 def test_the_closing_line_has_the_snapshots_fields_and_only_those_that_are_known() -> None:
     with redirect_stderr(StringIO()) as into:
         configure_logging("json", "info")
-        closing_event(logger(), SNAPSHOT, duration_s=1.5, exit_code=0)
+        closing_event(logger(), Outcome(SNAPSHOT, 1.5, 0))
     line = json.loads(into.getvalue())
     del line["timestamp"]
     assert line == {
