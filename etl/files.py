@@ -97,8 +97,6 @@ def _permissions(path: Path) -> int | None:
         status = path.stat()
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(21, os.strerror(21), str(path))
     return stat.S_IMODE(status.st_mode)
 
 

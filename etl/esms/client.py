@@ -34,7 +34,6 @@ from etl.transport.route import Route, refusal, route_to, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     from pydantic import SecretStr
 
@@ -111,12 +110,7 @@ class EsmsClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self._adapter.close()
 

@@ -31,7 +31,6 @@ from etl.sync.guard import Look, tolerated_gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 LINKS_KEPT = 4
 """The links that a mend tries to hang on to: the last one, and up to three before it. Where the
@@ -55,12 +54,7 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Not waited for: after an error or a signal, an answer that is still on its way interests
         # nobody.
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -20,7 +20,6 @@ from etl.errors import SpoolError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from etl.model import Page
 
@@ -89,12 +88,7 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, page: Page) -> None:
@@ -134,10 +128,6 @@ class Spool:
             self._comparison = None
         else:
             self._left = self._partitioned(users)
-
-    def following(self) -> int:
-        """How many are known to follow."""
-        return self._known.size if self._known else 0
 
     @property
     def looks(self) -> int:
@@ -197,9 +187,13 @@ class Spool:
             both.gone.put(part, known - seen)
         if self._recognise is None:
             return both
-        for chunk in both.arrived.chunks():
-            both.names.update((user, name) for user in chunk if (name := self._recognise(user)))
-        for user, name in both.names.items():
+        names = {
+            user: name
+            for chunk in both.arrived.chunks()
+            for user in chunk
+            if (name := self._recognise(user))
+        }
+        for user, name in names.items():
             # Seen under the User_Id and known by the pseudonym: neither came nor is gone. Known to
             # have left: is back.
             both.arrived.take(self._part_of(user), user)
@@ -238,9 +232,6 @@ class Spool:
 
     def _seen(self, part: int) -> set[str]:
         return set().union(*(found.part(part) for found in self._found_sets))
-
-    def _knows(self, name: str) -> bool:
-        return name in _part(self._known, self._part_of(name))
 
     def _new_set(self) -> PartitionedSet:
         return PartitionedSet(self._file, [[] for _ in range(self._partitions)])
@@ -347,17 +338,10 @@ class PartitionedSet:
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    """The users seen beside those known to follow.
-
-    Attributes:
-        arrived: seen, and not known to follow.
-        gone: known to follow, and not seen.
-        names: the recognised (user: pseudonym).
-    """
+    """The users seen (`arrived`) or known to follow (`gone`) who are not both."""
 
     arrived: PartitionedSet
     gone: PartitionedSet
-    names: dict[str, str] = field(default_factory=dict)
 
 
 def _part(users: PartitionedSet | None, part: int) -> set[str]:
