@@ -36,21 +36,19 @@ class Words:
         """A time zone as readers of the language call it."""
         return self("vietnam") if name == VIETNAM else self("zone", zone=name)
 
-    def number(self, value: float | None, *, sign: bool = False) -> str:
+    def number(self, value: int | None, *, sign: bool = False) -> str:
         """A count, or what stands for one that could not be seen."""
-        if value is None:
-            return NOTHING
-        return self._local(f"{value:+,}" if sign and value else f"{value:,}")
+        return self._texts.number(value, sign=sign)
 
     def percent(self, value: float | None, *, sign: bool = False, digits: int = 1) -> str:
         """A share as a percentage."""
         if value is None:
             return NOTHING
-        return self._local(f"{100 * value:{'+' if sign and value else ''},.{digits}f}") + "%"
+        return self._texts.local(f"{100 * value:{'+' if sign and value else ''},.{digits}f}%")
 
     def points(self, difference: float) -> str:
         """The difference of two shares, in percentage points."""
-        return self._local(f"{100 * difference:+.1f}")
+        return self._texts.local(f"{100 * difference:+.1f}")
 
     def days(self, count: int) -> str:
         """A length of time."""
@@ -58,9 +56,7 @@ class Words:
 
     def day(self, day: date | None) -> str:
         """A date."""
-        if day is None:
-            return NOTHING
-        return self._texts.day(day)
+        return NOTHING if day is None else self._texts.day(day)
 
     def month(self, day: date) -> str:
         """The month of a date."""
@@ -93,11 +89,5 @@ class Words:
 
     def number_format(self) -> dict[str, object]:
         """The same for charts: https://d3js.org/d3-format#formatLocale."""
-        point, comma = (",", ".") if self.lang is Lang.VI else (".", ",")
-        return {"decimal": point, "thousands": comma, "grouping": [3], "currency": ["", ""]}
-
-    def _local(self, digits: str) -> str:
-        """Vietnamese writes 1.234,5 for 1,234.5; a minus is a minus in both."""
-        if self.lang is Lang.VI:
-            digits = digits.translate(str.maketrans(",.", ".,"))
-        return digits.replace("-", "−")
+        point, thousands = self._texts("number.point"), self._texts("number.thousands")
+        return {"decimal": point, "thousands": thousands, "grouping": [3], "currency": ["", ""]}

@@ -113,13 +113,15 @@ class Texts:
         """A whole number with its thousands apart."""
         if value is None:
             return NOTHING
-        text = f"{value:+,}" if sign and value else f"{value:,}"
-        return text.replace("-", "\N{MINUS SIGN}").replace(",", self("number.thousands"))
+        return self.local(f"{value:+,}" if sign and value else f"{value:,}")
 
     def decimal(self, value: float, *, point: bool = False) -> str:
         """A number with one digit behind the point; without a 0 there, unless `point`."""
-        text = f"{value:.1f}" if point else f"{value:.1f}".removesuffix(".0")
-        return text.replace(".", self("number.point"))
+        return self.local(f"{value:.1f}" if point else f"{value:.1f}".removesuffix(".0"))
+
+    def local(self, number: str) -> str:
+        """A number as Python writes it (-1,234.5), with the marks of our language."""
+        return number.translate(_marks(self.lang))
 
     def day(self, value: date) -> str:
         """A date."""
@@ -141,6 +143,15 @@ class Texts:
     def zone_name(self, value: datetime) -> str:
         """The short name of our zone at a time, such as +07 or CET."""
         return f"{value.astimezone(self.zone):%Z}"
+
+
+@cache
+def _marks(lang: Lang) -> dict[int, str]:
+    """By Python's marks in a number, those of a language. A minus is a minus in both."""
+    say = Texts(lang)
+    return str.maketrans(
+        {",": say("number.thousands"), ".": say("number.point"), "-": "\N{MINUS SIGN}"}
+    )
 
 
 @dataclass(frozen=True, slots=True)
