@@ -39,8 +39,7 @@ CHANGE_COLUMNS = ("oaid", "user_id", "snapshot_id", "change", "changed_at")
 Row = tuple[Any, ...]
 
 
-# --- when
-# --------------------------------------------------------------------------------------------------
+# -- when ------------------------------------------------------------------------------------------
 
 
 def point_in_time(text: str, *, zone: ZoneInfo, now: datetime) -> date:
@@ -76,8 +75,7 @@ def _zoned(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-# --- what
-# --------------------------------------------------------------------------------------------------
+# -- what ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +197,7 @@ def _taken_at(connection: Connection, point: Point) -> dict[int, datetime]:
     return {row.id: row.taken_at for row in connection.execute(statement)}
 
 
-# --- how
-# --------------------------------------------------------------------------------------------------
+# -- how -------------------------------------------------------------------------------------------
 
 
 class CsvSink:

@@ -339,7 +339,7 @@ def process_settings() -> ProcessSettings:
 def _read(kind: type[S]) -> S:
     problems: list[str] = []
     values = sources.given(kind.names(), problems)
-    return checked(kind, sources.by_oa(values, problems), problems)
+    return checked(kind, sources.by_oa(values, OaSettings.names(), problems), problems)
 
 
 def _oaids_in(text: str) -> list[str]:

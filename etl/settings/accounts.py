@@ -17,6 +17,7 @@ from pathlib import Path
 from etl.errors import SettingsError, UsageError
 from etl.settings import (
     ALL,
+    OaSettings,
     ProcessSettings,
     Settings,
     SyncedSettings,
@@ -123,7 +124,7 @@ def _account(shared: ProcessSettings, name: str) -> EsmsAccount:
     values = {each: value for each, value in outside.items() if each not in OWN | SHARED} | own
     settings = checked(
         SyncedSettings,
-        sources.by_oa(values, problems),
+        sources.by_oa(values, OaSettings.names(), problems),
         problems,
         missing=f"set it in {directory / SETTINGS_FILE}, or in a file of that name beside it",
     )

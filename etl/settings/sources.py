@@ -24,18 +24,8 @@ if TYPE_CHECKING:
 
 ENV_FILE = Path(".env")
 
-OF_ONE_OA = frozenset(
-    {
-        "etl_name",
-        "etl_max_looks",
-        "etl_total_tolerance",
-        "etl_max_unfollow_share",
-        "etl_unfollow_floor",
-    }
-)
-"""What may be set for one OA: its name, then an underscore and the OAID."""
-
 _OF_ONE_OA = re.compile(r"((?:esms|etl)_[a-z]+(?:_[a-z]+)*)_([0-9]{1,64})")
+"""A setting of one OA: its name, then an underscore and the OAID."""
 
 _IN_DOUBLE_QUOTES = re.compile(r'\s*(?:export\s+)?\w+\s*=\s*"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
@@ -107,17 +97,21 @@ def from_directory(directory: Path, names: set[str], problems: list[str]) -> dic
     return _chosen(found, names)
 
 
-def by_oa(values: dict[str, str], problems: list[str]) -> dict[str, Any]:
-    """The values, those of one OA apart under `oas`, by OAID."""
+def by_oa(values: dict[str, str], of_one_oa: Iterable[str], problems: list[str]) -> dict[str, Any]:
+    """The values, those of one OA apart under `oas`, by OAID.
+
+    What is none of the settings `of_one_oa` (lower case) and was set for one is put on `problems`.
+    """
+    allowed = sorted(of_one_oa)
     general: dict[str, Any] = {}
     oas: dict[str, dict[str, str]] = {}
     for name, value in values.items():
         if (found := _OF_ONE_OA.fullmatch(name)) is None:
             general[name] = value
-        elif found[1] in OF_ONE_OA:
+        elif found[1] in allowed:
             oas.setdefault(found[2], {})[found[1]] = value
         else:
-            each = ", ".join(sorted(OF_ONE_OA)).upper()
+            each = ", ".join(allowed).upper()
             problems.append(f"{name.upper()} cannot be set for one OA (these can: {each})")
     return general | ({"oas": oas} if oas else {})
 

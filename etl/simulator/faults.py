@@ -29,44 +29,43 @@ class Reply:
     """answer, reset (close without a word), hang (never answer), drip (a byte a second)."""
 
 
+def _edited(edit: Callable[[dict[str, Any], str], None]) -> Callable[[Reply], Reply]:
+    """Change the part of the good answer that lists users; given it, and the list's name in it."""
+
+    def change(reply: Reply) -> Reply:
+        answer = json.loads(reply.body)
+        data = answer.get("Data")  # of QueryListUID
+        edit(*((data, "Users") if isinstance(data, dict) else (answer, "Followers")))
+        reply.body = json.dumps(answer).encode()
+        return reply
+
+    return change
+
+
 def _json(**members: object) -> Callable[[Reply], Reply]:
     """Replace members of the good answer; None takes one away."""
 
-    def change(reply: Reply) -> Reply:
-        answer: dict[str, Any] = json.loads(reply.body)
-        listing, users = _listing(answer)
+    def edit(listing: dict[str, Any], users: str) -> None:
         for name, value in members.items():
             member = users if name == "Followers" else name
             if value is None:
                 listing.pop(member, None)
             else:
                 listing[member] = value
-        reply.body = json.dumps(answer).encode()
-        return reply
 
-    return change
-
-
-def _listing(answer: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The part of an answer that lists users, and the list's name (GetFollowers, QueryListUID)."""
-    data = answer.get("Data")
-    return (data, "Users") if isinstance(data, dict) else (answer, "Followers")
+    return _edited(edit)
 
 
 def _users(value: object) -> Callable[[Reply], Reply]:
     """Give one user of the page another User_Id."""
 
-    def change(reply: Reply) -> Reply:
-        answer = json.loads(reply.body)
-        listing, name = _listing(answer)
+    def edit(listing: dict[str, Any], name: str) -> None:
         user = value if name == "Users" else {"User_Id": value}
         users = listing.get(name) or [user]
         users[len(users) // 2] = user
         listing[name] = users
-        reply.body = json.dumps(answer).encode()
-        return reply
 
-    return change
+    return _edited(edit)
 
 
 def _http(status: int, **headers: str) -> Callable[[Reply], Reply]:
@@ -100,22 +99,14 @@ def _truncated(reply: Reply) -> Reply:
     return reply
 
 
-def _short(reply: Reply) -> Reply:
-    answer = json.loads(reply.body)
-    listing, name = _listing(answer)
+def _short(listing: dict[str, Any], name: str) -> None:
     users = listing.get(name, [])
     listing[name] = users[: max(1, len(users) // 2)]
-    reply.body = json.dumps(answer).encode()
-    return reply
 
 
-def _duplicated(reply: Reply) -> Reply:
-    answer = json.loads(reply.body)
-    listing, name = _listing(answer)
+def _duplicated(listing: dict[str, Any], name: str) -> None:
     users = listing.get(name, [])
     listing[name] = users[:1] + users
-    reply.body = json.dumps(answer).encode()
-    return reply
 
 
 def _gzip_lie(reply: Reply) -> Reply:
@@ -149,8 +140,8 @@ FAULTS: dict[str, Callable[[Reply], Reply]] = {
     "no_total": _json(Total=None),
     "negative_total": _json(Total=-1),
     "float_total": _json(Total=1.5),
-    "short_page": _short,
-    "duplicated": _duplicated,
+    "short_page": _edited(_short),
+    "duplicated": _edited(_duplicated),
     "gzip_lie": _gzip_lie,
     "user_list": _users(["x"]),
     "user_null": _users(None),

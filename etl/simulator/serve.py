@@ -17,10 +17,7 @@ class World(Protocol):
 
     latency: float
     connections: int
-
-    @property
-    def stopped(self) -> threading.Event:
-        """Set when it goes away."""
+    stopped: threading.Event
 
     def answer(self, path: str, body: bytes) -> Reply:
         """What it answers to one request."""

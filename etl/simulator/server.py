@@ -84,23 +84,12 @@ class Simulator:
         ignore_offset: bool = False,
         windows: WindowRules | None = None,
     ) -> None:
-        self.max_page, self.max_offset, self.refuse_by, self.clamp_total = (
-            max_page,
-            max_offset,
-            refuse_by,
-            clamp_total,
-        )
-        self.rate, self.latency, self.count_field, self.overcount = (
-            rate,
-            latency,
-            count_field,
-            overcount,
-        )
-        self.total_as_text, self.integer_ids, self.ignore_offset = (
-            total_as_text,
-            integer_ids,
-            ignore_offset,
-        )
+        self.max_page, self.max_offset = max_page, max_offset
+        self.refuse_by, self.clamp_total = refuse_by, clamp_total
+        self.rate, self.latency = rate, latency
+        self.count_field, self.overcount = count_field, overcount
+        self.total_as_text, self.integer_ids = total_as_text, integer_ids
+        self.ignore_offset = ignore_offset
         self.windows = windows or WindowRules(served="404")
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.lock = threading.RLock()
@@ -121,7 +110,8 @@ class Simulator:
         self._before_each: list[Callable[[], object]] = []
         self._faults: list[tuple[Callable[[int], bool], str, list[int]]] = []
         self._credit, self._credit_at = float(rate), time.monotonic()
-        self._stopped = threading.Event()
+        self.stopped = threading.Event()
+        """Set when the simulator goes away, for whoever waits inside it."""
         self.add_account(oaid, "Simulated OA", followers, order=order)
         self.default = oaid
 
@@ -419,11 +409,6 @@ class Simulator:
             "ESMS_BASE_URL": self.url, "ESMS_API_KEY": API_KEY, "ESMS_SECRET_KEY": SECRET_KEY, "ESMS_OAIDS": self.default,
         }  # fmt: skip
 
-    @property
-    def stopped(self) -> threading.Event:
-        """Set when the simulator goes away, for whoever waits inside it."""
-        return self._stopped
-
     def __enter__(self) -> Self:
         self._server = Server(("127.0.0.1", self._port), self)
         self._thread = threading.Thread(
@@ -433,7 +418,7 @@ class Simulator:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
