@@ -9,6 +9,8 @@ import codecs
 import unicodedata
 from typing import TYPE_CHECKING
 
+from etl.db.driver import psycopg_connection
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
@@ -25,9 +27,7 @@ def encoding(connection: Connection) -> str:
     """The encoding that the database keeps text in, by PostgreSQL's name; SQLite's is UTF-8."""
     if connection.dialect.name == "sqlite":
         return UTF8
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101 - it is open
-    return str(driver.info.parameter_status("server_encoding") or UTF8)
+    return psycopg_connection(connection).info.parameter_status("server_encoding") or UTF8
 
 
 def storable(connection: Connection, text: str) -> str:

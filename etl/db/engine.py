@@ -14,13 +14,14 @@ import time
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from etl.db import address, serves
+from etl.db.driver import psycopg_connection
 from etl.db.limits import CANCEL_SECONDS, LOCK_SECONDS, TimeLimit, begin_on_postgresql
 from etl.db.opening import opening
 from etl.db.words import ours, sqlite_code
@@ -34,7 +35,6 @@ from etl.threads import begin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from psycopg import Connection as PsycopgConnection
     from pydantic import SecretStr
     from sqlalchemy import Table
     from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
@@ -290,9 +290,7 @@ def _stoppable(connection: Connection) -> Iterator[None]:
     except InterruptedRunError:
         if connection.dialect.name == "postgresql":
             with suppress(*_driver_errors()):
-                cast("PsycopgConnection", connection.connection.driver_connection).cancel_safe(
-                    timeout=CANCEL_SECONDS
-                )
+                psycopg_connection(connection).cancel_safe(timeout=CANCEL_SECONDS)
             # Rolling back would fail, amid a statement, and hide the signal; the server does it
             # when the connection goes.
             connection.invalidate()

@@ -63,6 +63,35 @@ class Lease:
     def __repr__(self) -> str:
         return f"Lease({self.oaid!r})"
 
+    def take(self, connection: Connection, now: datetime) -> None:
+        """Begin to hold it; register the OA where it is new; close what a dead run left behind.
+
+        Raises:
+            BusyError: another run holds it.
+        """
+        dialect = connection.dialect.name
+        connection.execute(
+            upserting(connection, official_accounts)
+            .values(oaid=self.oaid, created_at=now)
+            .on_conflict_do_nothing()
+        )
+        free = or_(official_accounts.c.lease_token.is_(None), not_(_runs(dialect)))
+        taken = connection.execute(
+            update(official_accounts)
+            .where(official_accounts.c.oaid == self.oaid, free)
+            .values(
+                lease_token=self._token,
+                lease_expires_at=database_clock(dialect, seconds=LEASE_SECONDS),
+            )
+        )
+        if taken.rowcount != 1:
+            raise BusyError(f"another run holds OA {self.oaid}")
+        connection.execute(
+            update(snapshots)
+            .where(snapshots.c.oaid == self.oaid, snapshots.c.status == Status.RUNNING)
+            .values(status=Status.FAILED, reason=ABANDONED, finished_at=now)
+        )
+
     def fence(self, connection: Connection) -> None:
         """The first statement of a transaction that writes: ours still, or nothing happens.
 
@@ -159,7 +188,7 @@ def acquire(
     """
     lease = Lease(engine, oaid, secrets.token_hex(16))
     with writing(engine) as connection:
-        _take(connection, lease, now)
+        lease.take(connection, now)
     renewer = threading.Thread(
         target=lease.renew_until_ended, args=(renew_every,), name="etl-lease", daemon=True
     )
@@ -184,31 +213,4 @@ def _runs(dialect: str) -> ColumnElement[bool]:
         official_accounts.c.lease_expires_at > database_clock(dialect),
         official_accounts.c.lease_expires_at
         <= database_clock(dialect, seconds=LEASE_SECONDS + CLOCK_SLACK_SECONDS),
-    )
-
-
-def _take(connection: Connection, lease: Lease, now: datetime) -> None:
-    dialect = connection.dialect.name
-    connection.execute(
-        upserting(connection, official_accounts)
-        .values(oaid=lease.oaid, created_at=now)
-        .on_conflict_do_nothing()
-    )
-    taken = connection.execute(
-        update(official_accounts)
-        .where(
-            official_accounts.c.oaid == lease.oaid,
-            or_(official_accounts.c.lease_token.is_(None), not_(_runs(dialect))),
-        )
-        .values(
-            lease_token=lease._token,  # noqa: SLF001 - the same module
-            lease_expires_at=database_clock(dialect, seconds=LEASE_SECONDS),
-        )
-    )
-    if taken.rowcount != 1:
-        raise BusyError(f"another run holds OA {lease.oaid}")
-    connection.execute(
-        update(snapshots)
-        .where(snapshots.c.oaid == lease.oaid, snapshots.c.status == Status.RUNNING)
-        .values(status=Status.FAILED, reason=ABANDONED, finished_at=now)
     )

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import Boolean, Column, MetaData, Table, text
 
 from etl.db.analysis import give_room
+from etl.db.driver import copying_into
 from etl.db.tables import Opaque, followers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection
 
 staged = Table(
@@ -52,11 +52,7 @@ def load(
                 f'CREATE TEMPORARY TABLE {staged.name} (user_id text COLLATE "C" NOT NULL, seen boolean NOT NULL) ON COMMIT DROP'
             )
         )
-        driver = cast("PsycopgConnection", connection.connection.driver_connection)
-        with (
-            driver.cursor() as cursor,
-            cursor.copy(f"COPY {staged.name} (user_id, seen) FROM STDIN") as copy,
-        ):
+        with copying_into(connection, staged) as copy:
             for seen, users in chunks:
                 end = f"\t{'t' if seen else 'f'}\n"
                 for chunk in users:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, text
 
+from etl.db.driver import copying_into
 from etl.db.engine import reading, writing
 from etl.db.lease import acquire
 from etl.db.schema import create_or_require_current, require_current
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection, Engine, Table
 
     from etl.maintenance.verify import Finding
@@ -121,24 +121,17 @@ def _copy(
 
 
 def _chunks(connection: Connection, table: Table) -> Iterator[Sequence[Sequence[Any]]]:
-    columns = [None if column in _NOT_COPIED else column for column in table.c]
-    statement = select(
-        *(text("NULL") if column is None else column for column in columns)
-    ).select_from(table)
-    in_order = statement.order_by(*table.primary_key)
+    columns = (text("NULL") if column in _NOT_COPIED else column for column in table.c)
+    in_order = select(*columns).select_from(table).order_by(*table.primary_key)
     yield from connection.execution_options(yield_per=CHUNK).execute(in_order).partitions()
 
 
 def _load(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-    names = [column.name for column in table.c]
     if connection.dialect.name != "postgresql":
+        names = table.columns.keys()
         connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
         return
-    driver = cast("PsycopgConnection", connection.connection.driver_connection)
-    with (
-        driver.cursor() as cursor,
-        cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy,
-    ):
+    with copying_into(connection, table) as copy:
         for row in rows:
             copy.write_row(row)
 
