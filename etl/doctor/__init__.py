@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.doctor.database import clock, days, numbers, of_database, place, text_encoding
-from etl.doctor.esms import of_esms, registered
-from etl.doctor.get_followers import End, ceiling, counting, listing, order, page_length
+from etl.doctor.database import of_database
+from etl.doctor.esms import of_esms
 from etl.doctor.machine import timer
 from etl.doctor.notified import notifying
 from etl.doctor.step import State, Step, failed
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
 
     from etl.settings import Settings
 
-__all__ = [
-    "End", "State", "Step", "ceiling", "clock", "counting", "days", "examine", "failed", "listing", "numbers", "order",
-    "page_length", "place", "registered", "text_encoding",
-]  # fmt: skip
+__all__ = ["State", "Step", "examine"]
 
 
 def examine(chosen: Sequence[str]) -> Iterator[Step]:

@@ -1,14 +1,11 @@
-"""Several OAs at once, each in a thread of its own.
-
-So a signal always finds the main thread listening.
-"""
+"""Several OAs at once, each in a thread of its own, so that the main thread hears every signal."""
 
 from __future__ import annotations
 
 import signal
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from etl.errors import InterruptedRunError
 from etl.threads import begin
@@ -16,8 +13,7 @@ from etl.threads import begin
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-R = TypeVar("R")
-T = TypeVar("T")
+    from etl.sync.run import Outcome
 
 LISTEN_SECONDS = 0.5
 """How often the main thread looks up: a signal that comes just before it begins to wait does not
@@ -28,28 +24,29 @@ FAREWELL_SECONDS = 7.0
 
 
 def at_once(
-    work: Callable[[T], R], items: Iterable[T], count: int, *, stop: Callable[[int], None]
-) -> Generator[R]:
-    """Do the work for as many items at once as `count` says.
-
-    Give each result as soon as it is there.
+    sync: Callable[[str], Outcome],
+    oaids: Iterable[str],
+    count: int,
+    *,
+    stop: Callable[[int], None],
+) -> Generator[Outcome]:
+    """Sync as many OAs at once as `count` says; gives each outcome as soon as it is there.
 
     Args:
-        work: called in a thread of its own for each item.
-        items: begun in their order.
+        sync: called in a thread of its own for each OA.
+        oaids: begun in their order.
         count: threads at once.
-        stop: lets all work end soon; given the number of a signal.
+        stop: lets all of them end soon; given the number of a signal.
 
     Raises:
-        InterruptedRunError: a signal came. Not where the result of some work says so already: its
-            `error` is one.
+        InterruptedRunError: a signal came, and no outcome says so.
     """
-    waiting = iter(items)
-    unseen: set[Future[R]] = set()
+    waiting = iter(oaids)
+    unseen: set[Future[Outcome]] = set()
     try:
         while True:
-            while len(unseen) < count and (item := next(waiting, None)) is not None:
-                unseen.add(begin(partial(work, item), "etl-oa"))
+            while len(unseen) < count and (oaid := next(waiting, None)) is not None:
+                unseen.add(begin(partial(sync, oaid), "etl-oa"))
             if not unseen:
                 return
             for each in wait(unseen, LISTEN_SECONDS, FIRST_COMPLETED).done:
@@ -57,13 +54,11 @@ def at_once(
                 yield each.result()
     except InterruptedRunError as interrupted:
         stop(interrupted.signum)
-        results = [each.result() for each in wait(unseen, timeout=FAREWELL_SECONDS).done]
-        yield from results
-        if not any(
-            isinstance(getattr(each, "error", None), InterruptedRunError) for each in results
-        ):
+        outcomes = [each.result() for each in wait(unseen, timeout=FAREWELL_SECONDS).done]
+        yield from outcomes
+        if not any(isinstance(each.error, InterruptedRunError) for each in outcomes):
             raise
-    except BaseException:  # whoever takes the results takes no more of them
+    except BaseException:  # whoever takes the outcomes takes no more of them
         stop(signal.SIGTERM)  # as a signal would end what is under way
         wait(unseen, timeout=FAREWELL_SECONDS)
         raise

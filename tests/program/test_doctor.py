@@ -22,18 +22,9 @@ from sqlalchemy import text
 
 from etl.db.engine import connect_engine, writing
 from etl.db.schema import upgrade
-from etl.doctor import (
-    End,
-    State,
-    Step,
-    ceiling,
-    clock,
-    counting,
-    examine,
-    listing,
-    order,
-    page_length,
-)
+from etl.doctor import State, Step, examine
+from etl.doctor.database import clock
+from etl.doctor.get_followers import End, ceiling, counting, listing, order, page_length
 from etl.esms import reach
 from etl.model import Page
 from etl.simulator import Simulator

@@ -16,7 +16,8 @@ from sqlalchemy import text
 
 from etl.db.engine import connect_engine, writing
 from etl.db.health import Numbers
-from etl.doctor import days, machine, numbers, place, text_encoding
+from etl.doctor import machine
+from etl.doctor.database import days, numbers, place, text_encoding
 from etl.doctor.machine import enabled
 from etl.doctor.step import State
 from etl.simulator import Simulator
