@@ -1,6 +1,4 @@
-"""`etl demo`: everything without keys and without network.
-
-A simulated eSMS, a scripted clock, some weeks of daily syncs.
+"""`etl demo`: some weeks of daily syncs with a simulated eSMS and a scripted clock.
 
 The script has what a year brings: ordinary days, a campaign, people who return, an outage upstream
 that would have wiped everybody, a list that was cut short, a day without an answer. The syncs are

@@ -101,10 +101,7 @@ class UsageError(EtlError):
 
 
 class SeveralAccountsError(UsageError):
-    """A mass unfollow was to be accepted for all OAs at once.
-
-    There are `count` of them, and each must be named.
-    """
+    """A mass unfollow was to be accepted for all OAs at once: there are `count`."""
 
     def __init__(self, count: int) -> None:
         super().__init__(
@@ -122,10 +119,7 @@ class DatabaseBehindError(EtlError):
 
 
 class UnfitDatabaseError(EtlError):
-    """The database, as it is set up, cannot serve.
-
-    Trying again cures nothing, a person must change it.
-    """
+    """The database, as it is set up, cannot serve: no retry helps, a person must change it."""
 
     exit_code = ExitCode.SETTINGS
     reason = "database_unfit"
@@ -319,9 +313,8 @@ _PACKAGE = Path(__file__).parent
 def as_ours(error: Exception) -> EtlError:
     """Whatever was raised, as an error of ours.
 
-    What the operating system refused by name, the rest as a fault of etl.
-
-    No word of the original is in it that could hold a secret or a User_Id.
+    Refusals of the operating system are named, the rest is a fault of etl. No word of the original
+    that could hold a secret or a User_Id is kept.
     """
     if isinstance(error, EtlError):
         return error
@@ -340,10 +333,7 @@ def as_ours(error: Exception) -> EtlError:
 
 
 def hint_of(reason: str) -> str:
-    """The advice of the errors with this `reason`.
-
-    Empty where they have none that fits them all.
-    """
+    """The advice of the errors with this `reason`; empty if none fits them all."""
     waiting = [EtlError]
     while waiting:
         kind = waiting.pop()
@@ -354,10 +344,7 @@ def hint_of(reason: str) -> str:
 
 
 def trace(error: EtlError) -> str | None:
-    """Where something of Python's own went wrong, as places.
-
-    No message and no value, they may be secrets.
-    """
+    """The places where something of Python's own went wrong: no message, no value, no secret."""
     if error.__cause__ is None or not isinstance(error, FaultError | SystemRefusalError):
         return None
     frames = traceback.extract_tb(error.__cause__.__traceback__)

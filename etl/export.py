@@ -1,6 +1,6 @@
-"""Who followed then, and the change log, row by row.
+"""Who followed then, and the change log, as CSV, JSON lines or Parquet.
 
-Read as a stream, written as CSV, JSON lines or Parquet.
+Memory stays flat: a server-side cursor gives chunks, and each is written before the next is read.
 
 Memory stays flat: a server-side cursor gives chunks, and each is written before the next is read.
 """
@@ -160,9 +160,9 @@ def following_now(oaid: str) -> Select[Any]:
 
 
 def following_then(oaid: str, snapshot_id: int | None) -> Select[Any]:
-    """Whose last change up to a snapshot was an arrival.
+    """Users whose last change up to a snapshot was an arrival.
 
-    User_id, its snapshot, and the snapshot of the first change ever.
+    Of each: the User_Id, that change's snapshot, and the snapshot of the first change ever.
     """
     log = follower_changes.c
     arrival = func.max(case((log.change != Change.UNFOLLOWED, log.snapshot_id)))
@@ -201,10 +201,7 @@ def _taken_at(connection: Connection, point: Point) -> dict[int, datetime]:
 
 
 class CsvSink:
-    """CSV in UTF-8 with a header.
-
-    Times in ISO 8601, and no cell that a spreadsheet takes for a formula.
-    """
+    """CSV in UTF-8 with a header, times in ISO 8601, and no cell that would be a formula."""
 
     def __init__(self, file: IO[str], columns: Sequence[str]) -> None:
         self._writer = csv.writer(file, lineterminator="\n")

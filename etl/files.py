@@ -24,7 +24,7 @@ def atomic_file(path: Path, mode: Literal["wb"]) -> AbstractContextManager[IO[by
 def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextManager[IO[Any]]:
     """A file to write that takes its place only once everything is on disk.
 
-    On any error, Ctrl-C too, nothing is left.
+    After any error, Ctrl-C too, nothing of it is left.
 
     Text is UTF-8 with the line ends that were written. A file that was there keeps its permissions,
     where they can be set; a new one gets those of the umask. A symbolic link stays one: what it
@@ -74,10 +74,7 @@ def _replacing(path: Path, mode: str, options: dict[str, str]) -> Iterator[IO[An
 
 
 def permit(file: IO[Any], permissions: int) -> None:
-    """Set the permissions, where the file system has them.
-
-    Mounts of Windows' and cloud storage refuse.
-    """
+    """Set the permissions, if the file system has them (mounts of Windows and of clouds refuse)."""
     with suppress(OSError):
         os.fchmod(file.fileno(), permissions)
 

@@ -36,10 +36,7 @@ DATABASE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """The OAs of a run, each once, whose last whole reading is oldest first.
-
-    And the names of OAs, by OAID.
-    """
+    """The OAs of a run, each once, longest unread first; and the names of OAs, by OAID."""
 
     oaids: list[str]
     names: Mapping[str, str]

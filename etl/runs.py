@@ -126,9 +126,7 @@ def sync_esms_accounts(
     on_outcome: Callable[[Outcome], None],
     on_failure: Callable[[EtlError], None],
 ) -> int:
-    """Sync the OAs of several eSMS accounts, one account after the other.
-
-    Give the gravest exit code.
+    """Sync the OAs of several eSMS accounts in turn, and give the gravest exit code.
 
     An account that cannot be synced does not keep the others from it. What all of them share
     (ETL_PING_URL and ETL_METRICS_FILE) is notified of a run of all.

@@ -1,7 +1,4 @@
-"""What `etl sync` answers people.
-
-A sentence for each OA, and what to do where it is not complete.
-"""
+"""What `etl sync` answers people: a sentence for each OA, and what to do if it is not complete."""
 
 from __future__ import annotations
 
@@ -48,10 +45,7 @@ def answer(outcome: Outcome, known: Known, say: Texts) -> list[str]:
 
 
 def reason(code: str | None, say: Texts) -> list[str]:
-    """A reason of `snapshots.reason` in words, and what to do.
-
-    The code as it is where it has no words.
-    """
+    """A reason of `snapshots.reason` in words (or as it is, without any), and what to do."""
     if code is None:
         return []
     kind, _, detail = code.partition(": ")
@@ -60,10 +54,7 @@ def reason(code: str | None, say: Texts) -> list[str]:
 
 
 def advice(kind: str, say: Texts) -> list[str]:
-    """What to do about a reason of `snapshots.reason`, by its word.
-
-    Nothing where there is nothing to do.
-    """
+    """What to do about a reason of `snapshots.reason`, by its word; empty if there is nothing."""
     if say.has(f"advice.{kind}"):
         return [say(f"advice.{kind}")]
     known = hint_of(kind)
@@ -123,9 +114,9 @@ def _failed(oa: str, snapshot: Snapshot, error: EtlError, say: Texts) -> Iterato
 
 
 def _changes(snapshot: Snapshot, say: Texts, *, unfollowed: bool = True) -> str:
-    """As in "52 new, 3 returned, 25 left".
+    """Such as "52 new, 3 returned, 25 left".
 
-    Who returned, and who was found, only where somebody was.
+    Those who returned, and those who were found, are named only if there are any.
     """
     counts = snapshot.counts or NO_COUNTS
     told = [say.count("sync.new", counts.followed)]

@@ -1,7 +1,4 @@
-"""The `etl` command itself.
-
-Its commands, the options that several of them share, and how it ends.
-"""
+"""The `etl` command: its commands, the options that several of them share, and how it ends."""
 
 from __future__ import annotations
 
@@ -150,10 +147,10 @@ class Commands(Group):
 
 @contextmanager
 def _in_our_words() -> Iterator[None]:
-    """What Typer would say itself.
+    """Say in our words what Typer would say in its own.
 
-    The reader of our output has gone (`etl history | head`): nothing is wrong. The arguments are
-    wrong: that is said as every error is.
+    If the reader of our output has gone (`etl history | head`), nothing is wrong. Wrong arguments
+    are an error like any other.
     """
     try:
         yield
@@ -212,7 +209,7 @@ def _options(
 def stop_on_signals() -> None:
     """Let SIGTERM and a terminal that closes end the program as Ctrl-C does.
 
-    By an exception, so that leases are given back.
+    They raise an exception, so that leases are given back.
     """
 
     def stop(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the handler's signature

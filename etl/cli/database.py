@@ -66,7 +66,7 @@ def accounts_in(engine: Engine, oaid: list[str] | None) -> list[Account]:
 def known_of(url: SecretStr, snapshot: Snapshot) -> Known:
     """What the database knew of the OA of a snapshot before it.
 
-    Nothing where it cannot be asked.
+    An empty `Known` if the database cannot be asked.
     """
     try:
         engine = connect_engine(url, create=False)

@@ -126,9 +126,9 @@ def _page_of(file: Path) -> Path:
 
 
 def _page(report: ChurnReport, said: Words, file: Path) -> str:
-    """Write the report as a page beside the file, where the extra is installed.
+    """Write the report as a page beside the file, if the extra is installed.
 
-    Say where it is, or how to get it.
+    Gives a sentence: where the page is, or how to get one.
     """
     try:
         content = pages().as_page(report, said)
@@ -141,10 +141,7 @@ def _page(report: ChurnReport, said: Words, file: Path) -> str:
 
 
 def _called() -> str:
-    """How to call this program from here.
-
-    `etl`, or as it was called where it is not on the PATH.
-    """
+    """How to call this program from here: `etl`, or as it was called if it is not on the PATH."""
     if shutil.which("etl"):
         return "etl"
     return sys.argv[0] if Path(sys.argv[0]).name == "etl" else "python -m etl"

@@ -101,9 +101,10 @@ def export(
 
 
 def _told_apart(found: dict[str, Point | UsageError], *, strict: bool) -> list[Point]:
-    """The OAs of which something is known then.
+    """The OAs of which something is known at that time; the others are left out, with a message.
 
-    One that is not ends it where it was named, or where it is all there is.
+    Raises:
+        UsageError: nothing is known of any of them, or (`strict`) of one.
     """
     unknown = [error for error in found.values() if isinstance(error, UsageError)]
     if unknown and (strict or len(unknown) == len(found)):

@@ -114,10 +114,7 @@ def _row(snapshot: Snapshot, say: Texts) -> Row:
 
 
 def _with_advice(row: Row, newest: Snapshot, say: Texts) -> Row:
-    """The row of the newest snapshot, and what to do about it.
-
-    About those before, it is too late.
-    """
+    """The row of the newest snapshot, and what to do about it; for those before, it is too late."""
     kind = (newest.reason or "").partition(": ")[0]
     return replace(row, notes=[*row.notes, *advice(kind, say)])
 

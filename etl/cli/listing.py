@@ -120,9 +120,7 @@ def _widths(
     *,
     readable: bool = False,
 ) -> list[int]:
-    """The width of each column.
-
-    As wide as its cells, less where texts can be folded and have to be.
+    """The width of each column: that of its cells, or less if texts have to be folded.
 
     With `readable`, no text is folded to less than its column says.
     """

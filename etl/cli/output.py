@@ -53,10 +53,7 @@ def show(text: str) -> None:
 
 
 def show_folded(text: str, rest: str = "  ") -> None:
-    """Print a text on stdout.
-
-    On a terminal in lines that fit it, with `rest` before all but the first.
-    """
+    """Print a text on stdout, folded if it is a terminal; `rest` begins all lines but the first."""
     show(folded(text, rest=rest) if sys.stdout.isatty() else text)
 
 

@@ -156,7 +156,7 @@ class _Pages:
 def period_lines(table: Table, words: Words, width: int, *, total: bool = False) -> list[str]:
     """A table of periods, whose last row is the `total` of all.
 
-    What is told of a number stands below its row.
+    A remark on a number ("covers …") stands below its row.
     """
     header, *rows = table
     least = ("net", "following_start", "baseline", "growth_rate")

@@ -144,10 +144,7 @@ def _reach(state: AccountStatus, say: Texts) -> list[str]:
 
 
 def _sum(values: Sequence[int | None]) -> int | None:
-    """Of all OAs; None where one is not known.
-
-    A sum of the others would pass for the sum of all.
-    """
+    """The sum; None if one is not known: the sum of the others would pass for it."""
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
 
@@ -158,10 +155,7 @@ def _numbers(values: Sequence[int | None], say: Texts) -> list[str]:
 
 
 def _by_trouble(state: AccountStatus) -> tuple[bool, bool, bool, str]:
-    """Never read whole, too old, with runs since that were not complete.
-
-    Then the others, by name.
-    """
+    """The order: never read whole, too old, incomplete runs since, the others by name."""
     never = state.last_complete_id is None
     return (not never, not state.too_old, not state.since, state.name or state.oaid)
 

@@ -1,7 +1,4 @@
-"""stdin, stdout and stderr in whatever state they were handed over.
-
-Closed, full, not UTF-8, without a reader.
-"""
+"""stdin, stdout and stderr, which may be closed, full, not UTF-8, or without a reader."""
 
 from __future__ import annotations
 
@@ -58,7 +55,7 @@ def writing() -> Iterator[None]:
 
 
 def drop(stream: TextIO) -> None:
-    """From here on a stream takes everything.
+    """Send what is written on a stream to /dev/null from here on.
 
     What a full disk left in its buffer would spoil the exit code in the end.
     """
@@ -92,9 +89,9 @@ class _Unfailing(io.TextIOWrapper):
 
 
 def _occupy() -> None:
-    """Give each closed stream a file.
+    """Open /dev/null for each stream that is closed.
 
-    Or the next one that is opened, a database say, would get its number and our output.
+    Otherwise the next file that is opened, a database say, would get its number and our output.
     """
     for number in (0, 1, 2):
         try:

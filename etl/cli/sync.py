@@ -133,9 +133,7 @@ def run_sync(
     verbose: bool = False,
     as_json: bool,
 ) -> int:
-    """Sync the chosen OAs, or all that are set up.
-
-    Show what becomes of each, and give the gravest exit code.
+    """Sync the chosen OAs, or all that are set up; show each outcome; give the gravest exit code.
 
     People get a sentence for each OA; its record is for `verbose`, and for whoever reads JSON.
     What ended the run before, between or after its OAs is said as the log is: to people, or in one

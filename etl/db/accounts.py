@@ -44,9 +44,7 @@ def watched_accounts(engine: Engine, configured: Sequence[str]) -> list[Account]
 
 
 def chosen_accounts(engine: Engine, chosen: Sequence[str]) -> list[Account]:
-    """The OAs that were named on the command line, in their order and each once.
-
-    All of them where none was.
+    """The OAs that were named on the command line, in their order and each once; else all.
 
     Raises:
         UsageError: one of them is not in the database.

@@ -124,10 +124,7 @@ def server(url: str) -> dict[str, Any]:
 
 
 def as_sqlalchemy(arguments: Mapping[str, Any]) -> URL:
-    """The same for SQLAlchemy, which connects by the arguments themselves.
-
-    This is what it shows.
-    """
+    """The arguments as SQLAlchemy shows them; it connects by the arguments themselves."""
     place = {"dbname", "user", "password"}
     one = "," not in f"{arguments.get('host', '')}{arguments.get('port', '')}"
     if one and not str(arguments.get("host", "/")).startswith("/"):
@@ -159,10 +156,7 @@ def shown(url: str) -> str:
 
 
 def _written_for_libpq(url: str) -> str:
-    """The URL as libpq wants it.
-
-    No driver's name, and signs in the password that stand for themselves.
-    """
+    """The URL as libpq wants it: without a driver's name, special signs in the password quoted."""
     _, mark, rest = url.partition("://")
     if not mark:
         return url
@@ -176,9 +170,9 @@ def _written_for_libpq(url: str) -> str:
 
 
 def _before_parameters(text: str) -> bool:
-    """Whether what is before the first @ is host and database with the begin of the parameters.
+    """Whether the text before the first @ is a place and the beginning of the parameters.
 
-    Else it is user and password.
+    Otherwise it is user and password.
     """
     place, mark, _ = text.partition("?")
     return bool(mark) and re.fullmatch(r"[^:/]*(:\d*)?/[^:]*|[^:]*", place) is not None

@@ -1,6 +1,6 @@
 """What a database that is not UTF-8 can hold.
 
-An identifier exactly or not at all, a name or a reason as nearly as it goes.
+An identifier is stored exactly or not at all, a name or a reason as nearly as possible.
 """
 
 from __future__ import annotations
@@ -31,10 +31,7 @@ def encoding(connection: Connection) -> str:
 
 
 def storable(connection: Connection, text: str) -> str:
-    """An ornament (a name, a reason) as the database can hold it.
-
-    Its marks left away, or `?`, where it cannot.
-    """
+    """A name or a reason as the database can hold it: without accents, or with `?`, if need be."""
     return fitted(text, encoding(connection))
 
 

@@ -1,6 +1,4 @@
-"""Connections to SQLite and PostgreSQL, set up alike.
-
-No pool of ours, nothing that depends on a session.
+"""Connections to SQLite and PostgreSQL, set up alike: no pool, nothing kept in a session.
 
 What differs between the two stays in `etl/db/`; elsewhere nobody asks which database it is.
 """
@@ -182,9 +180,9 @@ def _time_limit_of(options: Mapping[str, Any]) -> TimeLimit:
 
 
 def upserting(connection: Connection, table: Table) -> PostgresqlInsert | SqliteInsert:
-    """An INSERT that knows ON CONFLICT.
+    """An INSERT that knows ON CONFLICT, of the connection's database.
 
-    Each database's own; imported here, because either costs a start-up 50 ms.
+    Imported here, because either dialect costs a start-up 50 ms.
     """
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415 - 50 ms of a start-up
@@ -281,9 +279,9 @@ def _in_turn(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def _stoppable(connection: Connection) -> Iterator[None]:
-    """A signal may come amid a statement.
+    """If a signal comes amid a statement, tell the server to stop it.
 
-    The server is told to stop it, or it would keep its locks until it is done.
+    Otherwise the server would keep its locks until the statement is done.
     """
     try:
         yield
@@ -323,10 +321,7 @@ lost, server going down. https://www.postgresql.org/docs/current/errcodes-append
 
 
 def worth_another_try(error: EtlError) -> bool:
-    """Whether the database rolled us back through no fault of the statement.
-
-    A deadlock, a lost connection, another writer.
-    """
+    """Whether another try may succeed: after a deadlock, a lost connection, or a lock."""
     cause = error.__cause__
     if isinstance(cause, DBAPIError):
         if cause.connection_invalidated:

@@ -1,6 +1,4 @@
-"""The forgotten who still follow.
-
-What is kept of them, and recognising them while a list is read (docs/decisions/0004).
+"""The forgotten who still follow: what is kept of them, and how a sync recognises them.
 
 eSMS lists them under their User_Id, our tables know them by a pseudonym. The spool asks about users
 whom a look saw and nobody knows: recognised, they have neither come nor gone, and their User_Id is
@@ -100,9 +98,9 @@ def digest_of(user_id: str, salt: str) -> str:
 
 
 def recogniser(stand_ins: Sequence[StandIn]) -> Callable[[str], str | None] | None:
-    """What gives the pseudonym of a User_Id that was forgotten and has not left since.
+    """A function that gives the pseudonym of a User_Id that was forgotten and has not left since.
 
-    None where there is nobody to recognise.
+    None if there is nobody to recognise.
 
     Asked again about a user, it remembers; once everybody is found, it computes nothing any more.
     """

@@ -87,10 +87,7 @@ def _write_all(connection: Connection) -> None:
 
 
 def clock_ahead(engine: Engine, clock: Callable[[], datetime]) -> float:
-    """By how many seconds the database's clock is ahead of ours.
-
-    As far as the way there and back lets us know.
-    """
+    """By how many seconds the database's clock is ahead of ours, at least."""
     with reading(engine) as connection:
         asked = select(database_clock(connection.dialect.name))
         before = clock()

@@ -1,6 +1,6 @@
-"""One run per OA at a time, on any number of hosts.
+"""One run per OA at a time, on any number of hosts: a token and an expiry in the OA's row.
 
-A row with a token and an expiry, by the database's own clock.
+The expiry is by the database's own clock.
 
 No advisory locks: they vanish behind a pooler. The fence is what makes the lease safe: the first
 statement of every transaction that writes is conditional on the token, so that a process that was

@@ -1,6 +1,4 @@
-"""No transaction lasts for ever.
-
-The server's timeouts end it, and where the server is silent, it is cut off.
+"""No transaction lasts for ever: the server's timeouts end it, or the connection is cut off.
 
 What a transaction needs of the server's session is said here, too, at the begin of each one: a
 pooler may give every transaction another session, and no setting of a server, a database, a role
@@ -68,10 +66,7 @@ class StopSwitch:
         came."""
 
     def stop(self, signum: int) -> None:
-        """Cut off whatever is open.
-
-        What begins later gets LAST_WORDS_SECONDS, all of it together.
-        """
+        """Cut off what is open; all that begins later has LAST_WORDS_SECONDS together."""
         with self._lock:
             self.signum = signum
             self.until = time.monotonic() + LAST_WORDS_SECONDS
@@ -86,10 +81,7 @@ class StopSwitch:
 
     @contextmanager
     def watching(self, connection: Connection, ends: float) -> Iterator[None]:
-        """Around an open connection.
-
-        Cut it off when a signal comes, or at `ends` and a little later.
-        """
+        """Watch an open connection: cut it off after a signal, or a little after `ends`."""
         watched = _Transaction(connection.connection.driver_connection)
         with self._lock:
             self._open.add(watched)

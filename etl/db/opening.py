@@ -1,6 +1,4 @@
-"""How a SQLite file is opened.
-
-One that may not be written is read all the same, where that is safe.
+"""How a SQLite file is opened; one that may not be written is read if that is safe.
 
 SQLite in WAL mode wants to write beside a file that it only reads. Where that is not allowed and
 nobody is writing, the file at rest is all there is: it is opened as immutable

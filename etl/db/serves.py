@@ -1,6 +1,4 @@
-"""Whether what we connect to can serve.
-
-A PostgreSQL of 14 or newer, and a SQLite that knows our SQL.
+"""Whether what we connect to can serve: PostgreSQL 14 or newer, SQLite with our SQL.
 
 Asked once, at connecting: from then on nobody has to think of others.
 """

@@ -166,10 +166,7 @@ def _next_id(connection: Connection) -> int | None:
 
 
 def _settled(connection: Connection, oaid: str) -> frozenset[Source]:
-    """The sources whose listing was read as far as it ever will be.
-
-    Who is new by it has arrived.
-    """
+    """The sources whose listing was read as far as it goes: who is new there has arrived."""
     as_far_as_it_goes = or_(
         snapshots.c.status == Status.COMPLETE,
         (snapshots.c.status == Status.PARTIAL)
@@ -198,10 +195,10 @@ def _gaps(connection: Connection, oaid: str, source: Source) -> Gaps:
 
 
 def kept_gap(complete: Sequence[tuple[int | None, int]]) -> int | None:
-    """The gap that stands after complete snapshots: the smallest since one that marked somebody.
+    """The gap to keep: the smallest since a snapshot that marked somebody, of six at most.
 
-    Of six at most. That of a night which marked somebody was proven. One night's that marked nobody
-    was not: it may have hidden somebody who had only just arrived.
+    The gap of a night that marked somebody was proven. That of a night that marked nobody was not:
+    it may have hidden somebody who had only just arrived.
 
     Args:
         complete: (gap, unfollowed) of each, newest first.

@@ -1,6 +1,4 @@
-"""What a sweep would change, beside the truth.
-
-A temporary table that lives as long as the one transaction. Differs per database.
+"""What a sweep would change, in a temporary table that lives as long as the one transaction.
 
 Only the difference is staged, not everybody seen: the spool has both sets and knows it already
 (docs/decisions/0003).

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What came and went from one whole reading (`began_at`, UTC) to the last one.
+    """Arrivals less leaves from one whole reading (`began_at`, UTC) to the last one.
 
-    The baseline is no win.
+    The baseline does not count as arrivals.
     """
 
     began_at: datetime

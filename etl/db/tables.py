@@ -1,6 +1,4 @@
-"""The tables, declared once.
-
-`migrations/` builds exactly these (a test compares the two, on both databases).
+"""The tables, declared once; `migrations/` builds exactly these (a test compares the two).
 
 No foreign keys from the two big tables: half a million rows took 0.8 s without and 3.6 s with them.
 `etl verify` checks it.
@@ -45,9 +43,7 @@ metadata = MetaData(
 
 
 class Utc(TypeDecorator[datetime]):
-    """A moment in UTC: `timestamptz` on PostgreSQL, on SQLite text.
-
-    Such as `2026-11-23 02:00:00.000000+00:00`.
+    """A moment in UTC: `timestamptz` on PostgreSQL; SQLite: `2026-11-23 02:00:00.000000+00:00`.
 
     The text has a fixed width, so that it sorts as time does, and SQLite's date functions read it.
     """

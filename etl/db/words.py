@@ -42,10 +42,7 @@ def ours(error: BaseException) -> EtlError:
 
 
 def sqlite_code(error: BaseException | None) -> int:
-    """SQLite's primary code, the low byte (https://sqlite.org/rescode.html).
-
-    0 where it is no error of SQLite.
-    """
+    """SQLite's primary code, the low byte (https://sqlite.org/rescode.html); 0 for other errors."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

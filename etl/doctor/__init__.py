@@ -1,6 +1,4 @@
-"""The doctor: step by step, what works, what does not, and what to do about it.
-
-Then what eSMS leaves undocumented, by asking.
+"""The doctor: what works, what does not and what to do; then what eSMS leaves undocumented.
 
 It changes nothing: no snapshot, no database, no row that stays. What decides takes values and gives
 a `Step`; what asks decides nothing.

@@ -1,7 +1,4 @@
-"""Whether the database can be reached, seen, read and written.
-
-And what about it makes a sync fail some night.
-"""
+"""Whether the database can be reached, read and written, and what may fail a sync some night."""
 
 from __future__ import annotations
 
@@ -178,7 +175,7 @@ def days(
 ) -> Iterator[Step]:
     """Whether the newest snapshots have the days that today's settings would give them.
 
-    Nothing where there are none.
+    No step if there are no snapshots.
     """
     what = phrase("doctor.what.days")
     others = [(at, on) for at, on in taken if day_of(at, zone, begins) != on]
@@ -200,7 +197,7 @@ def days(
 def place(path: str, mounts: str) -> Iterator[Step]:
     """Whether a SQLite file lies where locks work.
 
-    Nothing where the system does not tell (`mounts`: as /proc/self/mounts has it).
+    No step if the system does not say (`mounts`: the content of /proc/self/mounts).
     """
     file = Path(os.path.realpath(path))
     kind, longest = "", -1

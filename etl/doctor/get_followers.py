@@ -38,7 +38,8 @@ READ_WHOLE_PAGES = 20
 class End:
     """Where a list ends.
 
-    Its `Total`, the index after the last user, whether the server refused to go on (162).
+    `total` is its `Total`, `reach` the index after its last user, `refused` whether the server
+    refused to go on (162).
     """
 
     total: int
@@ -55,7 +56,8 @@ class End:
 class Listed:
     """What GetFollowers showed of an OA.
 
-    Its Total, everybody, where that is known, and whether it is cut.
+    `total` is its `Total`, `users` everybody (None if the list is too long to be read whole), `cut`
+    whether eSMS shows only a part.
     """
 
     total: int

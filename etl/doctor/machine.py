@@ -21,10 +21,7 @@ SECONDS = 10.0
 
 
 def timer() -> Iterator[Step]:
-    """The timer of deploy/, where systemd runs.
-
-    Nothing elsewhere, nor where systemd does not answer.
-    """
+    """The timer of deploy/; no step if systemd does not run here, or does not answer."""
     if not SYSTEMD.is_dir():
         return
     command = ["systemctl", "list-unit-files", "--no-legend", "--no-pager", *TIMERS]

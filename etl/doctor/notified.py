@@ -1,7 +1,4 @@
-"""Who is notified of a run.
-
-Neither of them makes a sync fail: without a word from here, nobody would miss them.
-"""
+"""Whether those who are notified of a run can be: no sync fails if they cannot."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What the doctor asks about QueryListUID.
-
-What nobody documents, on one OA, in 60 requests at most.
+"""What nobody documents of QueryListUID, asked on one OA in 60 requests at most.
 
 It reads only, and gives counts only: no User_Id is shown. What decides takes values and gives a
 `Step`; `learn` asks. Why it matters: docs/decisions/0007-windows.md.
@@ -328,10 +326,7 @@ def same_people(users: frozenset[str], listed: set[str], *, whole: bool) -> Step
 
 
 def interaction(what: Phrase, of: int, found: int, *, whole: bool) -> Step:
-    """Whether leaving, or following, is an interaction.
-
-    Do those of last night have a recent day?
-    """
+    """Whether leaving (following) is an interaction: do those of last night have a recent day?"""
     counts = phrase("doctor.interaction.counts", found=found, of=of)
     if found:
         return Step(what, State.OK, phrase("doctor.interaction.day", counts=counts))

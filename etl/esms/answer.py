@@ -36,17 +36,16 @@ COMPRESSIONS = {"gzip", "x-gzip", "deflate"}
 
 
 def largest_page(page_size: int) -> int:
-    """Bytes (decompressed) that an answer with so many users may have.
-
-    What it costs in memory is bounded.
-    """
+    """Bytes (decompressed) that an answer with so many users may have: it bounds the memory."""
     return LARGEST_HEAD + LARGEST_USER * page_size
 
 
 def body_of(response: requests.Response, largest: int) -> bytes:
-    """The body, whole, unless it is too large.
+    """The body, whole; one that is too large is not read or unpacked to its end.
 
-    Then no more of it is read or unpacked than it takes to know.
+    Raises:
+        MalformedAnswerError: it is too large, or compressed in a way that is not known.
+        zlib.error: it is compressed, and broken.
     """
     body = bytearray()
     too_large = MalformedAnswerError(f"the body is larger than {largest:,} bytes")
@@ -95,10 +94,7 @@ def check_http(response: requests.Response) -> None:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header: a number or a date (RFC 9110, 10.2.3).
-
-    None where it says nothing of use.
-    """
+    """Seconds from a Retry-After header, a number or a date (RFC 9110, 10.2.3); None if neither."""
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():

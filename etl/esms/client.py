@@ -356,9 +356,7 @@ class EsmsClient:
 
 
 def esms_route(settings: EsmsSettings) -> Route:
-    """The way to eSMS. Plain http goes to this machine alone.
-
-    No proxy may see the keys on their way.
+    """The way to eSMS. Plain http goes to this machine alone: no proxy may see the keys.
 
     Raises:
         SettingsError: the environment's proxy or certificates cannot be used.

@@ -81,7 +81,7 @@ class Pace:
         self.wait(slot - now, deadline=deadline)
 
     def slow_down(self, seconds: float) -> None:
-        """After code 160 or HTTP 429.
+        """Slow down after code 160 or HTTP 429.
 
         Nobody asks for so many seconds, and then all ask half as fast, for a while.
         """

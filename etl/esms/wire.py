@@ -290,10 +290,7 @@ def _total(value: object) -> int:
 
 
 def _clean(text: str, secrets: Sequence[SecretStr]) -> str:
-    """A server's words, fit for a log.
-
-    Short, on one line, and never our keys, should it echo them.
-    """
+    """A server's words, fit for a log: short, on one line, without our keys if it echoes them."""
     # The longest first: one may be a part of the other.
     values = sorted((secret.get_secret_value() for secret in secrets), key=len, reverse=True)
     if values:
@@ -302,10 +299,7 @@ def _clean(text: str, secrets: Sequence[SecretStr]) -> str:
 
 
 def _in_any_form(secret: str) -> str:
-    """A pattern of a secret as a server may echo it.
-
-    Plain, or escaped for JSON, however often and by whatever rule.
-    """
+    """A pattern of a secret as a server may echo it: plain, or escaped for JSON by any rule."""
 
     def escaped(char: str) -> str:
         units = char.encode("utf-16-be", "surrogatepass").hex()

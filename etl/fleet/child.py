@@ -1,6 +1,4 @@
-"""`etl` as the process of a job.
-
-It stops itself where the worker that started it is gone, or has been paused.
+"""`etl` as the process of a job; it stops if its worker is gone, or has been paused.
 
 The worker writes a byte to our stdin every few seconds. Where none comes, the worker is dead, or
 will wake up too late: its jobs are taken over by another, and nobody may go on with them here.

@@ -1,6 +1,4 @@
-"""procrastinate in our database.
-
-How it connects, and whether its tables are there and of its version.
+"""How procrastinate connects to our database, and whether its tables are of its version.
 
 Its tables (procrastinate_…) stand beside ours. It keeps no word of the version they are of; we keep
 the name of the newest of its migrations as the comment of its table of jobs.
@@ -118,9 +116,7 @@ def require_tables(url: SecretStr) -> None:
 
 
 def make_tables(url: SecretStr) -> bool:
-    """Make procrastinate's tables, or bring them up to its version.
-
-    Whether there was something to do.
+    """Make procrastinate's tables, or bring them up to its version; False if they are.
 
     Raises:
         SettingsError: it is no PostgreSQL, or the tables are newer, or somebody else's.

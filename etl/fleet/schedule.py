@@ -1,7 +1,4 @@
-"""When a fleet syncs: once a day, at a time of day in a zone.
-
-As cron lines in UTC, which is what procrastinate takes.
-"""
+"""When a fleet syncs: once a day at a time of day in a zone, as cron lines in UTC."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ def moments(at: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
 def cron_lines(at: str, zone: ZoneInfo, now: datetime) -> list[str]:
     """Cron lines (UTC) that name all moments of the year to come.
 
-    In a zone that changes its clocks, others beside them.
+    In a zone that changes its clocks they name other moments, too (`is_moment` tells).
     """
     year = (moment for moment, _ in zip(moments(at, zone, now), range(366), strict=False))
     return [

@@ -117,9 +117,10 @@ class SyncFailedError(Exception):
 
 
 class Again(BaseRetryStrategy):
-    """Whether a job is tried again: stopped with its worker, at once.
+    """Whether a job is tried again.
 
-    A code that may pass, later and three times at most.
+    If it was stopped with its worker, at once; after an exit code that may pass, later, and three
+    times at most.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
@@ -262,7 +263,7 @@ def _beat(process: asyncio.subprocess.Process) -> None:
 
 
 def _still_ours(beaten: float, silence: Silence) -> None:
-    """A worker that was paused for so long has lost its jobs.
+    """End this worker if it was paused for so long that it has lost its jobs.
 
     It ends here and now, and writes nothing about them.
     """

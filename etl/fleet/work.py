@@ -90,10 +90,7 @@ async def _worker(app: App, fleet: Fleet, queue: str, concurrency: int) -> None:
 
 
 class _ToOurs(logging.Handler):
-    """What libraries log goes to our log.
-
-    The jobs' ends are told there in our words, so theirs are for debugging.
-    """
+    """Passes what libraries log to our log, as debugging: jobs' ends are logged in our words."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()

@@ -1,7 +1,4 @@
-"""Moving to another database, of either kind.
-
-Every table, in one consistent reading and one transaction that writes.
-"""
+"""Moving to another database of either kind: one consistent reading, one writing transaction."""
 
 from __future__ import annotations
 
@@ -137,7 +134,7 @@ def _load(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -
 
 
 def _continue_numbers(connection: Connection) -> None:
-    """The next snapshot gets a number of its own.
+    """Let the next snapshot get a number of its own.
 
     SQLite sees to it by itself, PostgreSQL's sequence must be told.
     """

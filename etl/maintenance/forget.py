@@ -40,7 +40,7 @@ CHECKPOINT_MILLISECONDS = 2_000
 class Trace:
     """What an OA's tables hold of a person.
 
-    Whether they follow now, and how many rows of the change log name them.
+    `following` is whether they follow now, `changes` how many rows of the change log name them.
     """
 
     oaid: str
@@ -131,7 +131,7 @@ def _overwrite_deleted(connection: Connection) -> None:
 
 
 def _empty_journal(engine: Engine) -> None:
-    """SQLite's write-ahead log still holds the pages as they were.
+    """Empty SQLite's write-ahead log, which still holds the pages as they were.
 
     If a reader keeps it busy, it is emptied later.
     """

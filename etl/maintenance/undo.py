@@ -96,10 +96,7 @@ def _take_back_arrivals(connection: Connection, snapshot: Snapshot) -> None:
 
 
 def _take_back_returns(connection: Connection, snapshot: Snapshot) -> None:
-    """Who came back is gone again.
-
-    Since their last leave, after the stay that began with the arrival before it.
-    """
+    """Who came back is gone again: since the last leave, after the stay before it."""
     connection.execute(
         update(followers)
         .where(

@@ -1,6 +1,4 @@
-"""Who hears of a run of `etl sync` beside the log.
-
-A metrics file and a ping, where they are set up.
+"""Who hears of a run of `etl sync` beside the log: a metrics file and a ping, if set up.
 
 Neither can fail the run.
 """

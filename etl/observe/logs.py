@@ -1,6 +1,6 @@
-"""Logs: lines for people on a terminal, JSON lines otherwise (ETL_LOG_FORMAT), always on stderr.
+"""Logs, always on stderr: lines for people on a terminal, JSON lines otherwise.
 
-Stdout is data.
+ETL_LOG_FORMAT chooses; stdout is data.
 
 Levels that an alert can be built on: `info` all is well, a retry that may yet help among it;
 `warning` something was put off; `error` a person should look. No secret, and User_Ids at debug
@@ -212,7 +212,7 @@ _LOGGER = _Logger()
 
 
 def _silence() -> None:
-    """From here on stderr takes everything.
+    """Send what is written on stderr to /dev/null from here on.
 
     What a full disk left in its buffer would spoil the exit code in the end.
     """

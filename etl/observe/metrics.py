@@ -1,6 +1,4 @@
-"""Metrics for the textfile collector of Prometheus' node_exporter.
-
-One small file, replaced after every run.
+"""Metrics for Prometheus' node_exporter (textfile): one small file, replaced after every run.
 
 The file is the state of the OAs after their last run here, so it must be whole after every run: a
 run of some OAs (`--oaid`) keeps what the file says of the others, and a run that fails keeps when

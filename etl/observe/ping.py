@@ -95,10 +95,7 @@ def summary(outcomes: Sequence[Outcome], *, exit_code: int, reason: str | None =
 
 
 def try_pinging(url: SecretStr) -> str | None:
-    """What keeps a ping from arriving, if anything does.
-
-    Sent as `/log`, which says nothing about a run.
-    """
+    """What keeps a ping from arriving, if anything does; `/log` says nothing about a run."""
     return _within_time(_with_path(url.get_secret_value(), "/log"), b"etl doctor\n", LONGEST)
 
 
@@ -122,9 +119,9 @@ def _with_path(url: str, signal: str) -> str:
 
 
 def _within_time(url: str, body: bytes, seconds: float) -> str | None:
-    """Send it, from a thread that is left behind where it takes too long.
+    """Send it from a thread, which is left behind if it takes too long.
 
-    Nothing bounds the resolution of a name.
+    Nothing else bounds the resolution of a name.
     """
     troubles: list[str | None] = []
     sender = threading.Thread(

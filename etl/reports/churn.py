@@ -34,7 +34,7 @@ RECENT = 20
 class Question:
     """What a report is asked for.
 
-    Without `since` and `until`: from the first snapshot to the last run.
+    Without `since` it begins with the first snapshot, without `until` it ends with the last run.
 
     `users`: whether to name those who left last.
     """

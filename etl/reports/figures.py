@@ -65,7 +65,7 @@ class Cohort:
 class StayLength:
     """Stays of `first` to `last` days (None: no bound).
 
-    Those that ended in the span, and those that last at its end.
+    `left` counts those that ended in the span, `follow` those that last at its end.
     """
 
     first: int
@@ -90,9 +90,9 @@ class Stays:
 
 @dataclass(frozen=True, slots=True)
 class Unfollow:
-    """One of the most recent.
+    """One of the most recent unfollows.
 
-    `days` is the length of the stay that ended; None where it began before we looked.
+    `days` is the length of the stay that ended; None if it began before we looked.
     """
 
     user_id: str

@@ -233,10 +233,7 @@ def _flags(account: AccountReport, words: Words) -> Iterator[str]:
 
 
 def spark(account: AccountReport) -> Iterator[str]:
-    """The last days of the curve as points of lines.
-
-    A gap between two of them is one of the list.
-    """
+    """The last days of the curve as points of lines, interrupted by the gaps of the curve."""
     last = account.last_30_days.last
     readings = [
         each for each in account.curve if each.complete and (last - each.day).days < SPARK_DAYS

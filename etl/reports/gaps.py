@@ -42,10 +42,7 @@ class Unseen:
 
 
 def usual_interval(days: Iterable[date]) -> int:
-    """The days from one day with a run to the next, as a rule (the median.
-
-    1 where nothing can be told yet).
-    """
+    """The median of the days from one day with a run to the next; 1 if there is only one."""
     return median_low(
         [(after - before).days for before, after in pairwise(sorted(set(days)))] or [1]
     )

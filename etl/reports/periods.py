@@ -70,9 +70,7 @@ def month_of(number: int) -> date:
 def chosen_span(
     runs: Sequence[Snapshot], oaid: str, *, since: date | None, until: date | None, today: date
 ) -> Span:
-    """What there is to report of one OA.
-
-    From its first applied snapshot to its last run, within what was asked for.
+    """The days to report of one OA: from the first applied snapshot to the last run, as asked.
 
     Raises:
         UsageError: nothing was ever read, or not in the time that was asked for.

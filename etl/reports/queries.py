@@ -1,8 +1,4 @@
-"""The statements of the report.
-
-They only read, what they read many rows of, they count in the database, and each is one for many
-OAs.
-"""
+"""The statements of the report: each reads for many OAs, and counts in the database."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""How long new followers stay.
-
-The Kaplan-Meier estimator, for stays counted by their length in days.
+"""How long new followers stay: the Kaplan-Meier estimator, for stays counted in days.
 
     S(t) = Π over days d ≤ t of (1 - left on day d / still there just before day d)
 
@@ -58,10 +56,7 @@ class Survival:
     made of."""
 
     def at(self, day: int) -> SurvivalPoint | None:
-        """The curve on a day, as the last step before it left it.
-
-        None past the longest stay seen.
-        """
+        """The curve on a day, as the last step before it left it; None past the longest stay."""
         if not self.users or day > self.last:
             return None
         before = bisect_right(self.points, day, key=lambda point: point.day)

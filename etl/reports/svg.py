@@ -1,6 +1,4 @@
-"""Vega-Lite specification -> an SVG for a page.
-
-Light, scalable, with something to hover and something to read aloud.
+"""Vega-Lite specification -> a light, scalable SVG that can be hovered and read aloud.
 
 vl-convert renders it in this process, without network and without a browser. Needs the extra
 `report`.
@@ -75,10 +73,7 @@ def render(chart: LayerChart, words: Words, *, name: str, title: str, descriptio
 
 
 def _invisible(element: ET.Element) -> bool:
-    """What a browser's own renderer needs.
-
-    Empty outlines of groups, and the white ground under all.
-    """
+    """Whether only a browser's renderer needs it: empty outlines, the white ground."""
     return element.get("display") == "none" or (
         element.tag == _SVG + "path"
         and element.get("class") in {"background", "foreground"}

@@ -45,10 +45,7 @@ def headline(account: AccountReport, words: Words) -> str:
 
 
 def standing(account: AccountReport, words: Words) -> list[str]:
-    """On how many of the days the list was read whole.
-
-    Where never, how much of it could be read.
-    """
+    """On how many of the days the list was read whole; if on none, how much was read."""
     if account.last_complete_at is not None:
         return [read_whole(account, words)]
     sentences = [words("never_whole")]

@@ -1,6 +1,4 @@
-"""ChurnReport -> one HTML file that needs nothing but itself.
-
-No network, no script, no font (Jinja2, escaped).
+"""ChurnReport -> one HTML file without network, script or font (Jinja2, escaped).
 
 Needs the extra `report`: whoever imports this module has asked `require_charts` before.
 """
@@ -296,9 +294,9 @@ def _drawn(
     title: str,
     description: str,
 ) -> Drawn:
-    """Twice: a wide drawing made small could not be read on a phone.
+    """Draw a chart twice, wide and narrow; the style sheet shows one of the two.
 
-    The style sheet shows one of the two.
+    A wide drawing made small could not be read on a phone.
     """
     return Drawn(
         *(

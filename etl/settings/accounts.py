@@ -135,10 +135,7 @@ def _account(shared: ProcessSettings, name: str) -> EsmsAccount:
 
 
 def _foreign(directory: Path) -> list[str]:
-    """A file that is no setting is perhaps one with a slip in its name.
-
-    A key would be missing, or another's.
-    """
+    """Files that are no setting: with a slip in its name, a key would be missing, or another's."""
     try:
         files = sorted(each.name for each in directory.iterdir())
     except OSError as error:

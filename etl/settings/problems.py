@@ -1,7 +1,4 @@
-"""What is wrong with settings, in our words.
-
-Every problem at once, and never the value of a secret.
-"""
+"""What is wrong with settings, all at once, in our words, and without a secret's value."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Where settings come from.
-
-The environment, then a `.env` file, then a directory of files (systemd credentials).
+"""Where settings come from: the environment, `.env`, a directory (systemd credentials).
 
 Values are data, never a script: nothing in them is expanded. Quotes around a value are taken off,
 wherever it stands: a shell takes them off, docker's --env-file does not.

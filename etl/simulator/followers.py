@@ -30,7 +30,7 @@ class Watcher(Protocol):
 class Followers:
     """The list of one OA. Not thread-safe by itself: the simulator holds its lock.
 
-    Every user who ever was has a stay number; `throughout()` tells who never left since `mark()`.
+    `throughout()` gives who never left since `mark()`.
     """
 
     def __init__(

@@ -243,9 +243,10 @@ class Simulator:
             self._faults.clear()
 
     def fault_at(self, number: int | Callable[[int], bool], name: str, *, times: int = 1) -> None:
-        """Answer a request with a fault, so many times.
+        """Answer requests with a fault, so many times.
 
-        Which: the n-th from now, counted from 1, or each that a predicate chooses.
+        `number` is the n-th from now, counted from 1, or a predicate that chooses by the page's
+        number.
         """
         fault(name)
         with self.lock:

@@ -1,4 +1,1 @@
-"""What this project exists for.
-
-Reading a list that moves, proving that it was read whole, and bringing the tables up to date.
-"""
+"""What this project exists for: reading a list that moves, proof that it is whole, the update."""

@@ -253,8 +253,5 @@ def hold(
 
 
 def let_through(held_unfollowed: int) -> int:
-    """How many accepting a mass unfollow lets through.
-
-    At most a tenth more than the last held snapshot would have marked.
-    """
+    """How many unfollows an operator accepts: a tenth more than the last held snapshot had."""
     return held_unfollowed + held_unfollowed // 10

@@ -1,7 +1,4 @@
-"""Reading the list of one OA.
-
-By GetFollowers, and where that ends at a ceiling, by windows of days.
-"""
+"""Reading the list of one OA by GetFollowers and, beyond a ceiling, by windows of days."""
 
 from __future__ import annotations
 

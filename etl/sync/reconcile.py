@@ -1,7 +1,5 @@
 """What a sweep changes, as SQL for sets: counted, logged, and projected onto `followers`.
 
-The change log is the plan.
-
 Users whose state stays as it is are not touched: what is written grows with what changed, not with
 how many follow.
 """

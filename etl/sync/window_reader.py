@@ -1,6 +1,4 @@
-"""Reads windows of days into the spool, one after the other.
-
-Notes what stands against believing them.
+"""Reads windows of days into the spool, and notes what stands against believing them.
 
 In which order, and why it matters: `windowed.py`.
 """
@@ -48,10 +46,7 @@ COMPARISONS = 3
 
 
 class NotServedError(Exception):
-    """QueryListUID is not to be had for this OA.
-
-    The listing stays as it was, cut at its ceiling.
-    """
+    """QueryListUID is not served for this OA: the listing stays cut at its ceiling."""
 
 
 NOT_SERVED = (
@@ -139,9 +134,7 @@ class WindowReader:
         raise NotServedError
 
     def look_ahead(self) -> bool:
-        """Whether a later day is served than when the reading began.
-
-        It is the last one from here on.
+        """Whether a later day is served than when the reading began; it is the last one then.
 
         Where the future is refused, a new day may have begun, by the server's clock or by ours.
         """
@@ -295,17 +288,11 @@ class WindowReader:
         return look, Settling(look.closed, look.steady, look.largest, look.total, frozenset(users))
 
     def _everything(self, last: date) -> Window:
-        """All days up to the last one.
-
-        Where bounds are not proven, one day before the first, too.
-        """
+        """All days up to the last one; if bounds are not proven, a day more at the beginning."""
         return Window(self.oldest if self.bounds_proven else self.oldest - DAY, last)
 
     def _asked(self, window: Window) -> Window:
-        """What is asked for a window.
-
-        Where its bounds are not proven, a day more on either side.
-        """
+        """What is asked for a window; if its bounds are not proven, a day more on either side."""
         if self.bounds_proven:
             return window
         wide = widened(window)

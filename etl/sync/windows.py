@@ -51,10 +51,10 @@ def old_part(today: date, oldest: date = OLDEST) -> Window:
 
 
 def last_days(today: date) -> tuple[date, ...]:
-    """The days up to which windows are asked, the first that is served counts.
+    """The days up to which windows are asked; the first that is served counts.
 
-    The day after tomorrow; less where the future is refused; yesterday where even today is the
-    future to a server whose clock is behind.
+    It is the day after tomorrow, or an earlier one if the future is refused; yesterday if even
+    today is the future to a server whose clock is behind.
     """
     return tuple(today + ahead * DAY for ahead in (2, 1, 0, -1))
 

@@ -1,6 +1,6 @@
 """What the terminal and the reports say to people, in English and in Vietnamese.
 
-One table for each language, and how it writes numbers.
+Each language has a table, which also says how it writes numbers.
 
 The tables (`en.toml`, `vi.toml`) have the same keys. A text with two forms (`one`, `many`) is
 chosen by a count. The Vietnamese words are Zalo's own: a follower of an OA is `người quan tâm`, to
@@ -38,10 +38,7 @@ class Lang(StrEnum):
 
 
 def language(setting: str, environment: Mapping[str, str]) -> Lang:
-    """The language for a value of ETL_LANG.
-
-    Of `auto` it is that of the locale, as the C library chooses it.
-    """
+    """The language for a value of ETL_LANG; for `auto`, that of the locale."""
     if setting in tuple(Lang):
         return Lang(setting)
     chosen = ("LC_ALL", "LC_MESSAGES", "LANG")

@@ -112,9 +112,9 @@ class _Https(_InTime, HTTPSConnection):
 
 
 class Adapter(HTTPAdapter):
-    """As requests', with such connections; through a proxy too.
+    """As requests' adapter, with such connections, through a proxy too.
 
-    Give `send` a `urllib3.Timeout(total=…)`.
+    Its `send` wants a `urllib3.Timeout(total=…)`.
     """
 
     poolmanager: PoolManager
@@ -140,10 +140,7 @@ class Adapter(HTTPAdapter):
         return manager
 
     def cut_off(self) -> None:
-        """End what is on its way, in whatever thread.
-
-        Connections that are being made, and answers that are waited for.
-        """
+        """End connections that are being made and answers that are waited for, in any thread."""
         self.stopped.set()
         for each in list(self.sockets):
             with suppress(OSError):  # it was closed before
