@@ -217,7 +217,7 @@ class Together(threading.Event):
 
 def test_latency_is_waited_side_by_side() -> None:
     with asked(latency=0.3) as sim:
-        sim._stopped = together = Together()
+        sim.stopped = together = Together()
         with ThreadPoolExecutor(10) as pool:
             pages = list(pool.map(Asker(sim).page, [0] * 10))
         assert {page["CodeResult"] for page in pages} == {"100"}
