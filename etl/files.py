@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +34,14 @@ def atomic_file(path: Path, mode: Literal["w", "wb"] = "w") -> AbstractContextMa
         OSError: the directory is missing or cannot be written, the disk is full, or `path` is a
             directory.
     """
-    options = {"encoding": "utf-8", "newline": ""} if mode == "w" else {}
     if path.exists() and not path.is_file() and not path.is_dir():
-        return cast("IO[Any]", path.open(mode, **options))  # type: ignore[call-overload]
-    return _replacing(resolved(path), mode, options)
+        return _opened(path, mode)
+    return _replacing(resolved(path), mode)
+
+
+def _opened(path: Path, mode: str) -> IO[Any]:
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "")
+    return path.open(mode, encoding=encoding, newline=newline)
 
 
 def resolved(path: Path) -> Path:
@@ -53,13 +57,13 @@ def resolved(path: Path) -> Path:
 
 
 @contextmanager
-def _replacing(path: Path, mode: str, options: dict[str, str]) -> Iterator[IO[Any]]:
+def _replacing(path: Path, mode: str) -> Iterator[IO[Any]]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     permissions = _permissions(path)
     beside = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}.part")
     try:
-        with beside.open(mode.replace("w", "x"), **options) as file:  # type: ignore[call-overload]
+        with _opened(beside, mode.replace("w", "x")) as file:
             if permissions is not None:
                 permit(file, permissions)
             yield file

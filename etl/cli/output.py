@@ -152,7 +152,7 @@ def show_lines(lines: Sequence[str]) -> None:
         show(line)
 
 
-def _cell(value: Any) -> str:  # noqa: ANN401 - any column
+def _cell(value: object) -> str:
     if value is None:
         return NOTHING
     people = sys.stdout.isatty()

@@ -79,7 +79,7 @@ def last_read(connection: Connection) -> dict[str, datetime]:
         .where(snapshots.c.status == Status.COMPLETE)
         .group_by(snapshots.c.oaid)
     )
-    return {oaid: taken_at for oaid, taken_at in rows}  # noqa: C416 - rows are no pairs to a type checker
+    return dict(rows.tuples().all())
 
 
 def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = True) -> None:

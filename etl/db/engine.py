@@ -174,8 +174,7 @@ def time_limit_of(engine: Engine) -> TimeLimit:
 
 
 def _time_limit_of(options: Mapping[str, Any]) -> TimeLimit:
-    limit = options.get(_LIMIT, _NO_LIMIT)
-    assert isinstance(limit, TimeLimit)  # noqa: S101 - nobody else sets it
+    limit: TimeLimit = options.get(_LIMIT, _NO_LIMIT)
     return limit
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import socket
+import sqlite3
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from etl.errors import InterruptedRunError, OutOfTimeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from psycopg import Connection as PsycopgConnection
     from sqlalchemy import Connection
 
 LOCK_SECONDS = 30.0
@@ -82,7 +84,8 @@ class StopSwitch:
     @contextmanager
     def watching(self, connection: Connection, ends: float) -> Iterator[None]:
         """Watch an open connection: cut it off after a signal, or a little after `ends`."""
-        watched = _Transaction(connection.connection.driver_connection)
+        driver: Any = connection.connection.driver_connection
+        watched = _Transaction(driver)
         with self._lock:
             self._open.add(watched)
         timer = None
@@ -106,8 +109,8 @@ class StopSwitch:
 class _Transaction:
     """A driver's connection that another thread may end, as long as the transaction is not over."""
 
-    def __init__(self, driver: Any) -> None:  # noqa: ANN401 - of psycopg or of sqlite3
-        self._driver = driver
+    def __init__(self, driver: sqlite3.Connection | PsycopgConnection) -> None:
+        self._driver: sqlite3.Connection | PsycopgConnection | None = driver
         self._lock = threading.Lock()
 
     def over(self) -> None:
@@ -122,8 +125,8 @@ class _Transaction:
                 _cut_off(self._driver)
 
 
-def _cut_off(driver: Any) -> None:  # noqa: ANN401 - as above
-    if hasattr(driver, "interrupt"):  # sqlite3
+def _cut_off(driver: sqlite3.Connection | PsycopgConnection) -> None:
+    if isinstance(driver, sqlite3.Connection):
         driver.interrupt()
         return
     with suppress(Exception):  # a server that is silent takes no request to cancel either

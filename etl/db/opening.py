@@ -28,8 +28,8 @@ class AtRest:
     path: Path
     state: tuple[int, ...]
 
-    def require_unchanged(self, connection: Connection) -> None:  # noqa: ARG002 - SQLAlchemy's event gives it
-        """Refuse what was read while somebody wrote.
+    def require_unchanged(self, _connection: Connection) -> None:
+        """Refuse what was read while somebody wrote: SQLAlchemy calls it at each commit.
 
         Raises:
             DatabaseUnreachableError: somebody did.

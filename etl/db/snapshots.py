@@ -67,9 +67,8 @@ def begin(connection: Connection, snapshot: Snapshot) -> Snapshot:
     values = snapshot.columns() | {"id": _next_id(connection)}
     if values["id"] is None:
         del values["id"]
-    new = connection.execute(insert(snapshots).values(values)).inserted_primary_key
-    assert new  # noqa: S101 - one row was inserted
-    return replace(snapshot, id=new[0])
+    new = connection.execute(insert(snapshots).values(values).returning(snapshots.c.id))
+    return replace(snapshot, id=new.scalar_one())
 
 
 def before(connection: Connection, oaid: str) -> Before:

@@ -19,6 +19,8 @@ from etl.db.tables import Opaque, followers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from psycopg import Connection as PsycopgConnection
+    from psycopg import ServerCursor
     from sqlalchemy import Connection
 
 staged = Table(
@@ -82,16 +84,18 @@ def known(connection: Connection, oaid: str, *, following: bool = True) -> Itera
     statement = (
         f"SELECT user_id FROM {followers.name} WHERE oaid = {{}} AND unfollowed_at IS {left}"
     )
-    driver = connection.connection.driver_connection
+    driver: Any = connection.connection.driver_connection
     with closing(_cursor(driver, statement, oaid)) as cursor:
         while rows := cursor.fetchmany(CHUNK):
             yield [user for (user,) in rows]
 
 
-def _cursor(driver: Any, statement: str, oaid: str) -> Any:  # noqa: ANN401 - either driver's own
+def _cursor(
+    driver: sqlite3.Connection | PsycopgConnection, statement: str, oaid: str
+) -> sqlite3.Cursor | ServerCursor[Any]:
     """A cursor that fetches as it goes: SQLite's do, PostgreSQL's with a name."""
     if isinstance(driver, sqlite3.Connection):
         return driver.execute(statement.format("?"), (oaid,))
     cursor = driver.cursor("etl_known")
-    cursor.execute(statement.format("%s"), (oaid,))
+    cursor.execute(statement.format("%s").encode(), (oaid,))
     return cursor

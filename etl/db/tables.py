@@ -57,7 +57,7 @@ class Utc(TypeDecorator[datetime]):
             Text() if dialect.name == "sqlite" else DateTime(timezone=True)
         )
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401 - a driver's own type
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
         """Store UTC; refuse a naive time rather than guess its zone."""
         if value is None:
             return None
@@ -68,7 +68,11 @@ class Utc(TypeDecorator[datetime]):
             value.isoformat(sep=" ", timespec="microseconds") if dialect.name == "sqlite" else value
         )
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401, ARG002 - as above
+    def process_result_value(
+        self,
+        value: datetime | str | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy gives it
+    ) -> datetime | None:
         """Give UTC back, whatever zone the session speaks."""
         if isinstance(value, str):
             value = datetime.fromisoformat(value)

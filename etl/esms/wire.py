@@ -183,10 +183,12 @@ def _answer(body: bytes, offset: int | None, secrets: Sequence[SecretStr]) -> di
     return answer
 
 
-def _json(text: str, *, strict: bool = True) -> Any:  # noqa: ANN401 - whatever JSON holds
-    return json.loads(
+def _json(text: str, *, strict: bool = True) -> object:
+    # Typed: whatever JSON holds is looked at before it is believed.
+    answer: object = json.loads(
         text, strict=strict, parse_constant=_no_constant, object_pairs_hook=_each_once
     )
+    return answer
 
 
 def _refusal(body: bytes) -> dict[str, Any] | None:
@@ -202,8 +204,9 @@ def _refusal(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         found = _CODE_FIRST.match(text)
         answer = {"CodeResult": found[1]} if found else None
-    refused = isinstance(answer, dict) and str(answer.get("CodeResult", SUCCESS)) != SUCCESS
-    return answer if refused else None
+    if not isinstance(answer, dict) or str(answer.get("CodeResult", SUCCESS)) == SUCCESS:
+        return None
+    return answer
 
 
 def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -55,6 +55,9 @@ measured with."""
 MANY_STRETCHES, STRIP = 30, 6
 """Past so many stretches without data a strip of so many pixels stands for their edges."""
 
+MANY_DAYS = 120
+"""Past so many, the time axis names months."""
+
 A_MONTH = 31
 """Up to so many days each mark of the time axis is a day."""
 
@@ -402,7 +405,7 @@ def _marks(values: Sequence[dict[str, Any]]) -> alt.Chart:
 
 
 def _time_axis(span: Span, words: Words, size: Size) -> alt.X:
-    long = span.days > 120  # noqa: PLR2004 - days; past it, months are what one reads
+    long = span.days > MANY_DAYS
     short_form, long_form = ("%d/%m", "%m/%Y") if words.lang is Lang.VI else ("%-d %b", "%b %Y")
     form = long_form if long else short_form
     domain = [_at(span.first), _at(span.last + timedelta(days=1))]

@@ -47,17 +47,21 @@ class EsmsAccount:
     settings: Settings
 
 
+def _directory(shared: ProcessSettings) -> Path:
+    if shared.etl_accounts_dir is None:
+        raise SettingsError(
+            ["ETL_ACCOUNTS_DIR is missing: set it to the directory that holds one for each account"]
+        )
+    return shared.etl_accounts_dir
+
+
 def account_names(shared: ProcessSettings) -> list[str]:
     """The accounts that ETL_ACCOUNTS_DIR holds.
 
     Raises:
         SettingsError: it is missing, cannot be read, or holds none.
     """
-    directory = shared.etl_accounts_dir
-    if directory is None:
-        raise SettingsError(
-            ["ETL_ACCOUNTS_DIR is missing: set it to the directory that holds one for each account"]
-        )
+    directory = _directory(shared)
     try:
         # Hidden ones are of the system (Kubernetes keeps the versions of a secret in such).
         names = sorted(
@@ -109,8 +113,7 @@ def esms_accounts(chosen: str = ALL) -> tuple[ProcessSettings, list[EsmsAccount]
 def _account(shared: ProcessSettings, name: str) -> EsmsAccount:
     if not _NAME.fullmatch(name) or name == ALL:
         raise SettingsError(["a name is lower-case letters, digits and hyphens, and not `all`"])
-    assert shared.etl_accounts_dir is not None, "account_names has looked"  # noqa: S101 - for the type checker
-    directory = shared.etl_accounts_dir / name
+    directory = _directory(shared) / name
     problems = _foreign(directory)
     names = Settings.names()
     outside = sources.given(names, [])  # its problems are told where the shared settings are read

@@ -25,13 +25,14 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from etl.transport import connecting
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from urllib3 import PoolManager, ProxyManager
 
 
 class _UntilThen(io.RawIOBase):
     """The bytes of a socket, as long as its timeout lasts: counted once, from now."""
 
-    def __init__(self, sock: socket.socket, raw: Any) -> None:  # noqa: ANN401 - socket.SocketIO, which typeshed does not let one detach
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
         self._sock = sock
         self._raw = raw
         self._timeout = sock.gettimeout()
@@ -40,15 +41,15 @@ class _UntilThen(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - as RawIOBase has it
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
         if self._ends is None:
-            return self._raw.readinto(buffer)  # type: ignore[no-any-return]
+            return self._raw.readinto(buffer)
         left = self._ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         self._sock.settimeout(left)
         try:
-            return self._raw.readinto(buffer)  # type: ignore[no-any-return]
+            return self._raw.readinto(buffer)
         finally:
             self._sock.settimeout(self._timeout)
 

@@ -111,7 +111,7 @@ class _Race:
 
     def __exit__(self, *_: object) -> None:
         for key in list(self._selector.get_map().values()):
-            self._drop(key.fileobj)
+            self._drop(key.data)
         self._selector.close()
 
     def run(
@@ -135,10 +135,10 @@ class _Race:
             wakes = now + STAGGER, ends, start_next if waiting else None
             wake = min(each for each in wakes if each is not None)
             for key, _ in self._selector.select(wake - now):
-                sock = key.fileobj
+                sock: socket.socket = key.data
                 if self._connected(sock):
                     self._selector.unregister(sock)
-                    return sock  # type: ignore[return-value]  # only sockets are registered
+                    return sock
                 self._drop(sock)
                 start_next = now
 
@@ -165,15 +165,15 @@ class _Race:
             self._error = OSError(code, os.strerror(code))
             sock.close()
             return False
-        self._selector.register(sock, selectors.EVENT_WRITE)
+        self._selector.register(sock, selectors.EVENT_WRITE, sock)
         return True
 
-    def _connected(self, sock: Any) -> bool:  # noqa: ANN401 - a selector's fileobj
+    def _connected(self, sock: socket.socket) -> bool:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._error = OSError(code, os.strerror(code))
         return not code
 
-    def _drop(self, sock: Any) -> None:  # noqa: ANN401 - as above
+    def _drop(self, sock: socket.socket) -> None:
         self._selector.unregister(sock)
         sock.close()
