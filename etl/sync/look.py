@@ -47,7 +47,7 @@ class Workers:
     """
 
     def __init__(self, fetch: Callable[[int], Page], concurrency: int) -> None:
-        self.fetch = fetch
+        self._fetch = fetch
         self.concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="etl-page")
 
@@ -66,7 +66,7 @@ class Workers:
     def ask(self, offset: int) -> Answer:
         """Ask for the page at an offset, now; a refusal of any but the first is an answer, too."""
         try:
-            return self.fetch(offset)
+            return self._fetch(offset)
         except (OffsetRefusedError, UndocumentedCodeError, BadRequestError) as error:
             if offset == 0:
                 raise
@@ -355,7 +355,8 @@ class LookReader:
         return self._received(self._workers.ask(offset)) if self._budget.take() else None
 
     def _first(self) -> Page:
-        head = self._workers.fetch(0)
+        head = self._workers.ask(0)
+        assert isinstance(head, Page)  # noqa: S101 - a refusal of offset 0 is raised
         self._received(head)
         return head
 
