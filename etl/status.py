@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etl.db.engine import reading
 from etl.db.standing import Standing, standings
@@ -57,19 +57,6 @@ class AccountStatus:
     """The runs after the last complete snapshot, by what became of them."""
     too_old: bool = False
     verdict: str = OK
-
-    def row(self) -> list[Any]:
-        """For a table."""
-        since = ", ".join(f"{count} {status}" for status, count in self.since.items())
-        if self.since and self.last_reason:
-            since += f" (last: {self.last_reason})"
-        if self.at_ceiling:
-            since += f"; {self.last_seen} of {self.last_total} could be read"
-        age = _hours(self.age_s) if self.age_s is not None else None
-        return [
-            self.oaid, self.name, self.following, self.last_complete_at, age,
-            _signed(self.net_7_days), _signed(self.net_30_days), since or None,
-        ]  # fmt: skip
 
 
 def account_states(
@@ -140,13 +127,12 @@ def _verdict(age: float | None, limit: float) -> str:
         return "never read whole"
     if age < -CLOCK_SLACK:
         # A clock that was ahead once would keep us content until it is reached.
-        return f"last read whole {_hours(-age)} from now: check this machine's clock"
-    return f"last read whole {_hours(age)} ago, more than {_hours(limit)}" if age > limit else OK
+        return f"last read whole {in_hours(-age)} from now: check this machine's clock"
+    return (
+        f"last read whole {in_hours(age)} ago, more than {in_hours(limit)}" if age > limit else OK
+    )
 
 
-def _hours(seconds: float) -> str:
+def in_hours(seconds: float) -> str:
+    """A length of time, as messages in English have it."""
     return f"{seconds / 3600:.1f} h"
-
-
-def _signed(value: int | None) -> str | None:
-    return f"{value:+d}" if value is not None else None

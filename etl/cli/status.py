@@ -14,11 +14,10 @@ from etl.cli.app import AsJson, Command, Everyone, Oaids
 from etl.cli.database import open_database, watched
 from etl.cli.listing import Column, Row, listing
 from etl.cli.output import (
-    TableFormat,
     printable,
     say,
     show_lines,
-    show_rows,
+    show_table,
     width,
     write_line,
 )
@@ -26,7 +25,7 @@ from etl.cli.times import age_of
 from etl.cli.words import words
 from etl.db.accounts import known_accounts
 from etl.errors import ExitCode
-from etl.status import account_states
+from etl.status import account_states, in_hours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,12 +90,26 @@ def status(
     elif sys.stdout.isatty():
         show_lines(_table(states, texts))
     else:
-        rows = [dict(zip(COLUMNS, state.row(), strict=True)) for state in states]
-        show_rows(COLUMNS, rows, TableFormat.TABLE)
+        show_table(COLUMNS, [plain_row(state) for state in states])
     old = [state for state in states if state.too_old]
     for state in sorted(old, key=_by_trouble):
         say(f"etl: {_too_old(state, limit, texts)}")
     return ExitCode.TRY_LATER if old else ExitCode.OK
+
+
+def plain_row(state: AccountStatus) -> list[object]:
+    """One OA for a pipe or a file: every column, in English."""
+    since = ", ".join(f"{count} {status}" for status, count in state.since.items())
+    if state.since and state.last_reason:
+        since += f" (last: {state.last_reason})"
+    if state.at_ceiling:
+        since += f"; {state.last_seen} of {state.last_total} could be read"
+    age = in_hours(state.age_s) if state.age_s is not None else None
+    trends = (
+        f"{net:+d}" if net is not None else None for net in (state.net_7_days, state.net_30_days)
+    )
+    following, last = state.following, state.last_complete_at
+    return [state.oaid, state.name, following, last, age, *trends, since or None]
 
 
 def _table(states: list[AccountStatus], say: Texts) -> list[str]:

@@ -13,7 +13,7 @@ from commandline import Finished, Operator
 from histories import Reading, write_history
 from sqlalchemy import event, update
 
-from etl.cli.status import _table
+from etl.cli.status import _table, plain_row
 from etl.db.engine import connect_engine, writing
 from etl.db.tables import official_accounts, snapshots
 from etl.model import Account
@@ -193,7 +193,7 @@ def test_it_says_how_much_of_the_list_can_be_read_where_total_stands_at_a_ceilin
     (state,) = account_states(db, [Account("1", "First")], now=NOW, max_age=None)
     assert (state.last_seen, state.last_total) == (seen, 2_000)
     assert state.at_ceiling is (english is not None)
-    assert (f"; {seen} of 2000 could be read" in str(state.row()[-1])) is state.at_ceiling
+    assert (f"; {seen} of 2000 could be read" in str(plain_row(state)[-1])) is state.at_ceiling
     for lang, sentence in (("en", english), ("vi", vietnamese)):
         lines = _table([state], Texts(Lang(lang)))
         told = [line.strip() for line in lines if "540" in line or "000" in line]
@@ -276,7 +276,7 @@ def nights(count: int, statuses: dict[int, str], oaid: str = "1") -> list[Readin
 def nets(db: Engine, readings: list[Reading], at: datetime = NOW) -> tuple[int | None, int | None]:
     write_history(db, readings, {"1": "First"})
     (state,) = account_states(db, [Account("1", "First")], now=at, max_age=None)
-    assert state.row()[5:7] == [
+    assert plain_row(state)[5:7] == [
         f"{net:+d}" if net is not None else None for net in (state.net_7_days, state.net_30_days)
     ]
     return state.net_7_days, state.net_30_days
