@@ -35,8 +35,6 @@ from etl.transport.route import Route, refusal, route_to, trouble
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pydantic import SecretStr
-
     from etl.model import Account, Page, Window
     from etl.settings import EsmsSettings
 
@@ -81,6 +79,7 @@ class EsmsClient:
         on_retry: Callable[[Retry], None] = ignore,
     ) -> None:
         self._settings = settings
+        self._keys = wire.Keys(settings.esms_api_key, settings.esms_secret_key)
         self._deadline = deadline
         self._deadlines: dict[str, float] = {}
         # However many OAs are read at once, they share these.
@@ -152,21 +151,15 @@ class EsmsClient:
 
         Raises as `page` does.
         """
-        settings = self._settings
         body = wire.followers_request(
-            api_key=settings.esms_api_key,
-            secret_key=settings.esms_secret_key,
-            oaid=oaid,
-            offset=offset,
-            count=count,
-            limit=limit,
+            self._keys, oaid=oaid, offset=offset, count=count, limit=limit
         )
         return self._call(
             FOLLOWERS_PATH,
             body,
             oaid,
             offset,
-            lambda answer: wire.page(answer, offset, secrets=self._secrets),
+            lambda answer: wire.page(answer, offset, secrets=self._keys),
         )
 
     def users_between(
@@ -193,8 +186,7 @@ class EsmsClient:
             EtlError: as `page` does.
         """
         body = wire.window_request(
-            api_key=self._settings.esms_api_key,
-            secret_key=self._settings.esms_secret_key,
+            self._keys,
             oaid=oaid,
             window=window,
             offset=offset,
@@ -206,7 +198,7 @@ class EsmsClient:
             body,
             oaid,
             offset,
-            lambda answer: wire.window_page(answer, offset, secrets=self._secrets),
+            lambda answer: wire.window_page(answer, offset, secrets=self._keys),
         )
 
     def accounts(self, *, seconds: float | None = None) -> list[Account]:
@@ -218,23 +210,16 @@ class EsmsClient:
         Raises as `page` does.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
-        body = wire.accounts_request(
-            api_key=self._settings.esms_api_key, secret_key=self._settings.esms_secret_key
-        )
         return self._call(
             ACCOUNTS_PATH,
-            body,
+            wire.accounts_request(self._keys),
             "",
             None,
-            lambda answer: wire.accounts(answer, secrets=self._secrets),
+            lambda answer: wire.accounts(answer, secrets=self._keys),
             largest=LARGEST_LISTING,
             attempts=None if seconds is None else 1,
             deadline=deadline,
         )
-
-    @property
-    def _secrets(self) -> tuple[SecretStr, SecretStr]:
-        return self._settings.esms_api_key, self._settings.esms_secret_key
 
     def _call(
         self,

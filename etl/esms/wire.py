@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from unicodedata import category
 
 from etl.errors import (
@@ -56,20 +56,21 @@ _CODE_FIRST = re.compile(r'\s*\{\s*"CodeResult"\s*:\s*"?(\d{3})"?\s*,\s*"ErrorMe
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
+class Keys(NamedTuple):
+    """What each request carries, and no word of ours may show."""
+
+    api_key: SecretStr
+    secret_key: SecretStr
+
+
 def followers_request(
-    *,
-    api_key: SecretStr,
-    secret_key: SecretStr,
-    oaid: str,
-    offset: int,
-    count: int | None,
-    limit: int | None,
+    keys: Keys, *, oaid: str, offset: int, count: int | None, limit: int | None
 ) -> bytes:
     """The body of GetFollowers.
 
     The documentation names both `Count` and `Limit`: send both, or leave one out with None.
     """
-    body: dict[str, Any] = _keys(api_key, secret_key) | {"OAID": oaid, "Offset": offset}
+    body = _members(keys) | {"OAID": oaid, "Offset": offset}
     body |= {
         name: value for name, value in (("Count", count), ("Limit", limit)) if value is not None
     }
@@ -77,17 +78,10 @@ def followers_request(
 
 
 def window_request(
-    *,
-    api_key: SecretStr,
-    secret_key: SecretStr,
-    oaid: str,
-    window: Window,
-    offset: int,
-    count: int,
-    follower: bool,
+    keys: Keys, *, oaid: str, window: Window, offset: int, count: int, follower: bool
 ) -> bytes:
     """The body of QueryListUID: the users whose day of interaction lies within the window."""
-    body = _keys(api_key, secret_key) | {
+    body = _members(keys) | {
         "OAID": oaid,
         "Offset": offset,
         "Count": count,
@@ -113,9 +107,9 @@ def window_page(body: bytes, offset: int, *, secrets: Sequence[SecretStr] = ()) 
     return Page(offset, tuple(_checked(users, "user")), total)
 
 
-def accounts_request(*, api_key: SecretStr, secret_key: SecretStr) -> bytes:
+def accounts_request(keys: Keys) -> bytes:
     """The body of GetListZOA."""
-    return json.dumps(_keys(api_key, secret_key)).encode()
+    return json.dumps(_members(keys)).encode()
 
 
 def page(body: bytes, offset: int, *, secrets: Sequence[SecretStr] = ()) -> Page:
@@ -149,8 +143,11 @@ def accounts(body: bytes, *, secrets: Sequence[SecretStr] = ()) -> list[Account]
     ]
 
 
-def _keys(api_key: SecretStr, secret_key: SecretStr) -> dict[str, Any]:
-    return {"ApiKey": api_key.get_secret_value(), "SecretKey": secret_key.get_secret_value()}
+def _members(keys: Keys) -> dict[str, Any]:
+    return {
+        "ApiKey": keys.api_key.get_secret_value(),
+        "SecretKey": keys.secret_key.get_secret_value(),
+    }
 
 
 UNKNOWN_ACCOUNT = ("204", "799")

@@ -50,8 +50,7 @@ def one_user(user: Any) -> bytes:
 
 def test_a_request_carries_count_and_limit_alike_and_numbers_as_in_the_sample() -> None:
     sent = wire.followers_request(
-        api_key=SecretStr("key"),
-        secret_key=SecretStr('se"cret'),
+        wire.Keys(SecretStr("key"), SecretStr('se"cret')),
         oaid="42",
         offset=7,
         count=50,
@@ -74,8 +73,7 @@ def test_either_name_of_the_page_size_can_be_left_out(
     count: int | None, limit: int | None, there: set[str]
 ) -> None:
     sent = wire.followers_request(
-        api_key=SecretStr("k"),
-        secret_key=SecretStr("s"),
+        wire.Keys(SecretStr("k"), SecretStr("s")),
         oaid="42",
         offset=0,
         count=count,
