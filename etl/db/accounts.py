@@ -79,7 +79,7 @@ def last_read(connection: Connection) -> dict[str, datetime]:
         .where(snapshots.c.status == Status.COMPLETE)
         .group_by(snapshots.c.oaid)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def name_accounts(engine: Engine, accounts: Iterable[Account], *, add: bool = True) -> None:
