@@ -80,8 +80,9 @@ def status(
     texts = words()
     if not known_accounts(engine):
         say(texts("status.none"))
-        return ExitCode.TRY_LATER if limit is not None else ExitCode.OK
-    if not accounts:
+        if not accounts:
+            return ExitCode.TRY_LATER if limit is not None else ExitCode.OK
+    elif not accounts:
         say(texts("status.retired"))
     states = account_states(engine, accounts, now=datetime.now(UTC), max_age=limit)
     if as_json:

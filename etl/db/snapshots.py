@@ -120,16 +120,18 @@ def _storable(connection: Connection, snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, reason=storable(connection, snapshot.reason))
 
 
-def withdraw(connection: Connection, snapshot: Snapshot) -> None:
-    """Take a snapshot off record, and its OA where nothing else is known of it.
+def withdraw(connection: Connection, oaid: str) -> bool:
+    """Take an OA and its failed runs off record, unless any other run of it is there.
 
-    An OAID that eSMS does not know and that was never read leaves no row.
+    An OAID that eSMS does not know and that was never read leaves no row. Whether it was taken off.
     """
-    others = (snapshots.c.oaid == snapshot.oaid) & (snapshots.c.id != snapshot.id)
-    if connection.execute(select(snapshots.c.id).where(others).limit(1)).first() is None:
-        connection.execute(delete(snapshots).where(snapshots.c.id == snapshot.id))
-        ours = official_accounts.c.oaid == snapshot.oaid
-        connection.execute(delete(official_accounts).where(ours))
+    theirs = snapshots.c.oaid == oaid
+    read = theirs & (snapshots.c.status != Status.FAILED)
+    if connection.execute(select(snapshots.c.id).where(read).limit(1)).first() is not None:
+        return False
+    connection.execute(delete(snapshots).where(theirs))
+    connection.execute(delete(official_accounts).where(official_accounts.c.oaid == oaid))
+    return True
 
 
 def latest(

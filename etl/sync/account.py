@@ -77,9 +77,7 @@ def _sync(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
                 return _commit(run, lease, running, before, swept, spool), None
         except Exception as error:  # noqa: BLE001 - whatever it is goes on record, and the other OAs are synced
             failure = as_ours(error)
-        failed = run.failed(running, failure)
-        _record_failure(lease, failed, failure)
-        return failed, failure
+        return _record_failure(lease, run.failed(running, failure), failure), failure
 
 
 def _preview(run: Run, begun: Snapshot) -> tuple[Snapshot, EtlError | None]:
@@ -194,17 +192,24 @@ def _recorded(engine: Engine, finished: Snapshot) -> bool:
         return False
 
 
-def _record_failure(lease: Lease, failed: Snapshot, failure: EtlError) -> None:
+def _record_failure(lease: Lease, failed: Snapshot, failure: EtlError) -> Snapshot:
     """Put a failed run on record, behind the same fence, and give the lease back with it.
+
+    Gives the snapshot; it has no id where it was taken off record again.
 
     Whatever goes wrong with that must not hide the failure itself: the next run finds the snapshot
     `running` and calls it abandoned.
     """
-    with suppress(Exception), lease.transaction(last=True) as connection:
-        snapshots.finish(connection, failed)
-        lease.release(connection)
-        if isinstance(failure, UnknownAccountError):
-            snapshots.withdraw(connection, failed)
+    with suppress(Exception):
+        withdrawn = False
+        with lease.transaction(last=True) as connection:
+            snapshots.finish(connection, failed)
+            lease.release(connection)
+            if isinstance(failure, UnknownAccountError):
+                withdrawn = snapshots.withdraw(connection, failed.oaid)
+        if withdrawn:
+            return replace(failed, id=None)
+    return failed
 
 
 def _outcome_of(

@@ -396,6 +396,12 @@ def test_an_oa_that_is_set_and_was_never_read_is_waited_for(lite: Watcher) -> No
     assert done.returncode == 75
 
 
+def test_an_oa_that_is_set_is_in_the_json_of_a_database_without_any_sync(lite: Watcher) -> None:
+    lite.run("db", "upgrade")
+    done = lite.run("status", "--json", "--max-age", "26h", ESMS_OAIDS="111")
+    assert (done.returncode, json.loads(done.stdout)["verdict"]) == (75, "never read whole")
+
+
 @pytest.mark.parametrize(
     "age", ["", "26", "h", "-1h", "0h", "26 hours", "nanh", "infd", "1e99d", "26H"]
 )

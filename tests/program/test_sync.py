@@ -496,8 +496,19 @@ def test_an_oa_that_esms_does_not_know_and_that_was_never_read_leaves_no_row(
     operator: Syncer,
 ) -> None:
     done = operator.run("sync", "--json", ESMS_OAIDS="404")
-    assert (done.returncode, json.loads(done.stdout)["reason"].split(":")[0]) == (77, "refused")
+    line = json.loads(done.stdout)
+    assert (done.returncode, line["reason"].split(":")[0]) == (77, "refused")
+    assert line["snapshot_id"] is None  # the id of a row that is not there leads nowhere
     assert (operator.dump()["official_accounts"], operator.dump()["snapshots"]) == ([], [])
+
+
+def test_failed_runs_of_an_oa_that_esms_does_not_know_leave_no_row_either(lite: Syncer) -> None:
+    lite.sim.account_code = "143"
+    lite.run("sync", ESMS_OAIDS="404")
+    assert len(lite.dump()["snapshots"]) == 1
+    lite.sim.account_code = None
+    lite.run("sync", ESMS_OAIDS="404")
+    assert (lite.dump()["official_accounts"], lite.dump()["snapshots"]) == ([], [])
 
 
 def test_an_oa_that_was_read_before_keeps_its_rows_when_esms_no_longer_knows_it(
