@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from etl.cli.app import AsJson, Command, Oaids
-from etl.cli.output import say, show_folded, write_line
+from etl.cli.output import printable, say, show_folded, write_line
 from etl.cli.words import speak, words
 from etl.doctor import State, examine
 from etl.errors import SettingsError, gravest
@@ -62,4 +62,5 @@ def _show(step: Step, say: Texts) -> None:
 
 
 def _said(text: Phrase | str, say: Texts) -> str:
-    return text.said(say) if isinstance(text, Phrase) else say.error(text)
+    # Names of OAs are in it, and what servers answered.
+    return printable(text.said(say) if isinstance(text, Phrase) else say.error(text))

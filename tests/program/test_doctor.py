@@ -90,6 +90,14 @@ def test_all_is_well_and_nothing_is_changed(
         assert Days(sim, database).sync().id == 2  # no number was drawn, either
 
 
+def test_a_name_that_would_steer_the_terminal_is_shown_without_that(sqlite_url: str) -> None:
+    with Simulator(followers=30) as sim:
+        sim.add_account("111", "Hoa \u202eMai", 3)
+        done = etl("doctor", **sim.environment, DATABASE_URL=sqlite_url)
+    assert "Hoa \N{REPLACEMENT CHARACTER}Mai" in done.stdout
+    assert "\u202e" not in done.stdout
+
+
 def test_few_requests_are_enough_for_a_long_list(monkeypatch: pytest.MonkeyPatch) -> None:
     with Simulator(followers=12_000) as sim:
         doctor(sim, monkeypatch)

@@ -98,6 +98,11 @@ def test_a_wrong_setting_is_told_by_its_name(
         assert "pass" not in problem
 
 
+def test_a_limit_is_told_in_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, ESMS_PAGE_SIZE="1000001")
+    assert problems() == ["ESMS_PAGE_SIZE must be at most 1000000"]
+
+
 @pytest.mark.parametrize("name", KEYS)
 @pytest.mark.parametrize("how", ["unset", "empty"])
 def test_a_missing_key_is_told_with_the_places_where_it_can_be_set(
