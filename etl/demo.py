@@ -44,6 +44,8 @@ NAME = "SIMULATED OA"
 ZONE = ZoneInfo(VIETNAM)
 FOLLOWERS = 1_000
 LARGE, LISTED = 2_003, 500
+"""Followers of the OA beyond the ceiling, and how many of them one listing shows."""
+
 AT = time(23, 40)
 """When the demo's cron line runs, in ETL_TIMEZONE."""
 
@@ -211,6 +213,6 @@ def _line(snapshot: Snapshot, day: int) -> str | None:
         arrived = counts.followed + counts.refollowed
         happened = f"{counts.following:,} followers (+{arrived} −{counts.unfollowed})"
     else:
-        happened = f"nothing was changed ({(snapshot.reason or '').partition(':')[0]})"
+        happened = f"nothing was changed ({snapshot.reason_word})"
     line = f"  {snapshot.taken_on}  {snapshot.status:8}  {happened}"
     return f"{line}\n    ↳ {TOLD[day]}" if day in TOLD else line

@@ -213,6 +213,11 @@ class Snapshot:
     source: Source = Source.FOLLOWERS
     gap: int | None = None
 
+    @property
+    def reason_word(self) -> str | None:
+        """What programs read of its reason: `unreachable` of `unreachable: no answer from …`."""
+        return self.reason.partition(":")[0] if self.reason else None
+
     def columns(self) -> dict[str, Any]:
         """It as the table has it: the counts are columns, NULL where there are none."""
         return {

@@ -115,8 +115,7 @@ def _row(snapshot: Snapshot, say: Texts) -> Row:
 
 def _with_advice(row: Row, newest: Snapshot, say: Texts) -> Row:
     """The row of the newest snapshot, and what to do about it; for those before, it is too late."""
-    kind = (newest.reason or "").partition(": ")[0]
-    return replace(row, notes=[*row.notes, *advice(kind, say)])
+    return replace(row, notes=[*row.notes, *advice(newest.reason_word or "", say)])
 
 
 def _notes(snapshot: Snapshot, say: Texts) -> list[str]:

@@ -43,6 +43,7 @@ SQLITE_BUSY_SECONDS = 2
 again and again instead."""
 
 SQLITE_PAUSE_SECONDS = 0.02
+"""Between two tries of BEGIN."""
 
 POSTGRESQL_CONNECT_SECONDS = 10
 
@@ -313,10 +314,9 @@ def translated() -> Iterator[None]:
 
 
 _PASSING_STATES = ("40001", "40P01", "08", "57P")
-"""SQLSTATEs (and classes) of PostgreSQL that say nothing against our statement.
-
-Serialization failure, deadlock, connection
-lost, server going down. https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+"""SQLSTATEs (and classes) of PostgreSQL that say nothing against our statement: serialization
+failure, deadlock, connection lost, server going down
+(https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 
 def worth_another_try(error: EtlError) -> bool:

@@ -35,6 +35,7 @@ CLOCK_SLACK_SECONDS = 10
 """How far the database's clock may be set back before a lease that it gave is of another time."""
 
 RENEW_SECONDS = 20.0
+"""Between two renewals of a lease."""
 
 ABANDONED = "abandoned"
 """The reason of a `running` snapshot whose run died without a word."""

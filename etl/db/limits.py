@@ -39,6 +39,7 @@ AFTERWARDS_SECONDS = 6.0
 """The same where no signal came, but ETL_MAX_RUNTIME is over."""
 
 CANCEL_SECONDS = 1.0
+"""How long a server is given to stop a statement."""
 
 _SESSION = {
     # How values are written and read.

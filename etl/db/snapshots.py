@@ -25,6 +25,7 @@ _FIXED = {"id", "oaid", "taken_at", "taken_on"}
 """What a snapshot is from its beginning on."""
 
 WITH_GAP = (Status.COMPLETE, Status.PARTIAL, Status.HELD)
+"""The statuses whose gaps a takeover counts."""
 
 GAPS = 6
 """How many gaps before are read, of complete snapshots and of all: with the present one they are as

@@ -20,8 +20,8 @@ _OF_SQLITE = {
 }  # fmt: skip
 """By primary code."""
 
-UNTRANSLATABLE = "22P05"
-NOT_ALLOWED = "42501"
+UNTRANSLATABLE, NOT_ALLOWED = "22P05", "42501"
+"""SQLSTATEs of PostgreSQL."""
 
 
 def ours(error: BaseException) -> EtlError:

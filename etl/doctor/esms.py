@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from etl.settings import EsmsSettings, Settings
 
 CERTIFICATE_DAYS = 14
+"""A certificate that ends sooner is worth a warning."""
 
 ATTEMPTS = 2
 """Tries a request: the doctor tells of a fault rather than wait for it to pass."""

@@ -34,11 +34,15 @@ if TYPE_CHECKING:
     from etl.errors import EtlError
 
 MOST_REQUESTS = 60
+
 READINGS = 6
+"""How often the first page of a window is read, to compare the orders."""
+
 RECENT_PAGES = 3
 """Of those who acted since yesterday."""
 
 LOOK_BACK_DAYS = 7
+"""So many days are counted one by one, today the last."""
 
 
 class Ask(Protocol):

@@ -48,6 +48,7 @@ REFUSALS = {
 """Codes after which a person must act, and what the person should do."""
 
 FAULTS = {"110", "161"}
+"""Codes by which eSMS calls the request itself wrong."""
 
 _CODE_FIRST = re.compile(r'\s*\{\s*"CodeResult"\s*:\s*"?(\d{3})"?\s*,\s*"ErrorMessage"')
 

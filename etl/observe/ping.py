@@ -101,8 +101,8 @@ def try_pinging(url: SecretStr) -> str | None:
 
 def _line(outcome: Outcome) -> str:
     snapshot = outcome.snapshot
-    # A reason goes on, after its word, with what a server or a driver said.
-    reason = f" ({snapshot.reason.partition(':')[0]})" if snapshot.reason else ""
+    # Its word only: a reason goes on with what a server or a driver said.
+    reason = f" ({snapshot.reason_word})" if snapshot.reason_word else ""
     columns = snapshot.columns()
     counts = {name: columns[name] for name in _COUNTS}
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if count is not None)

@@ -41,6 +41,7 @@ DARK = {
 """What each becomes on a dark page."""
 
 NEWEST_COHORTS = 24
+"""Rows of the heat map at most."""
 
 STRIPES = 60
 """How many stripes a hatched bar as high as the chart would have."""

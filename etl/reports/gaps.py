@@ -83,7 +83,7 @@ def unseen(runs: Sequence[Snapshot], span: Span, *, today: date) -> tuple[Unseen
 
 def _troubles(runs: Sequence[Snapshot], span: Span) -> Iterator[Unseen]:
     inside = (run for run in runs if run.taken_on in span and run.status != Status.RUNNING)
-    for (status, reason), alike in groupby(inside, key=lambda run: (run.status, _word(run))):
+    for (status, reason), alike in groupby(inside, key=lambda run: (run.status, run.reason_word)):
         if status in _TROUBLES:
             stretch = list(alike)
             last = stretch[-1].counts
@@ -96,8 +96,3 @@ def _troubles(runs: Sequence[Snapshot], span: Span) -> Iterator[Unseen]:
                 reason,
                 held_back,
             )
-
-
-def _word(run: Snapshot) -> str | None:
-    """`unreachable` of `unreachable: no answer from …`."""
-    return run.reason.partition(":")[0] if run.reason else None

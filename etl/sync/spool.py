@@ -28,6 +28,7 @@ PARTITION_USERS = 16_384
 work at once."""
 
 MAX_PARTITIONS = 512
+"""Each has a buffer in memory."""
 
 BUFFERED_USERS = 65_536
 """Users held in memory before they are written to their partitions."""

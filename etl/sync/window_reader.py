@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from etl.sync.sweep import SweepLimits
 
 PROOFS = 3
+"""How often each pair of neighbouring days is counted until one proves the bounds."""
+
 COMPARISONS = 3
+"""How often a window is compared with its halves before days count as lost between them."""
 
 
 class NotServedError(Exception):

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from etl.sync.window_reader import UsersBetween
 
 DAYS_TESTS = 5
+"""How often the two Totals of the days test are asked until they agree."""
+
 RECENT_READINGS = 4
+"""How often the recent part is read at most, while it still finds somebody who was missing."""
 
 
 def ceiling_stands(page: Callable[[int], Page], keep: Callable[[Page], None]) -> Page | None:
