@@ -147,37 +147,24 @@ def sync_esms_accounts(
     failures: list[EtlError] = []
     # One account notifies of itself, in `sync_all`.
     unannounced = options.dry_run or len(accounts) == 1
-    around = nullcontext() if unannounced else announced(shared, log, outcomes, chosen=False)
-    try:
-        with around:
-            for account in accounts:
-                try:
-                    outcomes += sync_all(
-                        account.settings, options, log=log, on_page=on_page, on_outcome=on_outcome
-                    )
-                except InterruptedRunError:
-                    raise
-                except Exception as raised:  # noqa: BLE001 - whatever it is, the other accounts are synced
-                    failures.append(as_ours(raised))
-                    on_failure(failures[-1])
-                if outcomes and isinstance(outcomes[-1].error, InterruptedRunError):
-                    break
-            worst = _worst(failures, outcomes)
-            if worst is not None:
-                raise worst  # through `around`, which notifies of what it sees raised
-    except EtlError as error:
-        if error not in failures:  # those are on_failure's already, and in the exit code
-            raise
-    return _gravest(failures, outcomes)
-
-
-def _worst(failures: Sequence[EtlError], outcomes: Sequence[Outcome]) -> EtlError | None:
-    """The gravest failure of an account, where no OA ended with a graver exit code."""
-    code = _gravest(failures, outcomes)
-    return next((error for error in failures if error.exit_code == code), None)
-
-
-def _gravest(failures: Sequence[EtlError], outcomes: Sequence[Outcome]) -> int:
+    around = (
+        nullcontext()
+        if unannounced
+        else announced(shared, log, outcomes, failures=failures, chosen=False)
+    )
+    with around:
+        for account in accounts:
+            try:
+                outcomes += sync_all(
+                    account.settings, options, log=log, on_page=on_page, on_outcome=on_outcome
+                )
+            except InterruptedRunError:
+                raise
+            except Exception as raised:  # noqa: BLE001 - whatever it is, the other accounts are synced
+                failures.append(as_ours(raised))
+                on_failure(failures[-1])
+            if outcomes and isinstance(outcomes[-1].error, InterruptedRunError):
+                break
     return gravest([*(each.exit_code for each in failures), *(each.exit_code for each in outcomes)])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.db.engine import connect_engine, limited
@@ -31,6 +32,7 @@ def announced(
     log: Log,
     outcomes: Sequence[Outcome],
     *,
+    failures: Sequence[EtlError] = (),
     chosen: bool,
 ) -> Iterator[None]:
     """Around a run: say that it begins, and in the end what became of it, an error too.
@@ -39,29 +41,24 @@ def announced(
         settings: ETL_PING_URL and ETL_METRICS_FILE; where both are missing, nothing is done.
         log: for what could not be told.
         outcomes: of the OAs, as the run adds them.
+        failures: of whole eSMS accounts, as the run adds them.
         chosen: whether it is a run of some OAs, which says nothing of the others.
     """
     pings = Pings(settings.etl_ping_url, log)
+    finish = partial(_finish, settings, log, pings, outcomes)
     try:
         pings.start()
         yield
-    except BaseException as error:
-        code, reason = (
-            (error.exit_code, error.reason)
-            if isinstance(error, EtlError)
-            else (ExitCode.FAULT, type(error).__name__)
-        )
-        _finish(settings, log, pings, outcomes, exit_code=code, reason=reason, keep_others=True)
+    except EtlError as error:
+        finish(exit_code=error.exit_code, reason=error.reason, keep_others=True)
         raise
-    code = gravest([outcome.exit_code for outcome in outcomes])
-    _finish(
-        settings,
-        log,
-        pings,
-        outcomes,
-        exit_code=code,
-        keep_others=chosen or code >= ExitCode.SIGNALLED,
-    )
+    except BaseException as error:
+        finish(exit_code=ExitCode.FAULT, reason=type(error).__name__, keep_others=True)
+        raise
+    code = gravest([*(each.exit_code for each in failures), *(each.exit_code for each in outcomes)])
+    reason = next((each.reason for each in failures if each.exit_code == code), None)
+    some = chosen or bool(failures) or code >= ExitCode.SIGNALLED
+    finish(exit_code=code, reason=reason, keep_others=some)
 
 
 def _finish(
@@ -71,8 +68,8 @@ def _finish(
     outcomes: Sequence[Outcome],
     *,
     exit_code: int,
+    reason: str | None,
     keep_others: bool,
-    reason: str | None = None,
 ) -> None:
     if settings.etl_metrics_file is not None:
         with _harmless(log, "metrics not written", file=str(settings.etl_metrics_file)):

@@ -219,6 +219,20 @@ def test_a_metrics_file_of_all_accounts_has_all_their_oas(firm: Firm, tmp_path: 
     assert not shared.exists()
 
 
+def test_the_oas_of_an_account_that_fails_stay_in_the_metrics_file(
+    firm: Firm, tmp_path: Path
+) -> None:
+    """Whatever becomes of the other account's OAs, and however grave it is."""
+    shared = tmp_path / "all.prom"
+    firm.sync("all", ETL_METRICS_FILE=str(shared))
+    firm.add("shop", "ESMS_OAIDS=all")
+    firm.sims["shop"].listing_code = "999"
+    firm.sims["hotel"].inactive.add("12")
+    code, _ = firm.sync("all", ETL_METRICS_FILE=str(shared))
+    assert code == 77
+    assert 'etl_sync_last_success_timestamp_seconds{oaid="21"}' in shared.read_text()
+
+
 def test_what_was_read_whole_since_a_time_is_left_out(firm: Firm) -> None:
     firm.sims["hotel"].inactive.add("12")
     assert firm.sync("hotel") == (77, {"11": "complete", "12": "failed"})
