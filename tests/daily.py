@@ -7,14 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr
 from sqlalchemy import text
+from world import client
 
 from etl.db.engine import reading
 from etl.db.tables import metadata
-from etl.esms.client import EsmsClient
 from etl.maintenance.verify import check, oaids
-from etl.settings import EsmsSettings
 from etl.sync.account import preview_oa, sync_oa
 from etl.sync.decide import Limits
 from etl.sync.run import Outcome, Run
@@ -49,27 +47,15 @@ class Days:
         """The next day's sync, whatever becomes of it; a dry run takes no day."""
         if not dry_run:
             self.now += timedelta(days=1)
-        settings = EsmsSettings(
-            esms_base_url=self.sim.url,
-            esms_api_key=SecretStr(self.sim.environment["ESMS_API_KEY"]),
-            esms_secret_key=SecretStr(self.sim.environment["ESMS_SECRET_KEY"]),
-            esms_rate=0,
-            esms_max_attempts=1,
-        )
         limits = Limits(
             SweepLimits(self.concurrency, self.max_looks, 0.005),
             max_unfollow_share=0.2,
             unfollow_floor=20,
             allow_mass_unfollow=allow_mass_unfollow,
         )
-        with EsmsClient(settings) as esms:
-            run = Run(
-                esms,
-                self.engine,
-                limits,
-                ZoneInfo("Asia/Ho_Chi_Minh"),
-                clock=lambda: self.now,
-            )
+        with client(self.sim, esms_max_attempts=1, esms_page_size=50) as esms:
+            zone = ZoneInfo("Asia/Ho_Chi_Minh")
+            run = Run(esms, self.engine, limits, zone, clock=lambda: self.now)
             return (preview_oa if dry_run else sync_oa)(run, oaid or self.sim.default)
 
 
