@@ -93,7 +93,7 @@ def roster(
 def keep_names(engine: Engine, names: Mapping[str, str]) -> None:
     """Store the names of the OAs that are in the database.
 
-    A name is an ornament: no run fails for one.
+    No run fails because a name cannot be stored.
     """
     with suppress(DatabaseUnreachableError, OutOfTimeError):
         soon = in_time(engine, NAMES_SECONDS)

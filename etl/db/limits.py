@@ -32,10 +32,10 @@ table."""
 GRACE_SECONDS = 0.5
 """How much longer than its limit a transaction is let be: the server's own timeout comes first."""
 
-LAST_WORDS_SECONDS = 3.0
+AFTER_SIGNAL_SECONDS = 3.0
 """What the database gets, in all, to put an ended run on record and to take its leases back."""
 
-AFTERWARDS_SECONDS = 6.0
+AFTER_TIME_SECONDS = 6.0
 """The same where no signal came, but ETL_MAX_RUNTIME is over."""
 
 CANCEL_SECONDS = 1.0
@@ -50,7 +50,7 @@ _SESSION = {
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
     "array_nulls": "on",
-    # Whoever reads slowly from one database and writes to another is no idler.
+    # A copy that reads slowly from one database does not sit idle in the other.
     "idle_in_transaction_session_timeout": "0",
 }
 _TRANSACTION_TIMEOUT_SINCE = (17,)
@@ -69,10 +69,10 @@ class StopSwitch:
         came."""
 
     def stop(self, signum: int) -> None:
-        """Cut off what is open; all that begins later has LAST_WORDS_SECONDS together."""
+        """Cut off what is open; all that begins later has AFTER_SIGNAL_SECONDS together."""
         with self._lock:
             self.signum = signum
-            self.until = time.monotonic() + LAST_WORDS_SECONDS
+            self.until = time.monotonic() + AFTER_SIGNAL_SECONDS
             self._pressed.set()
             cut = list(self._open)
         for each in cut:
@@ -170,7 +170,7 @@ class TimeLimit:
 
     def longer(self) -> TimeLimit:
         """Give a limit for all that is to be said of a run whose time may be over."""
-        return TimeLimit(self.ends + AFTERWARDS_SECONDS, self.switch)
+        return TimeLimit(self.ends + AFTER_TIME_SECONDS, self.switch)
 
     def at_most(self, seconds: float) -> TimeLimit:
         """Give a limit that is no later than so many seconds from now."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from etl.db.catalogue import Catalogue
 
 HEAD = "0005"
-"""The newest revision in `migrations/versions` (a test compares). Known by heart: Alembic takes
+"""The newest revision in `migrations/versions` (a test compares). Written here: Alembic takes
 half a second to import."""
 
 

@@ -90,8 +90,8 @@ def _reached(settings: EsmsSettings) -> Iterator[Step]:
     except EtlError as error:
         yield failed(connection, error)
         return
-    if deaf := silent(settings):
-        found = phrase("doctor.addresses.deaf", addresses=", ".join(deaf))
+    if unanswering := silent(settings):
+        found = phrase("doctor.addresses.silent", addresses=", ".join(unanswering))
         what, todo = phrase("doctor.what.addresses"), phrase("doctor.addresses.todo")
         yield Step(what, State.WARN, found, todo)
     if connected.days is None:

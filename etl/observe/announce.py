@@ -113,7 +113,7 @@ def _write_metrics(
 
 @contextmanager
 def _harmless(log: Log, event: str, **fields: str) -> Iterator[None]:
-    """Whatever goes wrong in there is a warning: the sync is done, and never the victim."""
+    """Whatever goes wrong in there is a warning: the sync itself is done."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - see above; an error's words are told only where they are the system's

@@ -126,7 +126,7 @@ def failure_event(log: Log, error: EtlError) -> None:
 def retry_event(log: Log, retry: Retry) -> None:
     """One more try is about to be waited for.
 
-    No warning yet: cron would mail every hiccup that the next try cures.
+    No warning yet: cron would mail every fault that the next try cures.
     """
     log.info("retry", **asdict(replace(retry, wait_s=round(retry.wait_s, 3))))
 

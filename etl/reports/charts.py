@@ -138,7 +138,7 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
 
     Hatched where what was found covers other days than the bar's: it is no figure of that period.
     """
-    bars, outlines, blind = [], [], []
+    bars, outlines, unseen = [], [], []
     tallest = max(
         ((each.followed or 0) + (each.refollowed or 0) for each in account.bars), default=0
     )
@@ -148,7 +148,7 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
         where = _between(Span(period.first, period.last), inset=0.1)
         tip = _period_tip(period, account, words)
         if period.unfollowed is None:
-            blind.append({**_between(Span(period.first, period.last)), "tip": tip})
+            unseen.append({**_between(Span(period.first, period.last)), "tip": tip})
         followed, again = period.followed or 0, period.refollowed or 0
         for low, high, colour in (
             (0, followed, FOLLOWED),
@@ -165,7 +165,7 @@ def wins(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     y = alt.Y("n:Q", title=None, axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5))
     return _finished(
         [
-            *_shaded(blind, x, size),
+            *_shaded(unseen, x, size),
             _marks(outlines)
             .mark_rect(fill=UNSEEN, fillOpacity=0, strokeWidth=1)
             .encode(

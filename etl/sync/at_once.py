@@ -19,7 +19,7 @@ LISTEN_SECONDS = 0.5
 """How often the main thread looks up: a signal that comes just before it begins to wait does not
 wake it."""
 
-FAREWELL_SECONDS = 7.0
+STOPPING_SECONDS = 7.0
 """How long, after a signal, the OAs are waited for."""
 
 
@@ -54,11 +54,11 @@ def at_once(
                 yield each.result()
     except InterruptedRunError as interrupted:
         stop(interrupted.signum)
-        outcomes = [each.result() for each in wait(unseen, timeout=FAREWELL_SECONDS).done]
+        outcomes = [each.result() for each in wait(unseen, timeout=STOPPING_SECONDS).done]
         yield from outcomes
         if not any(isinstance(each.error, InterruptedRunError) for each in outcomes):
             raise
     except BaseException:  # whoever takes the outcomes takes no more of them
         stop(signal.SIGTERM)  # as a signal would end what is under way
-        wait(unseen, timeout=FAREWELL_SECONDS)
+        wait(unseen, timeout=STOPPING_SECONDS)
         raise

@@ -184,8 +184,8 @@ class Judge:
         if self.whole(looks, missing=missing):
             return not self._has_unproven_gap(looks)
         # A look that closed and is one too few may yet get its second witness.
-        lonely = last.closed and sum(look.closed for look in looks) < _needed(missing)
-        return len(looks) > 1 and one_total(looks) and not last.new and not lonely
+        one_too_few = last.closed and sum(look.closed for look in looks) < _needed(missing)
+        return len(looks) > 1 and one_total(looks) and not last.new and not one_too_few
 
     def _has_unproven_gap(self, looks: Sequence[Look]) -> bool:
         """Whether one look alone says that the gap has grown.

@@ -147,7 +147,7 @@ def test_names_are_asked_for_once_a_run_and_kept(agency: Agency) -> None:
     assert agency.sim.listings == 1
 
 
-def test_a_name_is_an_ornament(lite: Agency) -> None:
+def test_no_run_fails_because_esms_gives_no_names(lite: Agency) -> None:
     lite.sim.listing_code = "999"
     assert sorted(lite.sync(ETL_NAME_102="Corner shop")) == SHOPS
     names = "SELECT oaid, name FROM official_accounts WHERE name IS NOT NULL"

@@ -392,7 +392,7 @@ def long_history(url: str, monkeypatch: pytest.MonkeyPatch, *, users: int) -> No
     monkeypatch.setenv("DATABASE_URL", url)
 
 
-def test_the_history_that_benchmarks_make_is_one_story(
+def test_the_history_that_benchmarks_make_agrees_with_itself(
     db_url: str, etl: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long_history(db_url, monkeypatch, users=2_000)

@@ -211,7 +211,7 @@ class WindowsMachine(SyncMachine):
 @pytest.mark.parametrize(
     ("machine", "examples"), [(SyncMachine, 28), (WindowsMachine, 10)], ids=["followers", "windows"]
 )
-def test_no_false_unfollow_and_one_story_however_the_list_moves_while_it_is_read(
+def test_no_false_unfollow_and_tables_that_agree_however_the_list_moves_while_it_is_read(
     db: Engine, machine: type[SyncMachine], examples: int
 ) -> None:
     if db.dialect.name == "postgresql":

@@ -240,7 +240,7 @@ def test_since_and_until_are_both_included() -> None:
 
 
 @pytest.mark.usefixtures("told_sqlite")
-def test_a_span_ends_the_story_what_came_later_is_not_known_yet() -> None:
+def test_what_came_after_a_span_is_not_known_in_its_report() -> None:
     line = json.loads(good("--format", "json", "--oaid", A, "--until", "2026-10-02"))
     assert line["total"]["following_end"] == len(EXPECTED.after[2])
     assert {user["user_id"] for user in line["recent"]} == set(EXPECTED.gone(2))
