@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +29,7 @@ from etl.reports.periods import By
 from etl.texts import Lang
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from etl.reports.figures import ChurnReport
@@ -128,7 +129,8 @@ def report(
         settings, engine = open_database()
         accounts = watched(settings, engine, oaid, everyone=everyone)
         if folder is not None:
-            pages().check_folder(folder, [account.oaid for account in accounts])
+            with _about_output():
+                pages().check_folder(folder, [account.oaid for account in accounts])
         said = Words(lang or words().lang, settings.timezone)
         with progress() as draw:
 
@@ -146,7 +148,8 @@ def report(
                 show=show,
             )
             if folder is not None:
-                pages().write_folder(told, said, folder, show)
+                with _about_output():
+                    pages().write_folder(told, said, folder, show)
         for each in told.left_out:
             why = f"left out: {each.why}" if said.lang is Lang.EN else left_out(each.label, said)
             say(f"etl: {why}")
@@ -154,6 +157,15 @@ def report(
             columns = width() if file is None and sys.stdout.isatty() else EXACT
             target.write(_rendered(told, output, said, columns))
     return ExitCode.OK
+
+
+@contextmanager
+def _about_output() -> Iterator[None]:
+    """What is wrong with a directory is wrong with `-o`."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"-o {error}") from error
 
 
 def _opened(file: str | None) -> AbstractContextManager[IO[str]]:

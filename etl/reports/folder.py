@@ -79,9 +79,9 @@ def check_folder(folder: Path, oaids: Iterable[str]) -> None:
         UsageError: it is no directory, cannot be made, or holds what is not of these OAs.
     """
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
-        raise UsageError(f"-o {folder}/: is a file, not a directory")
+        raise UsageError(f"{folder}/: is a file, not a directory")
     if not folder.exists() and not folder.parent.is_dir():
-        raise UsageError(f"-o {folder}/: there is no directory {folder.parent}")
+        raise UsageError(f"{folder}/: there is no directory {folder.parent}")
     try:
         with TemporaryFile(dir=folder if folder.exists() else folder.parent):
             pass  # a file can be made there
@@ -90,16 +90,16 @@ def check_folder(folder: Path, oaids: Iterable[str]) -> None:
         there = sorted(path for path in folder.iterdir() if path.suffix == ".html")
         strange = [path.name for path in there if path.is_dir() or not _ours(path)]
     except OSError as error:
-        raise UsageError(f"-o {folder}/: {error.strerror or error}") from error
+        raise UsageError(f"{folder}/: {error.strerror or error}") from error
     if strange:
         raise UsageError(
-            f"-o {folder}/: not made by etl report: {_some(strange)}. Choose another directory"
+            f"{folder}/: not made by etl report: {_some(strange)}. Choose another directory"
         )
     allowed = {INDEX, *map(page_name, oaids)}
     others = [path.name for path in there if path.name not in allowed]
     if others:
         raise UsageError(
-            f"-o {folder}/: holds pages of OAs that are not in this report: {_some(others)}. "
+            f"{folder}/: holds pages of OAs that are not in this report: {_some(others)}. "
             "Remove them or choose another directory"
         )
 
@@ -130,7 +130,7 @@ def write_folder(
         with atomic_file(folder / INDEX) as file:
             file.write(as_index(report, words))
     except OSError as error:
-        raise UsageError(f"-o {folder}/: {error.strerror or error}") from error
+        raise UsageError(f"{folder}/: {error.strerror or error}") from error
 
 
 def as_index(report: ChurnReport, words: Words) -> str:

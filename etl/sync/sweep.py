@@ -37,7 +37,7 @@ def sweep(
     add_known: Callable[[], None],
     limits: SweepLimits,
     gaps: Gaps = NO_GAPS,
-    renew: Callable[[], None] = lambda: None,
+    renew: Callable[[], None] = ignore,
     on_page: Callable[[int, int, int], None] = ignore,
 ) -> Sweep:
     """Read the list as often as it takes to believe it, at most `limits.max_looks` times.
