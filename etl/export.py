@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
 
@@ -24,7 +24,6 @@ from etl.reports.csv_cells import defused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from zoneinfo import ZoneInfo
 
     from sqlalchemy import Column, Connection, Select
 
@@ -37,42 +36,6 @@ FOLLOWER_COLUMNS = ("oaid", "user_id", "followed_at", "first_seen_at")
 CHANGE_COLUMNS = ("oaid", "user_id", "snapshot_id", "change", "changed_at")
 
 Row = tuple[Any, ...]
-
-
-# -- when ------------------------------------------------------------------------------------------
-
-
-def point_in_time(text: str, *, zone: ZoneInfo, now: datetime) -> date:
-    """The day that a text names, or the moment (a datetime in UTC) where it names its own zone.
-
-    Args:
-        text: `2026-11-01`, or `2026-11-01T09:00:00+07:00`.
-        zone: ETL_TIMEZONE.
-        now: the reader's clock (UTC).
-
-    Raises:
-        UsageError: it is neither, or lies after the present day in `zone`.
-    """
-    try:
-        asked = _day_or_moment(text)
-        day = asked.astimezone(zone).date() if isinstance(asked, datetime) else asked
-    except (ValueError, OverflowError):
-        example = "a date such as 2026-11-01, nor a date-time with its zone such as 2026-11-01T09:00:00+07:00"
-        raise UsageError(f"{text!r} is neither {example}") from None
-    if day > now.astimezone(zone).date():
-        raise UsageError(f"{text} is in the future; leave the moment out for who follows now")
-    return asked
-
-
-def _day_or_moment(text: str) -> date:
-    return date.fromisoformat(text) if len(text) == len("2026-11-01") else _zoned(text)
-
-
-def _zoned(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("no zone")
-    return moment.astimezone(UTC)
 
 
 # -- what ------------------------------------------------------------------------------------------

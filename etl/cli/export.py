@@ -13,6 +13,7 @@ from etl import export as exports
 from etl.cli.app import Command, Oaids, OutputFile
 from etl.cli.database import accounts_in, open_database
 from etl.cli.output import open_output, say
+from etl.cli.times import point_in_time
 from etl.db.engine import reading
 from etl.errors import ExitCode, UsageError
 
@@ -72,7 +73,7 @@ def export(
         exports.require_pyarrow()
     settings, engine = open_database()
     at = (
-        exports.point_in_time(as_of, zone=settings.timezone, now=datetime.now(UTC))
+        point_in_time(as_of, zone=settings.timezone, now=datetime.now(UTC))
         if as_of is not None
         else None
     )
