@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from etl.errors import trace
 from etl.model import Status, plain
@@ -50,20 +50,46 @@ _ADVICE: dict[str, dict[str, str]] = {
 """What to do about what is no error: nothing failed, and yet somebody may have to act."""
 
 
-class Log(Protocol):
-    """The program's logger: an event, and its fields."""
+class Log:
+    """The program's logger: writes lines to stderr, each an event and its fields.
+
+    A full disk or a reader that has gone silences it; it never ends a sync.
+    """
+
+    def __init__(self) -> None:
+        self.levels: tuple[str, ...] = LEVELS
+        self.records = True
+        self.render: Callable[[str, str, Mapping[str, object]], str] = _json
 
     def debug(self, event: str, **fields: object) -> None:
         """For whoever looks for a fault."""
+        self.write("debug", event, **fields)
 
     def info(self, event: str, **fields: object) -> None:
         """All is well."""
+        self.write("info", event, **fields)
 
     def warning(self, event: str, **fields: object) -> None:
         """Something was put off."""
+        self.write("warning", event, **fields)
 
     def error(self, event: str, **fields: object) -> None:
         """A person should look."""
+        self.write("error", event, **fields)
+
+    def write(self, level: str, event: str, /, **fields: object) -> None:
+        """Write a line, unless its level is not written, or it is a record and they are not."""
+        if level not in self.levels or (event == RECORD and not self.records):
+            return
+        try:
+            line = self.render(level, event, fields)
+        except Exception as error:  # noqa: BLE001 - a value that cannot be written costs a run nothing but the value
+            line = self.render("error", event, {"unwritten": type(error).__name__})
+        try:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            _silence()
 
 
 def configure_logging(
@@ -103,7 +129,7 @@ def closing_event(log: Log, outcome: Outcome) -> None:
     fields |= {"name": outcome.name} if outcome.name else {}
     fields |= {"duration_s": outcome.duration_s, "exit_code": outcome.exit_code}
     advice = _advice(outcome.error) if outcome.error is not None else _ADVICE.get(status, {})
-    getattr(log, level_of(status))(RECORD, **fields, **advice)
+    log.write(level_of(status), RECORD, **fields, **advice)
 
 
 def level_of(status: Status) -> str:
@@ -171,44 +197,7 @@ def _readable(value: object) -> str:
     return text if text.isprintable() and text and not set(text) & set(" ='\"") else repr(text)
 
 
-class _Logger:
-    """Writes lines to stderr.
-
-    A full disk or a reader that has gone silences it; it never ends a sync.
-    """
-
-    def __init__(self) -> None:
-        self.levels: tuple[str, ...] = LEVELS
-        self.records = True
-        self.render: Callable[[str, str, Mapping[str, object]], str] = _json
-
-    def debug(self, event: str, **fields: object) -> None:
-        self._write("debug", event, fields)
-
-    def info(self, event: str, **fields: object) -> None:
-        self._write("info", event, fields)
-
-    def warning(self, event: str, **fields: object) -> None:
-        self._write("warning", event, fields)
-
-    def error(self, event: str, **fields: object) -> None:
-        self._write("error", event, fields)
-
-    def _write(self, level: str, event: str, fields: Mapping[str, object]) -> None:
-        if level not in self.levels or (event == RECORD and not self.records):
-            return
-        try:
-            line = self.render(level, event, fields)
-        except Exception as error:  # noqa: BLE001 - a value that cannot be written costs a run nothing but the value
-            line = self.render("error", event, {"unwritten": type(error).__name__})
-        try:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
-        except (OSError, ValueError):
-            _silence()
-
-
-_LOGGER = _Logger()
+_LOGGER = Log()
 
 
 def _silence() -> None:
