@@ -7,8 +7,9 @@ Needs no command line: `sync_all` syncs the OAs of one eSMS account and gives wh
 from __future__ import annotations
 
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec
 
@@ -22,30 +23,30 @@ from etl.errors import (
     NoDatabaseError,
     SettingsError,
     SeveralAccountsError,
+    UsageError,
     as_ours,
     gravest,
 )
 from etl.esms.client import EsmsClient
-from etl.model import ignore
+from etl.model import Snapshot, Status, day_of, ignore
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
 from etl.roster import in_time, keep_names, roster
+from etl.settings import ALL
 from etl.sync.account import preview_oa, sync_oa
 from etl.sync.at_once import at_once
 from etl.sync.decide import Limits
-from etl.sync.run import Run
+from etl.sync.run import Outcome, Run
 from etl.sync.sweep import SweepLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
-    from datetime import datetime
 
     from sqlalchemy import Engine
 
     from etl.observe.logs import Log
     from etl.settings import ProcessSettings, Settings
     from etl.settings.accounts import EsmsAccount
-    from etl.sync.run import Outcome
 
 P = ParamSpec("P")
 
@@ -79,6 +80,7 @@ def sync_all(
     log: Log,
     on_page: Callable[[str, int, int, int], None] = ignore,
     on_outcome: Callable[[Outcome], None] = ignore,
+    on_left_out: Callable[[Outcome], None] = ignore,
 ) -> list[Outcome]:
     """Sync the OAs; one that fails does not keep the others from being synced, a signal does.
 
@@ -89,6 +91,8 @@ def sync_all(
         on_page: called after every page with (oaid, look from 1, end of the page, Total), by
             several threads.
         on_outcome: called with what became of each OA, as soon as it is known.
+        on_left_out: called in the end for each OA to which the run did not come, because a signal
+            or the database ended it: it failed, and no snapshot is on record.
 
     What these raise is dropped, and they are not called again: an OA is synced whether or not it
     can be shown.
@@ -97,18 +101,19 @@ def sync_all(
         EtlError: what ended the run before, between or after its OAs.
     """
     outcomes: list[Outcome] = []
+    oaids = _named(settings, options)
     # Nobody is notified of a dry run: a ping for it would hide that the real one is missing.
     around = (
         nullcontext()
         if options.dry_run
         else announced(settings, log, outcomes, chosen=options.of_some)
     )
-    with around:
+    with _left_out(settings, oaids, outcomes, _harmless(on_left_out)), around:
         close = _harmless(partial(closing_event, log))
         on_outcome = _harmless(on_outcome)
         # closing: a signal may come between two results; then the OAs that are read are ended
         # first.
-        with closing(_outcomes(settings, options, log, _harmless(on_page))) as results:
+        with closing(_outcomes(settings, options, log, _harmless(on_page), oaids)) as results:
             for outcome in results:
                 outcomes.append(outcome)
                 close(outcome)
@@ -124,6 +129,7 @@ def sync_esms_accounts(
     log: Log,
     on_page: Callable[[str, int, int, int], None],
     on_outcome: Callable[[Outcome], None],
+    on_left_out: Callable[[Outcome], None] = ignore,
     on_failure: Callable[[EtlError], None],
 ) -> int:
     """Sync the OAs of several eSMS accounts in turn, and give the gravest exit code.
@@ -138,6 +144,7 @@ def sync_esms_accounts(
         log: as `sync_all` has it.
         on_page: as `sync_all` has it.
         on_outcome: as `sync_all` has it.
+        on_left_out: as `sync_all` has it.
         on_failure: called with what ended the run of an account before, between or after its OAs.
 
     Raises:
@@ -156,7 +163,12 @@ def sync_esms_accounts(
         for account in accounts:
             try:
                 outcomes += sync_all(
-                    account.settings, options, log=log, on_page=on_page, on_outcome=on_outcome
+                    account.settings,
+                    options,
+                    log=log,
+                    on_page=on_page,
+                    on_outcome=on_outcome,
+                    on_left_out=on_left_out,
                 )
             except InterruptedRunError:
                 raise
@@ -186,10 +198,61 @@ def _harmless(callback: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
+def _named(settings: Settings, options: RunOptions) -> list[str]:
+    """The OAs that are to be synced, as far as that is known before anybody is asked."""
+    named = options.oaids or settings.esms_oaids
+    return [oaid for oaid in dict.fromkeys(named) if oaid != ALL]
+
+
+@contextmanager
+def _left_out(
+    settings: Settings,
+    oaids: Sequence[str],
+    outcomes: Sequence[Outcome],
+    notify: Callable[[Outcome], None],
+) -> Generator[None]:
+    """Around a run of these OAs: in the end, notify of each that has no outcome."""
+    error: EtlError | None = None
+    try:
+        yield
+        signals = (each.error for each in outcomes if isinstance(each.error, InterruptedRunError))
+        error = next(signals, None)
+    except Exception as raised:
+        error = as_ours(raised)
+        raise
+    finally:
+        # Whoever asks for what cannot be done asks for no OA.
+        if error is not None and not isinstance(error, SettingsError | UsageError):
+            done = {each.snapshot.oaid for each in outcomes}
+            for oaid in oaids:
+                if oaid not in done:
+                    notify(_not_begun(settings, oaid, error))
+
+
+def _not_begun(settings: Settings, oaid: str, error: EtlError) -> Outcome:
+    now = datetime.now(UTC)
+    snapshot = Snapshot(
+        None,
+        oaid,
+        Status.FAILED,
+        taken_at=now,
+        taken_on=day_of(now, settings.timezone, settings.day_begins),
+        finished_at=now,
+        requests=0,
+        retries=0,
+        reason=f"{error.reason}: {error}",
+    )
+    return Outcome(snapshot, 0.0, error.exit_code, error)
+
+
 def _outcomes(
-    settings: Settings, options: RunOptions, log: Log, on_page: Callable[[str, int, int, int], None]
+    settings: Settings,
+    options: RunOptions,
+    log: Log,
+    on_page: Callable[[str, int, int, int], None],
+    oaids: list[str],
 ) -> Generator[Outcome]:
-    """What becomes of each OA, as it becomes."""
+    """What becomes of each OA, as it becomes. `oaids` gets all of them, once they are known."""
     if not options.oaids and not settings.esms_oaids:
         raise SettingsError(
             ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
@@ -203,6 +266,7 @@ def _outcomes(
         chosen = roster(settings, options.oaids, esms, engine, unless_since=options.unless_since)
         if options.allow_mass_unfollow and not options.oaids and len(chosen.oaids) > 1:
             raise SeveralAccountsError(len(chosen.oaids))
+        oaids[:] = chosen.oaids
         run = Run(
             esms,
             engine,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ from etl.errors import (
     as_ours,
     gravest,
 )
+from etl.model import ignore
 from etl.observe.logs import (
     configure_logging,
     failure_event,
@@ -33,6 +35,7 @@ from etl.settings import ALL, check_oaid, sync_settings
 from etl.settings.accounts import EsmsAccount, esms_accounts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from pydantic import SecretStr
@@ -147,21 +150,13 @@ def run_sync(
     )
     log = logger()
     url = (accounts[0].settings if len(accounts) == 1 else shared).database_url
-    output_codes: list[int] = []
+    lines = _Lines(partial(_report, log=log, people=people))
 
     def show(outcome: Outcome) -> None:
         if people:
             _answer(outcome, url, texts, dry_run=dry_run)
-        if as_json and not output_codes:
-            try:
-                _print_line(outcome)
-            except BrokenPipeError:
-                # Nobody reads the lines: what became of the OAs counts.
-                output_codes.append(ExitCode.OK)
-            except InterruptedRunError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the other OAs are synced all the same
-                output_codes.append(_report(as_ours(error), log, people=people))
+        if as_json:
+            lines.show(outcome)
 
     def fail(error: EtlError) -> None:
         _report(_by_option(error), log, people=people)
@@ -186,11 +181,12 @@ def run_sync(
                 log=log,
                 on_page=on_page,
                 on_outcome=show,
+                on_left_out=lines.show if as_json else ignore,
                 on_failure=fail,
             )
     except Exception as raised:  # noqa: BLE001 - whatever it is goes where the log goes
         return _report(as_ours(raised), log, people=people)
-    return gravest([code, *output_codes])
+    return gravest([code, lines.code or ExitCode.OK])
 
 
 def _answer(outcome: Outcome, url: SecretStr, texts: Texts, *, dry_run: bool) -> None:
@@ -201,6 +197,30 @@ def _answer(outcome: Outcome, url: SecretStr, texts: Texts, *, dry_run: bool) ->
     if dry_run:
         lines = [texts("sync.would", sentence=lines[0]), *lines[1:]]
     say_lines(lines)
+
+
+class _Lines:
+    """The lines of `--json`: none after one that cannot be written.
+
+    `code` is what that one is to exit with; None as long as all goes well.
+    """
+
+    def __init__(self, report: Callable[[EtlError], int]) -> None:
+        self.code: int | None = None
+        self._report = report
+
+    def show(self, outcome: Outcome) -> None:
+        if self.code is not None:
+            return
+        try:
+            _print_line(outcome)
+        except BrokenPipeError:
+            # Nobody reads the lines: what became of the OAs counts.
+            self.code = ExitCode.OK
+        except InterruptedRunError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other OAs are synced all the same
+            self.code = self._report(as_ours(error))
 
 
 def _print_line(outcome: Outcome) -> None:

@@ -102,6 +102,8 @@ def test_a_signal_ends_all_of_them_and_gives_every_lease_back(agency: Agency) ->
     done = agency.etl("sync", "--json", ESMS_TIMEOUT="600")
     assert done.returncode == 143
     assert "stopped by SIGTERM" in done.stdout
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(line["oaid"] for line in lines) == SHOPS  # those that were not begun, too
     assert leases_held(agency.db) == 0
     assert asked(agency.db, "SELECT count(*) FROM snapshots WHERE status = 'running'") == [(0,)]
     agency.sim.calm()

@@ -522,6 +522,24 @@ def test_an_oa_that_was_read_before_keeps_its_rows_when_esms_no_longer_knows_it(
     assert len(operator.dump()["snapshots"]) == 2
 
 
+def test_each_oa_has_its_line_where_the_database_ends_the_run_before_them(lite: Syncer) -> None:
+    gone = "postgresql://u:topsecret@127.0.0.1:1/x"
+    done = lite.run("sync", "--json", DATABASE_URL=gone, ESMS_OAIDS="222,111,222")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 69
+    assert [(line["oaid"], line["status"], line["snapshot_id"]) for line in lines] == [
+        ("222", "failed", None),
+        ("111", "failed", None),
+    ]
+    assert lines[0]["reason"].startswith("database: ")
+    assert "topsecret" not in done.stdout
+
+
+def test_whoever_asks_for_what_cannot_be_done_gets_no_line(lite: Syncer) -> None:
+    done = lite.run("sync", "--json", "--allow-mass-unfollow", ESMS_OAIDS="1,2")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Syncer) -> None:
     operator.sim.add_account("111", "Hệ thống ESMS", 30)
     done = operator.run("sync", "--json", ESMS_OAIDS="all")
