@@ -84,13 +84,13 @@ class Demo:
         Raises:
             UsageError: the file is there and not a demo's.
         """
-        make_room(self.path)
+        _make_room(self.path)
         engine = connect_engine(self.url)
         upgrade(engine)
         rng = random.Random(1)  # noqa: S311 - the same demo every time, nothing secret
         with Simulator(FOLLOWERS, oaid=OAID) as sim:
             for day, at in enumerate(self._days()):
-                a_day_passes(sim, rng, day)
+                _a_day_passes(sim, rng, day)
                 snapshot = self._night(sim, engine, day, at)
                 self.snapshots.append(snapshot)
                 if line := _line(snapshot, day):
@@ -109,7 +109,7 @@ class Demo:
     def _night(self, sim: Simulator, engine: Engine, day: int, at: datetime) -> Snapshot:
         """A real sync, while people come and go between its pages."""
         sim.churn(leaves=0.02, arrivals=0.03, seed=day)
-        trouble(sim, day)
+        _trouble(sim, day)
         snapshot = _sync(sim, engine, at)
         sim.calm()
         return snapshot
@@ -149,7 +149,7 @@ def beyond_the_ceiling(at: datetime) -> str:
     )
 
 
-def make_room(path: Path) -> None:
+def _make_room(path: Path) -> None:
     """Take an earlier demo's file away, and no other.
 
     Raises:
@@ -168,7 +168,7 @@ def make_room(path: Path) -> None:
         path.with_name(name).unlink(missing_ok=True)
 
 
-def a_day_passes(sim: Simulator, rng: random.Random, day: int) -> None:
+def _a_day_passes(sim: Simulator, rng: random.Random, day: int) -> None:
     """Between two nights: some arrive, fewer leave, a few return."""
     if not day:
         return
@@ -188,7 +188,7 @@ def a_day_passes(sim: Simulator, rng: random.Random, day: int) -> None:
         sim.refollow()
 
 
-def trouble(sim: Simulator, day: int) -> None:
+def _trouble(sim: Simulator, day: int) -> None:
     """What is wrong upstream on some nights."""
     if day == OUTAGE:
         sim.fault_rate("nobody", 1)

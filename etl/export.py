@@ -105,14 +105,14 @@ def _unknown(connection: Connection, oaid: str, at: date | None) -> UsageError:
 def followers_at(connection: Connection, point: Point) -> Iterator[list[Row]]:
     """FOLLOWER_COLUMNS of those who followed at the point, by user_id, in chunks."""
     if point.at is None:
-        yield from _streamed(connection, following_now(point.oaid))
+        yield from _streamed(connection, _following_now(point.oaid))
         return
     taken_at = _taken_at(connection, point)
-    for chunk in _streamed(connection, following_then(point.oaid, point.snapshot.id)):
+    for chunk in _streamed(connection, _following_then(point.oaid, point.snapshot.id)):
         yield [(point.oaid, user, taken_at[last], taken_at[first]) for user, last, first in chunk]
 
 
-def following_now(oaid: str) -> Select[Any]:
+def _following_now(oaid: str) -> Select[Any]:
     """Who follows now."""
     columns = (followers.c[name] for name in FOLLOWER_COLUMNS)
     return (
@@ -122,7 +122,7 @@ def following_now(oaid: str) -> Select[Any]:
     )
 
 
-def following_then(oaid: str, snapshot_id: int | None) -> Select[Any]:
+def _following_then(oaid: str, snapshot_id: int | None) -> Select[Any]:
     """Users whose last change up to a snapshot was an arrival.
 
     Of each: the User_Id, that change's snapshot, and the snapshot of the first change ever.

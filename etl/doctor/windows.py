@@ -123,7 +123,7 @@ def learn(ask: Ask, known: Known, today: date) -> Iterator[Step]:
     try:
         span = _widest(questions, today)
     except NOT_SERVED as error:
-        yield not_served(error, needed=known.cut)
+        yield _not_served(error, needed=known.cut)
         return
     found = phrase("doctor.served.yes", days=span.days)
     yield Step(phrase("doctor.what.served"), State.OK, found)
@@ -229,7 +229,7 @@ def of_windows(what: Phrase) -> Phrase:
     return phrase("doctor.of_windows", what=what)
 
 
-def not_served(error: EtlError, *, needed: bool) -> Step:
+def _not_served(error: EtlError, *, needed: bool) -> Step:
     """QueryListUID is not to be had."""
     what = phrase("doctor.what.served")
     if not needed:

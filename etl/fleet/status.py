@@ -74,7 +74,7 @@ def fleet_status(
         jobs = asyncio.run(_jobs(app))
     following = next(moments(at, zone, now))
     names = dict.fromkeys([*accounts, *(str(job.task_kwargs["account"]) for job in jobs)])
-    return [account_state(name, jobs, following) for name in names]
+    return [_account_state(name, jobs, following) for name in names]
 
 
 async def _jobs(app: App) -> list[Job]:
@@ -83,7 +83,7 @@ async def _jobs(app: App) -> list[Job]:
     return [job for job in jobs if job.task_name in {SYNC, OUTCOME}]
 
 
-def account_state(name: str, jobs: Sequence[Job], following: datetime) -> AccountState:
+def _account_state(name: str, jobs: Sequence[Job], following: datetime) -> AccountState:
     """What the jobs say of one account. `following`: the next moment of the schedule."""
     own = [job for job in jobs if job.task_kwargs["account"] == name]
     last = max((job for job in own if job.task_name == SYNC), key=_number, default=None)

@@ -137,21 +137,21 @@ def fleet_app(connector: PsycopgConnector, fleet: Fleet) -> App:
     """Procrastinate's app with our tasks."""
     app = App(connector=connector, periodic_defaults={"max_delay": LATE_SECONDS})
     app.task(name=SYNC, queue=JOBS, retry=Again(), pass_context=False)(
-        partial_task(_sync, app, fleet)
+        _partial_task(_sync, app, fleet)
     )
     app.task(name=OUTCOME, queue=JOBS)(_nothing)
-    night = app.task(name=NIGHT, queue=HOUSEKEEPING)(partial_task(_night, app, fleet))
+    night = app.task(name=NIGHT, queue=HOUSEKEEPING)(_partial_task(_night, app, fleet))
     for line in cron_lines(fleet.at, fleet.zone, datetime.now(UTC)):
         app.periodic(cron=line, periodic_id=f"{fleet.at} {line}")(night)
     every = max(1, min(30, int(fleet.silence.taken_over / 2)))
     takeover = app.task(name=TAKEOVER, queue=HOUSEKEEPING, queueing_lock=TAKEOVER)(
-        partial_task(_takeover, app, fleet)
+        _partial_task(_takeover, app, fleet)
     )
     app.periodic(cron=f"* * * * * */{every}")(takeover)
     return app
 
 
-def partial_task(task: Callable[..., Any], app: App, fleet: Fleet) -> Callable[..., Any]:
+def _partial_task(task: Callable[..., Any], app: App, fleet: Fleet) -> Callable[..., Any]:
     """A coroutine function, which procrastinate wants to see, with what a task needs to know."""
     known = partial(task, app, fleet)
 
@@ -206,7 +206,7 @@ async def _takeover(app: App, fleet: Fleet, timestamp: int) -> None:  # noqa: AR
 
 
 async def _sync(app: App, fleet: Fleet, account: str, night: int) -> None:
-    code = await run_process(
+    code = await _run_process(
         # What was read whole this night before the worker was killed, or a try failed, is left out.
         [
             "sync",
@@ -231,7 +231,7 @@ async def _sync(app: App, fleet: Fleet, account: str, night: int) -> None:
         raise SyncFailedError(code)
 
 
-async def run_process(arguments: list[str], *, silence: Silence, log: Log, account: str) -> int:
+async def _run_process(arguments: list[str], *, silence: Silence, log: Log, account: str) -> int:
     """Run `etl` as a process until it ends; a stop of ours stops it first.
 
     Returns:

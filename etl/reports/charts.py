@@ -209,7 +209,7 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
             "fill": HEAT[_step(share)],
             "ink": HEAT_TEXT[_step(share)],
             "text": words.percent(share, digits=0).removesuffix("%"),
-            "tip": cohort_tip(
+            "tip": _cohort_tip(
                 "start_tip" if cohort is account.there_at_start else "cohort_tip",
                 cohort,
                 since,
@@ -274,7 +274,7 @@ def hatched(period: Period) -> bool:
     return bool(period.unfollowed) and not period.bounded
 
 
-def cohort_tip(name: str, cohort: Cohort, since: int, words: Words) -> str:
+def _cohort_tip(name: str, cohort: Cohort, since: int, words: Words) -> str:
     """What a cell says."""
     return words(
         name,

@@ -59,7 +59,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An OA of the index; `href` is empty where it has no page, `spark` are pieces of its line."""
+    """An OA of the index; `href` is empty where it has no page, `_spark` are pieces of its line."""
 
     href: str
     cells: tuple[Cell, ...]
@@ -67,7 +67,7 @@ class Row:
     flag: str = ""
 
 
-def page_name(oaid: str) -> str:
+def _page_name(oaid: str) -> str:
     """The file of an OA's page."""
     return f"{quote(oaid, safe='')}.html"
 
@@ -95,7 +95,7 @@ def check_folder(folder: Path, oaids: Iterable[str]) -> None:
         raise UsageError(
             f"{folder}/: not made by etl report: {_some(strange)}. Choose another directory"
         )
-    allowed = {INDEX, *map(page_name, oaids)}
+    allowed = {INDEX, *map(_page_name, oaids)}
     others = [path.name for path in there if path.name not in allowed]
     if others:
         raise UsageError(
@@ -124,16 +124,16 @@ def write_folder(
         show("progress.pages", 0, count)
         for number, account in enumerate(report.accounts, 1):
             page = as_page(replace(report, accounts=(account,), left_out=()), words, index=INDEX)
-            with atomic_file(folder / page_name(account.oaid)) as file:
+            with atomic_file(folder / _page_name(account.oaid)) as file:
                 file.write(page)
             show("progress.pages", number, count)
         with atomic_file(folder / INDEX) as file:
-            file.write(as_index(report, words))
+            file.write(_as_index(report, words))
     except OSError as error:
         raise UsageError(f"{folder}/: {error.strerror or error}") from error
 
 
-def as_index(report: ChurnReport, words: Words) -> str:
+def _as_index(report: ChurnReport, words: Words) -> str:
     """A sortable row an OA, and their total."""
     digest = b64encode(hashlib.sha256(SORT.encode()).digest()).decode()
     window = report.accounts[0].last_30_days
@@ -172,7 +172,7 @@ def _row(account: AccountReport, words: Words) -> Row:
     left = window.unfollowed if window.covers else None  # one reading tells of nobody who left
     new = window.known("followed")
     return Row(
-        quote(page_name(account.oaid)),
+        quote(_page_name(account.oaid)),
         (
             Cell(account.label, account.label),
             Cell(text.window_churn(window, words), whole),
@@ -182,7 +182,7 @@ def _row(account: AccountReport, words: Words) -> Row:
             Cell(text.coverage(window, words), window.days_whole / window.days),
             Cell(words.moment(last), last.timestamp() if last else None),
         ),
-        tuple(spark(account)),
+        tuple(_spark(account)),
         "; ".join(_flags(account, words)),
     )
 
@@ -232,7 +232,7 @@ def _flags(account: AccountReport, words: Words) -> Iterator[str]:
             yield words(each.kind) + (f": {reason}" if reason else "")
 
 
-def spark(account: AccountReport) -> Iterator[str]:
+def _spark(account: AccountReport) -> Iterator[str]:
     """The last days of the curve as points of lines, interrupted by the gaps of the curve."""
     last = account.last_30_days.last
     readings = [

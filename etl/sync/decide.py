@@ -69,7 +69,7 @@ def decide(before: Before, swept: Sweep, difference: Difference, limits: Limits)
         limits: the settings.
     """
     new = difference.arrived - difference.returned
-    baseline = found_not_arrived(before, swept)
+    baseline = _found_not_arrived(before, swept)
     counts = Counts(
         baseline=new if baseline else 0,
         followed=0 if baseline else new,
@@ -96,7 +96,7 @@ def decide(before: Before, swept: Sweep, difference: Difference, limits: Limits)
     return Decision(Status.COMPLETE, None, applied)
 
 
-def found_not_arrived(before: Before, swept: Sweep) -> bool:
+def _found_not_arrived(before: Before, swept: Sweep) -> bool:
     """Whether whoever is new goes on record as baseline, and not as having followed that day.
 
     So it is until there was a whole reading; of windows, one of windows. And at any time where the

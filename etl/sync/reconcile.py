@@ -37,9 +37,9 @@ def apply(connection: Connection, snapshot: Snapshot, counts: Counts) -> None:
     came = counts.baseline + counts.followed + counts.refollowed
     first = Change.BASELINE if counts.baseline else Change.FOLLOWED
     written: list[tuple[Insert | Update, int]] = [
-        (log_changes(snapshot, first=first), came + counts.unfollowed),
-        (project_arrivals(connection, snapshot), came),
-        (project_leaves(snapshot), counts.unfollowed),
+        (_log_changes(snapshot, first=first), came + counts.unfollowed),
+        (_project_arrivals(connection, snapshot), came),
+        (_project_leaves(snapshot), counts.unfollowed),
     ]
     exact = {"preserve_rowcount": True}
     for statement, rows in written:
@@ -58,7 +58,7 @@ def returned(oaid: str) -> Select[int]:
     )
 
 
-def log_changes(snapshot: Snapshot, *, first: Change) -> Insert:
+def _log_changes(snapshot: Snapshot, *, first: Change) -> Insert:
     """One row of the change log for each user who came or went.
 
     `first`: what it is to be seen for the first time.
@@ -82,7 +82,7 @@ def log_changes(snapshot: Snapshot, *, first: Change) -> Insert:
     )
 
 
-def project_arrivals(connection: Connection, snapshot: Snapshot) -> Insert:
+def _project_arrivals(connection: Connection, snapshot: Snapshot) -> Insert:
     """Who came follows now: a new row, or one whose stay had ended."""
     came = select(literal(snapshot.oaid), staged.c.user_id, _at(snapshot), _at(snapshot)).where(
         staged.c.seen
@@ -97,7 +97,7 @@ def project_arrivals(connection: Connection, snapshot: Snapshot) -> Insert:
     )
 
 
-def project_leaves(snapshot: Snapshot) -> Update:
+def _project_leaves(snapshot: Snapshot) -> Update:
     """Whose stay has ended."""
     went = select(staged.c.user_id).where(~staged.c.seen)
     return (
