@@ -206,7 +206,7 @@ def _options(
     """Run before every command: nothing to do."""
 
 
-def stop_on_signals() -> None:
+def _stop_on_signals() -> None:
     """Let SIGTERM and a terminal that closes end the program as Ctrl-C does.
 
     They raise an exception, so that leases are given back.
@@ -231,7 +231,7 @@ def main() -> NoReturn:
     # garbage among them costs a tenth of a small sync, and at its end a third of `etl history`.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
-    stop_on_signals()
+    _stop_on_signals()
     code = _ended(app)
     written = _ended(_flush)
     sys.exit(code or written)

@@ -110,7 +110,7 @@ def sync(
         accounts = [EsmsAccount("", settings)]
     else:
         shared, accounts = esms_accounts(account)
-    code = run_sync(
+    code = _run_sync(
         shared,
         accounts,
         oaid or [],
@@ -125,7 +125,7 @@ def sync(
     return code
 
 
-def run_sync(
+def _run_sync(
     shared: ProcessSettings,
     accounts: list[EsmsAccount],
     chosen: list[str],

@@ -48,7 +48,7 @@ def promtool() -> Callable[..., str]:
     return check
 
 
-class Measured(Operator):
+class MetricsReader(Operator):
     """Somebody who runs `etl sync` with a metrics file."""
 
     def __init__(self, sim: Simulator, url: str, file: Path) -> None:
@@ -89,9 +89,9 @@ class Measured(Operator):
 
 
 @pytest.fixture
-def operator(sqlite_url: str, tmp_path: Path) -> Iterator[Measured]:
+def operator(sqlite_url: str, tmp_path: Path) -> Iterator[MetricsReader]:
     with Simulator(120) as sim:
-        yield Measured(sim, sqlite_url, tmp_path / "etl.prom")
+        yield MetricsReader(sim, sqlite_url, tmp_path / "etl.prom")
 
 
 def warnings(done: Finished) -> list[dict[str, Any]]:
@@ -103,7 +103,7 @@ def warnings(done: Finished) -> list[dict[str, Any]]:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: Measured) -> None:
+def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: MetricsReader) -> None:
     operator.sync()
     operator.sim.unfollow()
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: Mea
 
 
 def test_a_run_that_fails_keeps_when_the_list_was_last_read_whole_and_who_follows(
-    operator: Measured,
+    operator: MetricsReader,
 ) -> None:
     operator.sync()
     before = operator.of(LAST_SUCCESS)
@@ -149,7 +149,7 @@ def test_a_run_that_fails_keeps_when_the_list_was_last_read_whole_and_who_follow
         assert operator.samples()["etl_sync_exit_code",] == 77
 
 
-def test_a_held_run_reports_no_unfollow_that_did_not_happen(operator: Measured) -> None:
+def test_a_held_run_reports_no_unfollow_that_did_not_happen(operator: MetricsReader) -> None:
     operator.sync()
     before = operator.of(LAST_SUCCESS)
     for _ in range(60):
@@ -163,7 +163,7 @@ def test_a_held_run_reports_no_unfollow_that_did_not_happen(operator: Measured) 
     }
 
 
-def test_a_partial_run_is_applied_but_no_success(operator: Measured) -> None:
+def test_a_partial_run_is_applied_but_no_success(operator: MetricsReader) -> None:
     operator.sync()
     before = operator.of(LAST_SUCCESS)
     operator.sim.follow(at=0)
@@ -175,7 +175,7 @@ def test_a_partial_run_is_applied_but_no_success(operator: Measured) -> None:
 
 
 def test_an_oa_that_was_never_read_whole_has_no_time_of_success(
-    operator: Measured,
+    operator: MetricsReader,
 ) -> None:
     operator.sim.inactive.add(operator.sim.default)
     operator.sync()
@@ -184,7 +184,7 @@ def test_an_oa_that_was_never_read_whole_has_no_time_of_success(
 
 @pytest.mark.parametrize("trouble", ["gone", "garbage", "cut", "foreign"])
 def test_where_the_file_before_says_nothing_the_database_is_asked(
-    operator: Measured, trouble: str
+    operator: MetricsReader, trouble: str
 ) -> None:
     operator.sync()
     before, text = operator.of(LAST_SUCCESS), operator.file.read_text()
@@ -202,7 +202,7 @@ def test_where_the_file_before_says_nothing_the_database_is_asked(
 
 
 def test_a_run_that_could_not_even_begin_keeps_what_is_known_and_says_so(
-    operator: Measured,
+    operator: MetricsReader,
 ) -> None:
     operator.sync()
     before = operator.samples()
@@ -215,7 +215,7 @@ def test_a_run_that_could_not_even_begin_keeps_what_is_known_and_says_so(
     assert after == before
 
 
-def test_a_run_of_one_oa_keeps_what_the_file_says_of_the_others(operator: Measured) -> None:
+def test_a_run_of_one_oa_keeps_what_the_file_says_of_the_others(operator: MetricsReader) -> None:
     operator.sim.add_account("111", "Second", 30)
     both = f"{operator.sim.default},111"
     operator.sync(ESMS_OAIDS=both)
@@ -227,14 +227,14 @@ def test_a_run_of_one_oa_keeps_what_the_file_says_of_the_others(operator: Measur
     assert operator.counts("111")["following"] == 31
 
 
-def test_an_oa_that_is_no_longer_synced_goes_out_of_the_file(operator: Measured) -> None:
+def test_an_oa_that_is_no_longer_synced_goes_out_of_the_file(operator: MetricsReader) -> None:
     operator.sim.add_account("111", "Second", 30)
     operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
     operator.sync()
     assert operator.oas() == {operator.sim.default}
 
 
-def test_the_name_of_an_oa_is_a_metric_to_join_with(operator: Measured) -> None:
+def test_the_name_of_an_oa_is_a_metric_to_join_with(operator: MetricsReader) -> None:
     operator.sim.add_account("111", 'Trà sữa "Hoà\nBình"', 3)
     operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
     operator.sync("--oaid", operator.sim.default)  # what is said of the other is kept
@@ -243,7 +243,9 @@ def test_the_name_of_an_oa_is_a_metric_to_join_with(operator: Measured) -> None:
     assert 'etl_account_info{name="Trà sữa \\"Hoà Bình\\"",oaid="111"} 1.0' in text
 
 
-def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(operator: Measured) -> None:
+def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(
+    operator: MetricsReader,
+) -> None:
     operator.sim.add_account("111", "Second", 30)
     both = f"{operator.sim.default},111"
     operator.sync(ESMS_OAIDS=both)
@@ -253,7 +255,7 @@ def test_a_run_that_is_stopped_keeps_the_oas_that_it_did_not_get_to(operator: Me
     assert (operator.status(), operator.status("111")) == ("failed", "complete")
 
 
-def test_a_full_disk_under_stdout_keeps_no_oa_from_being_synced(operator: Measured) -> None:
+def test_a_full_disk_under_stdout_keeps_no_oa_from_being_synced(operator: MetricsReader) -> None:
     operator.sim.add_account("111", "Second", 30)
     settings = {
         "DATABASE_URL": operator.url,
@@ -272,7 +274,7 @@ def test_a_full_disk_under_stdout_keeps_no_oa_from_being_synced(operator: Measur
     assert (operator.status(), operator.status("111")) == ("complete", "complete")
 
 
-def test_a_dry_run_leaves_the_file_alone(operator: Measured) -> None:
+def test_a_dry_run_leaves_the_file_alone(operator: MetricsReader) -> None:
     operator.sync("--dry-run")
     assert not operator.file.exists()
 
@@ -282,7 +284,7 @@ def test_a_dry_run_leaves_the_file_alone(operator: Measured) -> None:
 
 
 def test_where_chmod_is_refused_it_is_written_again_and_again(
-    operator: Measured, monkeypatch: pytest.MonkeyPatch
+    operator: MetricsReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -294,7 +296,7 @@ def test_where_chmod_is_refused_it_is_written_again_and_again(
         assert "etl_sync_exit_code" in operator.file.read_text()
 
 
-def test_the_file_is_replaced_as_a_whole_and_anybody_may_read_it(operator: Measured) -> None:
+def test_the_file_is_replaced_as_a_whole_and_anybody_may_read_it(operator: MetricsReader) -> None:
     mask = os.umask(0o077)
     try:
         operator.sync()
@@ -345,7 +347,7 @@ def a_file_system_that_takes_nothing(_: Path) -> Path:
 )
 @pytest.mark.parametrize(("fault", "code"), [(None, 0), ("code:101", 77)])
 def test_a_file_that_cannot_be_written_is_a_warning_and_the_exit_code_stays(
-    operator: Measured, place: Callable[[Path], Path], fault: str | None, code: int
+    operator: MetricsReader, place: Callable[[Path], Path], fault: str | None, code: int
 ) -> None:
     operator.file = place(operator.file)
     if fault:
@@ -357,7 +359,9 @@ def test_a_file_that_cannot_be_written_is_a_warning_and_the_exit_code_stays(
     assert line["reason"]
 
 
-def test_without_the_setting_prometheus_client_is_not_even_imported(operator: Measured) -> None:
+def test_without_the_setting_prometheus_client_is_not_even_imported(
+    operator: MetricsReader,
+) -> None:
     environment = os.environ | operator.settings
     script = "import sys, etl.cli\ntry: etl.cli.main()\nfinally: assert 'prometheus_client' not in sys.modules"
     command = [sys.executable, "-c", script, "sync"]
@@ -371,7 +375,7 @@ def test_without_the_setting_prometheus_client_is_not_even_imported(operator: Me
 
 
 def test_prometheus_finds_nothing_wrong_with_the_file(
-    operator: Measured, promtool: Callable[..., str]
+    operator: MetricsReader, promtool: Callable[..., str]
 ) -> None:
     operator.sim.add_account("111", "Second", 30)
     operator.sync(ESMS_OAIDS=f"{operator.sim.default},111")
@@ -385,7 +389,7 @@ def test_prometheus_understands_the_alert_rules(promtool: Callable[..., str]) ->
     assert "rules found" in promtool("check", "rules", str(ALERTS))
 
 
-def test_the_alerts_name_only_metrics_that_are_written(operator: Measured) -> None:
+def test_the_alerts_name_only_metrics_that_are_written(operator: MetricsReader) -> None:
     operator.sync()
     named = set(re.findall(r"\betl_\w+", ALERTS.read_text()))
     assert named <= {key[0] for key in operator.samples()}

@@ -1,5 +1,5 @@
-"""ETL_PING_URL: what a healthchecks-style service hears of a run, and that no trouble with it ever
-reaches the run."""
+"""ETL_PING_URL: what a healthchecks-style service is told of a run; no trouble with it reaches the
+run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UUID = "5f2c9a4e-secret"
 
 
 @dataclass
-class Hears:
+class PingService:
     """Somebody who keeps pings: what came, and what is answered."""
 
     status: int = 200
@@ -51,14 +51,14 @@ class Hears:
 
 
 @pytest.fixture
-def hears() -> Iterator[Hears]:
+def service() -> Iterator[PingService]:
     with hearing() as service:
         yield service
 
 
 @contextmanager
-def hearing() -> Iterator[Hears]:
-    service = Hears()
+def hearing() -> Iterator[PingService]:
+    service = PingService()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -114,12 +114,12 @@ def sim() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def run(sim: Simulator, hears: Hears, sqlite_url: str) -> Callable[..., Finished]:
+def run(sim: Simulator, service: PingService, sqlite_url: str) -> Callable[..., Finished]:
     def sync(*arguments: str, **settings: str) -> Finished:
         given = (
             sim.environment
             | FAST
-            | {"DATABASE_URL": sqlite_url, "ETL_PING_URL": hears.url}
+            | {"DATABASE_URL": sqlite_url, "ETL_PING_URL": service.url}
             | settings
         )
         return etl("sync", *arguments, **given)
@@ -133,11 +133,11 @@ def warnings(done: Finished) -> list[dict[str, Any]]:
 
 
 def test_a_run_that_is_complete_pings_on_start_and_on_success_with_its_summary(
-    run: Callable[..., Finished], hears: Hears
+    run: Callable[..., Finished], service: PingService
 ) -> None:
     assert run().returncode == 0
-    assert hears.signals == ["/start", ""]
-    first, oa = hears.pings[1][1].splitlines()
+    assert service.signals == ["/start", ""]
+    first, oa = service.pings[1][1].splitlines()
     assert first == "etl sync: exit code 0"
     assert oa.startswith("OA 4097311281936189049: complete in ")
     assert (
@@ -170,28 +170,28 @@ def cut_short(sim: Simulator) -> None:
 def test_whatever_is_not_exit_code_0_is_a_failure_and_says_why(
     run: Callable[..., Finished],
     sim: Simulator,
-    hears: Hears,
+    service: PingService,
     trouble: Callable[[Simulator], None],
     code: int,
     words: str,
 ) -> None:
     run()
-    hears.pings.clear()
+    service.pings.clear()
     trouble(sim)
     assert run().returncode == code
-    assert hears.signals == ["/start", "/fail"]
-    first, oa = hears.pings[1][1].splitlines()
+    assert service.signals == ["/start", "/fail"]
+    first, oa = service.pings[1][1].splitlines()
     assert first == f"etl sync: exit code {code}"
     assert words in oa
 
 
 def test_a_run_that_fails_before_its_first_oa_is_a_failure_too(
-    run: Callable[..., Finished], sim: Simulator, hears: Hears
+    run: Callable[..., Finished], sim: Simulator, service: PingService
 ) -> None:
     sim.account_code = "143"
     done = run(ESMS_OAIDS="all")
-    assert (done.returncode, hears.signals) == (77, ["/start", "/fail"])
-    assert hears.pings[1][1] == "etl sync: exit code 77 (refused)\n"
+    assert (done.returncode, service.signals) == (77, ["/start", "/fail"])
+    assert service.pings[1][1] == "etl sync: exit code 77 (refused)\n"
     (line,) = done.stderr.splitlines()
     assert {name: json.loads(line)[name] for name in ("event", "level", "exit_code")} == {
         "event": "run failed", "level": "error", "exit_code": 77,
@@ -199,50 +199,53 @@ def test_a_run_that_fails_before_its_first_oa_is_a_failure_too(
 
 
 def test_a_database_that_cannot_be_reached_is_told_without_its_address(
-    run: Callable[..., Finished], hears: Hears
+    run: Callable[..., Finished], service: PingService
 ) -> None:
     assert run(DATABASE_URL="postgresql://me:hunter2@127.0.0.1:1/x").returncode == 69
-    assert hears.signals == ["/start", "/fail"]
-    assert hears.pings[1][1] == "etl sync: exit code 69 (database)\n"
+    assert service.signals == ["/start", "/fail"]
+    assert service.pings[1][1] == "etl sync: exit code 69 (database)\n"
 
 
-def test_a_dry_run_pings_nobody(run: Callable[..., Finished], hears: Hears) -> None:
+def test_a_dry_run_pings_nobody(run: Callable[..., Finished], service: PingService) -> None:
     assert run("--dry-run").returncode == 0
-    assert hears.pings == []
+    assert service.pings == []
 
 
 def test_a_body_holds_neither_keys_nor_user_ids(
-    run: Callable[..., Finished], sim: Simulator, hears: Hears
+    run: Callable[..., Finished], sim: Simulator, service: PingService
 ) -> None:
     run()
     sim.fault_rate("broken_json", 1)
     run(ETL_LOG_LEVEL="debug")
-    told = "".join(body for _, body in hears.pings)
+    told = "".join(body for _, body in service.pings)
     for secret in (API_KEY, SECRET_KEY, *sim.users()):
         assert secret not in told
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 500])
 def test_an_answer_other_than_2xx_is_a_warning_and_a_redirect_is_not_followed(
-    run: Callable[..., Finished], hears: Hears, status: int
+    run: Callable[..., Finished], service: PingService, status: int
 ) -> None:
-    hears.status = status
+    service.status = status
     done = run()
     assert done.returncode == 0
     assert [(line["ping"], line["reason"], line["level"]) for line in warnings(done)] == [
         ("start", f"HTTP {status}", "warning"), ("success", f"HTTP {status}", "warning"),
     ]  # fmt: skip
-    assert hears.signals == ["/start", ""]
+    assert service.signals == ["/start", ""]
 
 
 @pytest.mark.parametrize("behaviour", ["hang", "drip"])
 def test_a_service_that_hangs_or_drips_is_not_waited_for(
-    run: Callable[..., Finished], hears: Hears, behaviour: str, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Finished],
+    service: PingService,
+    behaviour: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ping, "_ANSWER", 0.3)
-    hears.behaviour = behaviour
+    service.behaviour = behaviour
     done = run()
-    assert not hears.over.is_set(), "it would have gone on"
+    assert not service.over.is_set(), "it would have gone on"
     assert done.returncode == 0
     assert [line["ping"] for line in warnings(done)] == ["start", "success"]
 
@@ -289,28 +292,30 @@ def test_a_url_that_leads_nowhere_is_a_warning_that_tells_nothing_of_it(
     assert UUID not in done.stderr
 
 
-def test_a_query_stays_behind_the_signal(run: Callable[..., Finished], hears: Hears) -> None:
-    run(ETL_PING_URL=f"{hears.url}/?create=1")
-    assert hears.signals == ["/start?create=1", "/?create=1"]
+def test_a_query_stays_behind_the_signal(
+    run: Callable[..., Finished], service: PingService
+) -> None:
+    run(ETL_PING_URL=f"{service.url}/?create=1")
+    assert service.signals == ["/start?create=1", "/?create=1"]
 
 
 def test_a_run_that_is_stopped_pings_its_failure(
-    sim: Simulator, hears: Hears, sqlite_url: str
+    sim: Simulator, service: PingService, sqlite_url: str
 ) -> None:
     sim.latency = 1
     environment = (
-        os.environ | sim.environment | {"DATABASE_URL": sqlite_url, "ETL_PING_URL": hears.url}
+        os.environ | sim.environment | {"DATABASE_URL": sqlite_url, "ETL_PING_URL": service.url}
     )
     with subprocess.Popen(
         [sys.executable, "-m", "etl", "sync"], env=environment, stderr=subprocess.PIPE
     ) as process:
-        while "/start" not in hears.signals or not sim.requests:
+        while "/start" not in service.signals or not sim.requests:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert process.returncode == 143
-    assert hears.signals == ["/start", "/fail"]
-    assert hears.pings[1][1].startswith(
+    assert service.signals == ["/start", "/fail"]
+    assert service.pings[1][1].startswith(
         "etl sync: exit code 143\nOA 4097311281936189049: failed (interrupted)"
     )

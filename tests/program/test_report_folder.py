@@ -54,7 +54,7 @@ HISTORY = sorted(
 
 
 @dataclass
-class Made:
+class FourOas:
     """A database with the four OAs."""
 
     url: str
@@ -65,18 +65,18 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def four_oas(tmp_path_factory: pytest.TempPathFactory) -> FourOas:
     url = f"sqlite:///{tmp_path_factory.mktemp('many')}/followers.db"
     engine = connect_engine(url)
     upgrade(engine)
     write_history(engine, HISTORY, NAMES)
-    return Made(url)
+    return FourOas(url)
 
 
 @pytest.fixture(scope="module")
-def folder(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(four_oas: FourOas, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("made") / "pages"
-    done = made.report("-o", f"{place}/")
+    done = four_oas.report("-o", f"{place}/")
     assert (done.returncode, done.stdout) == (0, "")
     assert f"OA {NEVER} has no complete or partial snapshot yet" in done.stderr
     return place
@@ -177,11 +177,11 @@ def test_the_index_fits_asks_for_nothing_and_complains_of_nothing(
     assert opened.evaluate("document.querySelectorAll('#index b').length") == 0
 
 
-def test_a_second_report_takes_the_place_of_the_first(made: Made, tmp_path: Path) -> None:
+def test_a_second_report_takes_the_place_of_the_first(four_oas: FourOas, tmp_path: Path) -> None:
     place = tmp_path / "pages"
-    made.report("-o", f"{place}/")
+    four_oas.report("-o", f"{place}/")
     before = {each.name: each.read_bytes() for each in place.iterdir()}
-    done = made.report("-o", f"{place}/", "--lang", "vi")
+    done = four_oas.report("-o", f"{place}/", "--lang", "vi")
     assert done.returncode == 0
     after = {each.name: each.read_bytes() for each in place.iterdir()}
     assert before.keys() == after.keys()
@@ -216,12 +216,12 @@ def _a_site_of_its_own(place: Path) -> None:
     ids=["a file", "pages of others", "a site of its own"],
 )
 def test_a_directory_that_is_not_ours_stays_as_it_was(
-    made: Made, tmp_path: Path, prepare: Callable[[Path], None], words: str
+    four_oas: FourOas, tmp_path: Path, prepare: Callable[[Path], None], words: str
 ) -> None:
     place = tmp_path / "pages"
     prepare(place)
     before = _everything(tmp_path)
-    done = made.report("-o", f"{place}/")
+    done = four_oas.report("-o", f"{place}/")
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert _everything(tmp_path) == before
@@ -231,28 +231,28 @@ def _everything(place: Path) -> dict[Path, bytes]:
     return {each: each.read_bytes() for each in place.rglob("*") if each.is_file()}
 
 
-def test_a_directory_without_a_parent_is_told(made: Made, tmp_path: Path) -> None:
-    done = made.report("-o", f"{tmp_path}/missing/pages/")
+def test_a_directory_without_a_parent_is_told(four_oas: FourOas, tmp_path: Path) -> None:
+    done = four_oas.report("-o", f"{tmp_path}/missing/pages/")
     assert done.returncode == 2
     assert "there is no directory" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
-    made: Made, monkeypatch: pytest.MonkeyPatch
+    four_oas: FourOas, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def asked(*_: object, **__: object) -> None:
         raise AssertionError("the report was made")
 
     monkeypatch.setattr("etl.cli.report.churn_report", asked)
-    done = made.report("-o", "/proc/pages/")
+    done = four_oas.report("-o", "/proc/pages/")
     assert done.returncode == 2
     assert done.stderr.startswith("etl: -o /proc/pages/: ")
     assert "Traceback" not in done.stderr
 
 
-def test_only_html_writes_a_directory(made: Made, tmp_path: Path) -> None:
-    done = made.report("--format", "csv", "-o", f"{tmp_path}/pages/")
+def test_only_html_writes_a_directory(four_oas: FourOas, tmp_path: Path) -> None:
+    done = four_oas.report("--format", "csv", "-o", f"{tmp_path}/pages/")
     assert (done.returncode, "only --format html writes a directory" in done.stderr) == (2, True)
 
 
@@ -261,18 +261,18 @@ def test_only_html_writes_a_directory(made: Made, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output", ["html", "table", "json"])
-def test_without_users_no_user_is_named(made: Made, output: str) -> None:
-    named = made.report("--format", output, "--oaid", OLD)
-    unnamed = made.report("--format", output, "--oaid", OLD, "--no-users")
+def test_without_users_no_user_is_named(four_oas: FourOas, output: str) -> None:
+    named = four_oas.report("--format", output, "--oaid", OLD)
+    unnamed = four_oas.report("--format", output, "--oaid", OLD, "--no-users")
     assert "user-0" in named.stdout
     assert unnamed.returncode == 0
     assert "user-" not in unnamed.stdout
     assert "Who left last" not in unnamed.stdout
 
 
-def test_a_page_is_not_poured_into_a_terminal(made: Made, tmp_path: Path) -> None:
+def test_a_page_is_not_poured_into_a_terminal(four_oas: FourOas, tmp_path: Path) -> None:
     shown = "\n".join(
-        etl_on_terminal(100, "report", "--format", "html", cwd=tmp_path, DATABASE_URL=made.url)
+        etl_on_terminal(100, "report", "--format", "html", cwd=tmp_path, DATABASE_URL=four_oas.url)
     )
     assert "needs a file: -o report.html" in shown
     assert "<html" not in shown

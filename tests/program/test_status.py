@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OAID = "4097311281936189049"
 
 
-class Watcher(Operator):
+class StatusReader(Operator):
     """Somebody who syncs and looks at what became of it."""
 
     def status(self, *arguments: str) -> tuple[dict[str, Any], int]:
@@ -51,19 +51,19 @@ class Watcher(Operator):
 
 
 @pytest.fixture
-def operator(db_url: str) -> Iterator[Watcher]:
+def operator(db_url: str) -> Iterator[StatusReader]:
     with Simulator(120) as sim:
-        yield Watcher(sim, db_url, ESMS_MAX_ATTEMPTS="1")
+        yield StatusReader(sim, db_url, ESMS_MAX_ATTEMPTS="1")
 
 
 @pytest.fixture
-def lite(sqlite_url: str) -> Iterator[Watcher]:
+def lite(sqlite_url: str) -> Iterator[StatusReader]:
     """For what does not depend on the database."""
     with Simulator(120) as sim:
-        yield Watcher(sim, sqlite_url, ESMS_MAX_ATTEMPTS="1")
+        yield StatusReader(sim, sqlite_url, ESMS_MAX_ATTEMPTS="1")
 
 
-def test_after_a_sync_it_says_who_follows_and_since_when(operator: Watcher) -> None:
+def test_after_a_sync_it_says_who_follows_and_since_when(operator: StatusReader) -> None:
     operator.run("sync")
     operator.sim.follow()
     operator.run("sync")
@@ -84,7 +84,7 @@ def test_after_a_sync_it_says_who_follows_and_since_when(operator: Watcher) -> N
     [("26h", 25.9, 0), ("26h", 26.1, 75), ("90m", 1.6, 75), ("2d", 47, 0)],
 )
 def test_a_picture_that_is_too_old_ends_with_75_and_says_how_old_it_is(
-    operator: Watcher, max_age: str, hours: float, code: int
+    operator: StatusReader, max_age: str, hours: float, code: int
 ) -> None:
     operator.run("sync")
     operator.shift(hours)
@@ -96,22 +96,22 @@ def test_a_picture_that_is_too_old_ends_with_75_and_says_how_old_it_is(
         assert done.stderr == ""
 
 
-def test_without_max_age_nothing_is_too_old(lite: Watcher) -> None:
+def test_without_max_age_nothing_is_too_old(lite: StatusReader) -> None:
     lite.run("sync")
     lite.shift(10_000)
     assert lite.status()[1] == 0
 
 
-def failed(operator: Watcher) -> None:
+def failed(operator: StatusReader) -> None:
     operator.sim.fault_rate("code:101", 1)
 
 
-def held(operator: Watcher) -> None:
+def held(operator: StatusReader) -> None:
     for _ in range(60):
         operator.sim.unfollow()
 
 
-def partial(operator: Watcher) -> None:
+def partial(operator: StatusReader) -> None:
     operator.sim.max_offset = 50
 
 
@@ -124,7 +124,7 @@ def partial(operator: Watcher) -> None:
     ],
 )
 def test_runs_that_were_not_complete_make_nothing_younger_and_are_counted(
-    operator: Watcher, trouble: Callable[[Watcher], None], status: str, reason: str
+    operator: StatusReader, trouble: Callable[[StatusReader], None], status: str, reason: str
 ) -> None:
     operator.run("sync")
     operator.shift(30)
@@ -200,7 +200,7 @@ def test_it_says_how_much_of_the_list_can_be_read_where_total_stands_at_a_ceilin
         assert told == ([sentence] if sentence else []), lines
 
 
-def test_an_oa_that_was_never_read_whole_is_too_old(lite: Watcher) -> None:
+def test_an_oa_that_was_never_read_whole_is_too_old(lite: StatusReader) -> None:
     lite.sim.account_code = "143"
     lite.run("sync")
     line, code = lite.status("--max-age", "26h")
@@ -212,7 +212,7 @@ def test_an_oa_that_was_never_read_whole_is_too_old(lite: Watcher) -> None:
     )
 
 
-def test_one_oa_that_is_too_old_is_enough_unless_others_are_asked_for(lite: Watcher) -> None:
+def test_one_oa_that_is_too_old_is_enough_unless_others_are_asked_for(lite: StatusReader) -> None:
     lite.run("sync")
     lite.shift(30)
     lite.sim.add_account("111", "Second", 30)
@@ -226,7 +226,7 @@ def test_one_oa_that_is_too_old_is_enough_unless_others_are_asked_for(lite: Watc
     assert lite.status("--max-age", "26h", "--oaid", "111")[1] == 0
 
 
-def test_a_snapshot_from_the_future_keeps_nobody_content(lite: Watcher) -> None:
+def test_a_snapshot_from_the_future_keeps_nobody_content(lite: StatusReader) -> None:
     """The clock was a year ahead once: without this, status would be content for a year."""
     lite.run("sync")
     lite.shift(-24 * 365)
@@ -235,13 +235,13 @@ def test_a_snapshot_from_the_future_keeps_nobody_content(lite: Watcher) -> None:
     assert "clock" in line["verdict"]
 
 
-def test_a_clock_that_is_a_minute_behind_is_no_alarm(lite: Watcher) -> None:
+def test_a_clock_that_is_a_minute_behind_is_no_alarm(lite: StatusReader) -> None:
     lite.run("sync")
     lite.shift(-1 / 60)
     assert lite.status("--max-age", "26h")[1] == 0
 
 
-def test_a_complete_snapshot_that_was_undone_counts_no_more(lite: Watcher) -> None:
+def test_a_complete_snapshot_that_was_undone_counts_no_more(lite: StatusReader) -> None:
     lite.run("sync")
     lite.shift(30)
     lite.run("sync")
@@ -353,7 +353,9 @@ def shown(done: Finished) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["status --json", "report --format json"])
-def test_it_takes_the_oas_that_are_set_and_the_rest_with_all(lite: Watcher, command: str) -> None:
+def test_it_takes_the_oas_that_are_set_and_the_rest_with_all(
+    lite: StatusReader, command: str
+) -> None:
     lite.sim.add_account("111", "Second", 30)
     lite.sim.add_account("222", "Third", 30)
     lite.run("sync", ESMS_OAIDS="all")
@@ -371,7 +373,7 @@ def test_it_takes_the_oas_that_are_set_and_the_rest_with_all(lite: Watcher, comm
 
 
 @pytest.mark.parametrize("command", ["status --json", "report --format json"])
-def test_nobody_waits_for_an_oa_that_is_retired(lite: Watcher, command: str) -> None:
+def test_nobody_waits_for_an_oa_that_is_retired(lite: StatusReader, command: str) -> None:
     lite.sim.add_account("111", "Second", 30)
     lite.run("sync", ESMS_OAIDS="all")
     with writing(connect_engine(lite.url)) as connection:
@@ -384,7 +386,7 @@ def test_nobody_waits_for_an_oa_that_is_retired(lite: Watcher, command: str) -> 
     assert shown(lite.run(*arguments, "--oaid", "111")) == ["111"]
 
 
-def test_an_oa_that_is_set_and_was_never_read_is_waited_for(lite: Watcher) -> None:
+def test_an_oa_that_is_set_and_was_never_read_is_waited_for(lite: StatusReader) -> None:
     """A sync that never came as far as an OA must not look as if there were none."""
     lite.run("sync")
     done = lite.run("status", "--json", "--max-age", "26h", ESMS_OAIDS=f"111,{OAID}")
@@ -396,7 +398,9 @@ def test_an_oa_that_is_set_and_was_never_read_is_waited_for(lite: Watcher) -> No
     assert done.returncode == 75
 
 
-def test_an_oa_that_is_set_is_in_the_json_of_a_database_without_any_sync(lite: Watcher) -> None:
+def test_an_oa_that_is_set_is_in_the_json_of_a_database_without_any_sync(
+    lite: StatusReader,
+) -> None:
     lite.run("db", "upgrade")
     done = lite.run("status", "--json", "--max-age", "26h", ESMS_OAIDS="111")
     assert (done.returncode, json.loads(done.stdout)["verdict"]) == (75, "never read whole")
@@ -405,19 +409,19 @@ def test_an_oa_that_is_set_is_in_the_json_of_a_database_without_any_sync(lite: W
 @pytest.mark.parametrize(
     "age", ["", "26", "h", "-1h", "0h", "26 hours", "nanh", "infd", "1e99d", "26H"]
 )
-def test_an_age_that_is_none_is_a_wrong_argument(lite: Watcher, age: str) -> None:
+def test_an_age_that_is_none_is_a_wrong_argument(lite: StatusReader, age: str) -> None:
     lite.run("sync")
     done = lite.run("status", "--max-age", age)
     assert done.returncode == 2
     assert "--max-age" in done.stderr
 
 
-def test_an_oa_that_is_not_in_the_database_is_a_wrong_argument(lite: Watcher) -> None:
+def test_an_oa_that_is_not_in_the_database_is_a_wrong_argument(lite: StatusReader) -> None:
     lite.run("sync")
     assert lite.run("status", "--oaid", "999").returncode == 2
 
 
-def test_a_database_without_any_sync_is_too_old_for_whoever_monitors(lite: Watcher) -> None:
+def test_a_database_without_any_sync_is_too_old_for_whoever_monitors(lite: StatusReader) -> None:
     lite.run("db", "upgrade")
     assert (lite.run("status").returncode, lite.run("status", "--max-age", "26h").returncode) == (
         0,
@@ -425,11 +429,11 @@ def test_a_database_without_any_sync_is_too_old_for_whoever_monitors(lite: Watch
     )
 
 
-def test_monitoring_sees_that_there_is_no_database(lite: Watcher) -> None:
+def test_monitoring_sees_that_there_is_no_database(lite: StatusReader) -> None:
     assert lite.run("status", "--max-age", "26h").returncode == 69
 
 
-def test_in_a_pipe_it_is_a_table_with_tabs_and_times_in_utc(lite: Watcher) -> None:
+def test_in_a_pipe_it_is_a_table_with_tabs_and_times_in_utc(lite: StatusReader) -> None:
     lite.run("sync")
     head, row = lite.run("status").stdout.splitlines()
     assert head.split("\t") == [

@@ -24,7 +24,7 @@ NAME = "Simulated OA"
 """As eSMS names it, and as a sync therefore does."""
 
 
-class Person:
+class TerminalUser:
     """Somebody at a terminal, with one OA and one database."""
 
     def __init__(self, sim: Simulator, url: str, home: Path) -> None:
@@ -55,13 +55,13 @@ class Person:
 
 
 @pytest.fixture
-def person(sqlite_url: str, tmp_path: Path) -> Iterator[Person]:
+def person(sqlite_url: str, tmp_path: Path) -> Iterator[TerminalUser]:
     with Simulator(1_200) as sim:
-        yield Person(sim, sqlite_url, tmp_path)
+        yield TerminalUser(sim, sqlite_url, tmp_path)
 
 
 @pytest.fixture
-def lived(person: Person) -> Person:
+def lived(person: TerminalUser) -> TerminalUser:
     """One night was read whole, yesterday."""
     person.sync()
     person.day_passes()
@@ -72,7 +72,9 @@ def lived(person: Person) -> Person:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_the_first_sync_says_how_many_follow_and_that_they_are_the_baseline(person: Person) -> None:
+def test_the_first_sync_says_how_many_follow_and_that_they_are_the_baseline(
+    person: TerminalUser,
+) -> None:
     seen = person.see("sync")
     assert (
         f"{NAME}: 1,200 followers, the baseline: changes are counted from now on. Complete." in seen
@@ -81,7 +83,7 @@ def test_the_first_sync_says_how_many_follow_and_that_they_are_the_baseline(pers
 
 
 def test_a_night_is_a_sentence_with_the_name_and_what_changed_since_yesterday(
-    lived: Person,
+    lived: TerminalUser,
 ) -> None:
     for _ in range(3):
         lived.sim.follow()
@@ -92,7 +94,7 @@ def test_a_night_is_a_sentence_with_the_name_and_what_changed_since_yesterday(
     assert "=" not in seen
 
 
-def test_verbose_shows_the_record_too(lived: Person) -> None:
+def test_verbose_shows_the_record_too(lived: TerminalUser) -> None:
     seen = lived.see("sync", "--verbose")
     assert "exit_code=0" in seen
     assert "Complete." in seen
@@ -100,17 +102,19 @@ def test_verbose_shows_the_record_too(lived: Person) -> None:
 
 def test_one_follower_is_one_follower(sqlite_url: str, tmp_path: Path) -> None:
     with Simulator(1) as sim:
-        seen = Person(sim, sqlite_url, tmp_path).see("sync")
+        seen = TerminalUser(sim, sqlite_url, tmp_path).see("sync")
     assert "1 follower, the baseline" in seen
 
 
-def test_a_dry_run_says_what_would_be_and_that_nothing_was_written(lived: Person) -> None:
+def test_a_dry_run_says_what_would_be_and_that_nothing_was_written(lived: TerminalUser) -> None:
     seen = lived.see("sync", "--dry-run")
     assert f"Would be: {NAME}: 1,200 followers" in seen
     assert "Dry run: nothing was written." in seen
 
 
-def test_a_held_night_says_what_to_do_with_a_command_that_can_be_copied(lived: Person) -> None:
+def test_a_held_night_says_what_to_do_with_a_command_that_can_be_copied(
+    lived: TerminalUser,
+) -> None:
     for user in lived.sim.users()[:600]:
         lived.sim.unfollow(user)
     seen = lived.see("sync")
@@ -118,7 +122,7 @@ def test_a_held_night_says_what_to_do_with_a_command_that_can_be_copied(lived: P
     assert f"etl sync --oaid {lived.sim.default} --allow-mass-unfollow" in seen
 
 
-def test_a_partial_night_says_how_many_of_how_many_can_be_seen(lived: Person) -> None:
+def test_a_partial_night_says_how_many_of_how_many_can_be_seen(lived: TerminalUser) -> None:
     lived.sim.max_offset = 500
     lived.sim.unfollow(lived.sim.users()[-1])
     seen = lived.see("sync")
@@ -127,14 +131,14 @@ def test_a_partial_night_says_how_many_of_how_many_can_be_seen(lived: Person) ->
     assert "eSMS does not show more of this list." in seen
 
 
-def test_a_failed_night_says_why_and_what_to_do(lived: Person) -> None:
+def test_a_failed_night_says_why_and_what_to_do(lived: TerminalUser) -> None:
     seen = lived.see("sync", ESMS_SECRET_KEY="wrong")
     assert "code 101" in seen
     assert "Failed: nothing was changed." in seen
     assert "Check ESMS_API_KEY" in seen
 
 
-def test_cron_mails_sentences_and_nothing_while_all_is_well(lived: Person) -> None:
+def test_cron_mails_sentences_and_nothing_while_all_is_well(lived: TerminalUser) -> None:
     quiet = {"ETL_LOG_LEVEL": "warning", "ETL_LOG_FORMAT": "console"}
     assert etl("sync", **lived.settings(**quiet)).stderr == ""
     lived.sim.fault_rate("nobody", 1)
@@ -143,21 +147,21 @@ def test_cron_mails_sentences_and_nothing_while_all_is_well(lived: Person) -> No
     assert "{" not in mail
 
 
-def test_undo_as_a_dry_run_says_that_nothing_was_written(lived: Person) -> None:
+def test_undo_as_a_dry_run_says_that_nothing_was_written(lived: TerminalUser) -> None:
     seen = lived.see("undo", "1", "--dry-run")
     assert "1,200 baseline" in seen
     assert "Dry run: nothing was written." in seen
     assert "+07" in seen
 
 
-def test_a_sync_answers_in_vietnamese_by_the_setting_or_the_locale(lived: Person) -> None:
+def test_a_sync_answers_in_vietnamese_by_the_setting_or_the_locale(lived: TerminalUser) -> None:
     for name, value in (("ETL_LANG", "vi"), ("LANG", "vi_VN.UTF-8")):
         seen = lived.see("sync", columns=80, **{name: value})
         assert f"{NAME}: 1.200 người quan tâm, 0 quan tâm mới, 0 bỏ quan tâm so với" in seen
 
 
 def test_the_doctor_and_what_is_missing_are_said_in_the_language_of_the_env_file(
-    person: Person,
+    person: TerminalUser,
 ) -> None:
     (person.home / ".env").write_text("ETL_LANG=vi\n")
     seen = person.see("doctor", DATABASE_URL="sqlite:///f.db")
@@ -177,12 +181,12 @@ def test_the_doctor_and_what_is_missing_are_said_in_the_language_of_the_env_file
 
 
 @pytest.fixture(scope="module")
-def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TerminalUser]:
     """Thirty OAs with long names, one of which was never read whole; a held, a partial and a failed
     night. Its tests only read."""
     home = tmp_path_factory.mktemp("agency")
     with Simulator(1_200) as sim:
-        person = Person(sim, f"sqlite:///{home / 'followers.db'}", home)
+        person = TerminalUser(sim, f"sqlite:///{home / 'followers.db'}", home)
         person.sync()
         person.day_passes()
         for number in range(29):
@@ -199,13 +203,13 @@ def agency(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
 @pytest.mark.parametrize("columns", [80, 200])
 @pytest.mark.parametrize("command", ["status", "history", "verify", "report"])
 def test_a_listing_of_thirty_oas_fits_the_terminal(
-    agency: Person, command: str, columns: int
+    agency: TerminalUser, command: str, columns: int
 ) -> None:
     agency.see(command, columns=columns, ESMS_OAIDS="all")
 
 
 def test_a_report_of_thirty_oas_compares_them_by_their_names_and_has_a_total(
-    agency: Person,
+    agency: TerminalUser,
 ) -> None:
     settings = agency.settings(ESMS_OAIDS="all")
     lines = etl_on_terminal(80, "report", "--lang", "vi", cwd=agency.home, **settings)
@@ -215,7 +219,7 @@ def test_a_report_of_thirty_oas_compares_them_by_their_names_and_has_a_total(
     assert f"{1_200 + sum(range(3, 32)):,}".replace(",", ".") in total
 
 
-def test_status_has_trouble_first_and_a_total(agency: Person) -> None:
+def test_status_has_trouble_first_and_a_total(agency: TerminalUser) -> None:
     lines = agency.see("status", columns=200, ESMS_OAIDS="all").splitlines()
     assert lines[2].startswith(NAME)
     assert "Since then: " in lines[2]
@@ -225,7 +229,7 @@ def test_status_has_trouble_first_and_a_total(agency: Person) -> None:
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_history_shows_total_seen_and_gap_and_has_each_reason_in_words(
-    agency: Person, columns: int
+    agency: TerminalUser, columns: int
 ) -> None:
     seen = agency.see("history", "--oaid", agency.sim.default, columns=columns)
     header = seen.splitlines()[0]

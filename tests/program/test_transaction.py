@@ -76,7 +76,7 @@ def lasting(db: Engine) -> list[Exception]:
 
 
 @dataclass
-class Applying:
+class StatementListener:
     """Listens to the applying transaction. `strike` is called once, just before its n-th word (its
     commit is the last one)."""
 
@@ -102,10 +102,10 @@ class Applying:
 
 
 @contextmanager
-def applying(db: Engine, nth: int, strike: Callable[[Any], None]) -> Iterator[Applying]:
+def applying(db: Engine, nth: int, strike: Callable[[Any], None]) -> Iterator[StatementListener]:
     """Where SQLAlchemy hands a statement to the driver, so that what is raised looks as if the
     driver had raised it."""
-    told = Applying(nth, strike)
+    told = StatementListener(nth, strike)
     dialect: Any = db.dialect
     commit = dialect.do_commit
 

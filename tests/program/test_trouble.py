@@ -46,7 +46,7 @@ def sim() -> Iterator[Simulator]:
         yield simulator
 
 
-class Sufferer(Operator):
+class SecondRun(Operator):
     """Somebody whose first sync was complete; since then people came and went."""
 
     def __init__(self, sim: Simulator, url: str) -> None:
@@ -96,14 +96,14 @@ def ended(done: Finished, code: int, *words: str) -> None:
 
 
 @pytest.fixture
-def operator(sim: Simulator, db_url: str) -> Sufferer:
-    return Sufferer(sim, db_url)
+def operator(sim: Simulator, db_url: str) -> SecondRun:
+    return SecondRun(sim, db_url)
 
 
 @pytest.fixture
-def lite(sim: Simulator, sqlite_url: str) -> Sufferer:
+def lite(sim: Simulator, sqlite_url: str) -> SecondRun:
     """With a SQLite file."""
-    return Sufferer(sim, sqlite_url)
+    return SecondRun(sim, sqlite_url)
 
 
 # --- a server that goes away
@@ -166,14 +166,14 @@ def server(files_server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def team(sim: Simulator, server: Server) -> Sufferer:
+def team(sim: Simulator, server: Server) -> SecondRun:
     """With a PostgreSQL server that may be stopped."""
-    return Sufferer(sim, server.url)
+    return SecondRun(sim, server.url)
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_server_that_is_restarted_while_the_list_is_read_is_not_even_noticed(
-    mode: str, team: Sufferer, server: Server
+    mode: str, team: SecondRun, server: Server
 ) -> None:
     team.sim.before_page(4, server.restart, mode)
     ended(team.run("sync"), 0)
@@ -182,7 +182,7 @@ def test_a_server_that_is_restarted_while_the_list_is_read_is_not_even_noticed(
 
 
 def test_a_server_that_is_restarted_while_a_sync_is_applied_is_waited_for(
-    team: Sufferer, server: Server
+    team: SecondRun, server: Server
 ) -> None:
     with ThreadPoolExecutor(1) as pool, team.db.connect() as locker:
         # The applying transaction gets as far as this table, and waits there for the server to go
@@ -201,7 +201,7 @@ def test_a_server_that_is_restarted_while_a_sync_is_applied_is_waited_for(
     team.syncs()
 
 
-def waits_for_a_lock(team: Sufferer) -> bool:
+def waits_for_a_lock(team: SecondRun) -> bool:
     with reading(team.db) as connection:
         return bool(
             connection.scalar(
@@ -211,7 +211,7 @@ def waits_for_a_lock(team: Sufferer) -> bool:
 
 
 def test_a_server_that_goes_and_stays_away_ends_the_run_and_every_run_until_it_is_back(
-    team: Sufferer, server: Server
+    team: SecondRun, server: Server
 ) -> None:
     team.sim.before_page(3, server.stop)
     ended(team.run("sync"), 69, "the database failed", "DATABASE_URL")
@@ -233,7 +233,7 @@ def test_a_server_that_goes_and_stays_away_ends_the_run_and_every_run_until_it_i
 def test_a_database_that_takes_no_connections_any_more_is_told(
     sim: Simulator, server: Server
 ) -> None:
-    team = Sufferer(sim, server.url)
+    team = SecondRun(sim, server.url)
     beside = connect_engine(server.url.replace("/postgres?", "/template1?")).execution_options(
         isolation_level="AUTOCOMMIT"
     )
@@ -279,19 +279,19 @@ print(json.dumps(ended))
 """Runs commands one after another, and says how each ended and what it printed."""
 
 
-def in_trouble(operator: Sufferer, trouble: str, *arguments: str) -> Finished:
+def in_trouble(operator: SecondRun, trouble: str, *arguments: str) -> Finished:
     """`etl` in a process of its own, all of whose files are at most so many bytes long, or that
     heeds permissions."""
     return python_in_trouble(operator, trouble, "-m", "etl", *arguments)
 
 
-def heeding_permissions(operator: Sufferer, *commands: list[str]) -> list[Finished]:
+def heeding_permissions(operator: SecondRun, *commands: list[str]) -> list[Finished]:
     """Several commands of somebody who heeds permissions, as root else does not."""
     done = python_in_trouble(operator, "permissions count", "-c", EACH, json.dumps(commands))
     return [Finished(*each) for each in json.loads(done.stdout)]
 
 
-def python_in_trouble(operator: Sufferer, trouble: str, *arguments: str) -> Finished:
+def python_in_trouble(operator: SecondRun, trouble: str, *arguments: str) -> Finished:
     done = subprocess.run(
         [sys.executable, "-c", IN_TROUBLE, trouble, *arguments],
         env=os.environ | operator.settings,
@@ -312,7 +312,7 @@ def python_in_trouble(operator: Sufferer, trouble: str, *arguments: str) -> Fini
     ids=["the temporary one", "the database's"],
 )
 def test_a_full_disk_is_told_on_record_and_over_as_soon_as_there_is_room(
-    size: int, words: str, lite: Sufferer
+    size: int, words: str, lite: SecondRun
 ) -> None:
     for _ in range(3000):
         lite.sim.follow()
@@ -329,7 +329,7 @@ def test_a_full_disk_is_told_on_record_and_over_as_soon_as_there_is_room(
 def test_no_room_at_all_for_the_first_page_is_told_on_record(
     sim: Simulator, postgresql_url: str
 ) -> None:
-    team = Sufferer(sim, postgresql_url)
+    team = SecondRun(sim, postgresql_url)
     ended(in_trouble(team, "0", "sync"), 69, "the temporary directory failed", "TMPDIR")
     assert team.statuses() == ["complete", "failed"]
     team.nothing_was_changed_and_the_next_sync_is_whole()
@@ -346,7 +346,7 @@ def test_a_file_that_may_only_be_read_is_told(
     place = tmp_path / "there"
     place.mkdir()
     file = place / "followers.db"
-    lite = Sufferer(sim, f"sqlite:///{file}")
+    lite = SecondRun(sim, f"sqlite:///{file}")
     before = file.read_bytes()
     file.chmod(0o444)
     place.chmod(directory)
@@ -366,7 +366,7 @@ def test_a_file_that_may_only_be_read_is_told(
 
 
 def test_a_file_that_vanishes_while_the_list_is_read_ends_the_run(
-    lite: Sufferer, tmp_path: Path
+    lite: SecondRun, tmp_path: Path
 ) -> None:
     file = tmp_path / "followers.db"
     lite.sim.before_page(3, lambda: file.rename(tmp_path / "moved.db"))
@@ -376,7 +376,7 @@ def test_a_file_that_vanishes_while_the_list_is_read_ends_the_run(
 
 
 def test_a_backup_that_is_restored_while_the_list_is_read_is_not_written_to(
-    lite: Sufferer, tmp_path: Path
+    lite: SecondRun, tmp_path: Path
 ) -> None:
     file, backup = tmp_path / "followers.db", tmp_path / "backup.db"
     shutil.copy(file, backup)
@@ -414,7 +414,7 @@ def zeros_behind_the_first_page(good: bytes) -> bytes:
     ],
 )
 def test_a_file_that_is_damaged_or_no_database_is_told_by_each_command_and_left_as_it_is(
-    damaged: Callable[[bytes], bytes], words: str, lite: Sufferer, tmp_path: Path
+    damaged: Callable[[bytes], bytes], words: str, lite: SecondRun, tmp_path: Path
 ) -> None:
     file = tmp_path / "followers.db"
     good = file.read_bytes()
@@ -431,7 +431,7 @@ def test_a_file_that_is_damaged_or_no_database_is_told_by_each_command_and_left_
 
 
 def test_verify_reads_the_pages_of_a_file_that_none_of_its_questions_needs(
-    lite: Sufferer, tmp_path: Path
+    lite: SecondRun, tmp_path: Path
 ) -> None:
     with reading(lite.db) as connection:
         page = connection.execute(
@@ -446,7 +446,9 @@ def test_verify_reads_the_pages_of_a_file_that_none_of_its_questions_needs(
     lite.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-def test_a_database_of_a_newer_program_is_left_as_it_is_by_each_command(operator: Sufferer) -> None:
+def test_a_database_of_a_newer_program_is_left_as_it_is_by_each_command(
+    operator: SecondRun,
+) -> None:
     set_revision(operator, "0999")
     there = dump(operator.db)
     for command in COMMANDS:
@@ -461,7 +463,7 @@ def test_a_database_of_a_newer_program_is_left_as_it_is_by_each_command(operator
     operator.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-def set_revision(operator: Sufferer, revision: str) -> None:
+def set_revision(operator: SecondRun, revision: str) -> None:
     with writing(operator.db) as connection:
         connection.execute(
             text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision}
@@ -473,7 +475,7 @@ def set_revision(operator: Sufferer, revision: str) -> None:
 
 
 def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_happened(
-    operator: Sufferer,
+    operator: SecondRun,
 ) -> None:
     sim, now = operator.sim, datetime.now(UTC)
     days = (400, -30, -31, 1)
@@ -518,7 +520,7 @@ def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_
         ended(operator.run("verify"), 0)
 
 
-def test_a_backup_that_is_only_read_stays_as_it_is(lite: Sufferer, tmp_path: Path) -> None:
+def test_a_backup_that_is_only_read_stays_as_it_is(lite: SecondRun, tmp_path: Path) -> None:
     backup = tmp_path / "backup.db"
     with closing(sqlite3.connect(tmp_path / "followers.db")) as connection:
         connection.execute("VACUUM INTO ?", (str(backup),))
@@ -535,7 +537,7 @@ READERS = (["status"], ["history"], ["verify"], ["report"], ["export"], ["db", "
 
 
 @pytest.fixture
-def read_only(lite: Sufferer, tmp_path: Path) -> Iterator[Path]:
+def read_only(lite: SecondRun, tmp_path: Path) -> Iterator[Path]:
     """The operator's file in a directory of its own, where nothing may be written."""
     place = tmp_path / "place"
     place.mkdir()
@@ -553,7 +555,7 @@ def forbid(place: Path, mode: int = 0o555) -> None:
 
 
 def test_who_may_only_read_reads_and_is_told_why_nothing_is_written(
-    lite: Sufferer, read_only: Path
+    lite: SecondRun, read_only: Path
 ) -> None:
     forbid(read_only)
     *read, sync, undo = heeding_permissions(lite, *READERS, ["sync"], ["undo", "1", "--yes"])
@@ -563,7 +565,7 @@ def test_who_may_only_read_reads_and_is_told_why_nothing_is_written(
     ended(undo, 69, "readonly")
 
 
-def test_who_may_only_read_reads_while_somebody_writes(lite: Sufferer, read_only: Path) -> None:
+def test_who_may_only_read_reads_while_somebody_writes(lite: SecondRun, read_only: Path) -> None:
     with writing(connect_engine(lite.url)) as connection:
         connection.execute(text("UPDATE official_accounts SET name = 'now'"))
         connection.connection.cursor().execute("COMMIT")
@@ -581,7 +583,7 @@ def test_who_may_only_read_reads_while_somebody_writes(lite: Sufferer, read_only
 
 @pytest.mark.parametrize("mode", [0o000, 0o600])
 def test_a_directory_that_one_may_not_search_is_told(
-    mode: int, lite: Sufferer, read_only: Path
+    mode: int, lite: SecondRun, read_only: Path
 ) -> None:
     read_only.chmod(mode)
     for done in heeding_permissions(lite, *READERS, ["sync"], ["doctor"]):
@@ -591,7 +593,7 @@ def test_a_directory_that_one_may_not_search_is_told(
 
 
 def test_what_was_written_while_it_was_read_at_rest_is_not_believed(
-    lite: Sufferer, read_only: Path, monkeypatch: pytest.MonkeyPatch
+    lite: SecondRun, read_only: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda _, how: how == os.R_OK)
     engine = connect_engine(lite.url, create=False)

@@ -29,7 +29,7 @@ KEYS = {"ApiKey": API_KEY, "SecretKey": SECRET_KEY}
 PATH = "/MainService.svc/json/ZNS/"
 
 
-class Asker:
+class RawClient:
     """Whoever has read the API's documentation."""
 
     def __init__(self, sim: Simulator, *, timeout: float = 30) -> None:
@@ -68,8 +68,8 @@ def sim() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def esms(sim: Simulator) -> Asker:
-    return Asker(sim)
+def esms(sim: Simulator) -> RawClient:
+    return RawClient(sim)
 
 
 def asked(**options: Any) -> Any:
@@ -81,7 +81,7 @@ def asked(**options: Any) -> Any:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_a_page_is_what_the_documentation_shows(esms: Asker) -> None:
+def test_a_page_is_what_the_documentation_shows(esms: RawClient) -> None:
     answer = esms.page(0, 2)
     assert answer == {
         "CodeResult": "100",
@@ -92,26 +92,26 @@ def test_a_page_is_what_the_documentation_shows(esms: Asker) -> None:
     assert all(user.isdigit() and len(user) <= 19 for user in esms.sim.users())
 
 
-def test_pages_side_by_side_are_the_whole_list(esms: Asker) -> None:
+def test_pages_side_by_side_are_the_whole_list(esms: RawClient) -> None:
     assert [user for offset in (0, 50, 100) for user in esms.users(offset)] == esms.sim.users()
     assert esms.users(120) == []
 
 
 @pytest.mark.parametrize("offset", [30, "30"])
-def test_offset_and_count_may_be_numbers_or_strings(offset: object, esms: Asker) -> None:
+def test_offset_and_count_may_be_numbers_or_strings(offset: object, esms: RawClient) -> None:
     assert esms.users(offset, 5) == esms.users(offset, "5") == esms.sim.users()[30:35]
 
 
-def test_no_page_is_longer_than_the_largest(esms: Asker) -> None:
+def test_no_page_is_longer_than_the_largest(esms: RawClient) -> None:
     assert len(esms.users(0, 1000)) == 50
     with asked(max_page=100) as sim:
-        assert len(Asker(sim).users(0, 1000)) == 100
+        assert len(RawClient(sim).users(0, 1000)) == 100
 
 
 @pytest.mark.parametrize(("field", "length"), [("Count", 3), ("Limit", 7), ("both", 3)])
 def test_it_can_know_count_or_limit_alone(field: str, length: int) -> None:
     with asked(count_field=field) as sim:
-        answer = Asker(sim).ask(OAID=DEFAULT_OAID, Offset=0, Count=3, Limit=7)
+        answer = RawClient(sim).ask(OAID=DEFAULT_OAID, Offset=0, Count=3, Limit=7)
     assert len(answer["Followers"]) == length
 
 
@@ -130,14 +130,14 @@ def test_it_can_know_count_or_limit_alone(field: str, length: int) -> None:
     ids=str,
 )
 def test_what_is_wrong_is_answered_with_its_code(
-    members: dict[str, Any], code: str, esms: Asker
+    members: dict[str, Any], code: str, esms: RawClient
 ) -> None:
     answer = esms.ask(**{"OAID": esms.sim.default} | members)
     assert answer["CodeResult"] == code
     assert set(answer) == {"CodeResult", "ErrorMessage"}
 
 
-def test_an_oa_can_be_inactive_and_an_account_refused(esms: Asker) -> None:
+def test_an_oa_can_be_inactive_and_an_account_refused(esms: RawClient) -> None:
     esms.sim.inactive.add(esms.sim.default)
     assert esms.page(0)["CodeResult"] == "799"
     esms.sim.account_code = "143"
@@ -145,16 +145,16 @@ def test_an_oa_can_be_inactive_and_an_account_refused(esms: Asker) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff"])
-def test_a_body_that_is_no_object_is_wrong_data(body: bytes, esms: Asker) -> None:
+def test_a_body_that_is_no_object_is_wrong_data(body: bytes, esms: RawClient) -> None:
     status, answer = esms.post("GetFollowers/", body)
     assert (status, json.loads(answer)["CodeResult"]) == (200, "110")
 
 
-def test_there_is_nothing_else(esms: Asker) -> None:
+def test_there_is_nothing_else(esms: RawClient) -> None:
     assert esms.post("GetSomething/", json.dumps(KEYS).encode())[0] == 404
 
 
-def test_it_lists_the_oas_of_the_account(esms: Asker) -> None:
+def test_it_lists_the_oas_of_the_account(esms: RawClient) -> None:
     esms.sim.add_account("111", "Hệ thống ESMS", 3)
     answer = esms.ask("GetListZOA/")
     assert answer["CodeResult"] == "100"
@@ -167,18 +167,18 @@ def test_it_lists_the_oas_of_the_account(esms: Asker) -> None:
 
 def test_past_the_largest_offset_it_answers_162_or_nobody() -> None:
     with asked(max_offset=50) as sim:
-        assert len(Asker(sim).users(50)) == 50
-        assert Asker(sim).page(51)["CodeResult"] == "162"
+        assert len(RawClient(sim).users(50)) == 50
+        assert RawClient(sim).page(51)["CodeResult"] == "162"
     with asked(max_offset=50, refuse_by="empty") as sim:
-        answer = Asker(sim).page(51)
+        answer = RawClient(sim).page(51)
         assert (answer["CodeResult"], answer["Followers"], answer["Total"]) == ("100", [], 120)
 
 
 def test_total_can_be_clamped_too_large_or_text_and_identifiers_numbers() -> None:
     with asked(max_offset=50, clamp_total=True) as sim:
-        assert Asker(sim).page(0)["Total"] == 100
+        assert RawClient(sim).page(0)["Total"] == 100
     with asked(overcount=7, total_as_text=True, integer_ids=True) as sim:
-        answer = Asker(sim).page(0, 2)
+        answer = RawClient(sim).page(0, 2)
         assert answer["Total"] == "127"
         assert [each["User_Id"] for each in answer["Followers"]] == [
             int(user) for user in sim.users()[:2]
@@ -187,12 +187,12 @@ def test_total_can_be_clamped_too_large_or_text_and_identifiers_numbers() -> Non
 
 def test_it_can_ignore_the_offset() -> None:
     with asked(ignore_offset=True) as sim:
-        assert Asker(sim).users(50) == sim.users()[:50]
+        assert RawClient(sim).users(50) == sim.users()[:50]
 
 
 def test_more_than_its_rate_is_answered_with_160_until_time_has_passed() -> None:
     with asked(rate=5) as sim:
-        esms = Asker(sim)
+        esms = RawClient(sim)
         codes = [esms.page(0)["CodeResult"] for _ in range(30)]
         assert codes[:5] == ["100"] * 5
         assert "160" in codes
@@ -201,7 +201,7 @@ def test_more_than_its_rate_is_answered_with_160_until_time_has_passed() -> None
         assert esms.page(0)["CodeResult"] == "100"
 
 
-class Together(threading.Event):
+class TenWaiters(threading.Event):
     """A wait that is over when ten wait at once, and not before."""
 
     def __init__(self) -> None:
@@ -217,14 +217,14 @@ class Together(threading.Event):
 
 def test_latency_is_waited_side_by_side() -> None:
     with asked(latency=0.3) as sim:
-        sim.stopped = together = Together()
+        sim.stopped = together = TenWaiters()
         with ThreadPoolExecutor(10) as pool:
-            pages = list(pool.map(Asker(sim).page, [0] * 10))
+            pages = list(pool.map(RawClient(sim).page, [0] * 10))
         assert {page["CodeResult"] for page in pages} == {"100"}
         assert together.asked == [0.3] * 10
 
 
-def test_it_remembers_what_it_was_asked(esms: Asker) -> None:
+def test_it_remembers_what_it_was_asked(esms: RawClient) -> None:
     esms.page(30, 20)
     esms.page(49, 20)
     assert [(each.oaid, each.offset, each.count) for each in esms.sim.requests] == [
@@ -255,7 +255,7 @@ def test_it_is_reached_on_this_machine_alone_and_is_gone_afterwards() -> None:
 # ---------------------------------------------------------------------------------------
 
 
-def test_something_happens_before_the_nth_page_from_now(esms: Asker) -> None:
+def test_something_happens_before_the_nth_page_from_now(esms: RawClient) -> None:
     esms.page(0)
     first = esms.sim.users()[0]
     esms.sim.before_page(2, esms.sim.unfollow, first)
@@ -265,7 +265,7 @@ def test_something_happens_before_the_nth_page_from_now(esms: Asker) -> None:
     assert answer["Followers"][0]["User_Id"] != first
 
 
-def test_something_happens_before_each_page_and_knows_which(esms: Asker) -> None:
+def test_something_happens_before_each_page_and_knows_which(esms: RawClient) -> None:
     seen: list[int] = []
     esms.sim.before_each(lambda: seen.append(esms.sim.asked.offset if esms.sim.asked else -1))
     for offset in (0, 49, 98):
@@ -276,7 +276,7 @@ def test_something_happens_before_each_page_and_knows_which(esms: Asker) -> None
     assert seen == [0, 49, 98]
 
 
-def test_churn_moves_the_world_on_average_so_often_before_every_page(esms: Asker) -> None:
+def test_churn_moves_the_world_on_average_so_often_before_every_page(esms: RawClient) -> None:
     before = set(esms.sim.users())
     esms.sim.churn(leaves=1.5, arrivals=0.5, seed=3)
     for _ in range(40):
@@ -289,7 +289,7 @@ def test_churn_moves_the_world_on_average_so_often_before_every_page(esms: Asker
 def test_churn_of_an_empty_list_lets_nobody_leave() -> None:
     with Simulator() as sim:
         sim.churn(leaves=1, touches=1)
-        assert Asker(sim).page(0)["Total"] == 0
+        assert RawClient(sim).page(0)["Total"] == 0
 
 
 def test_who_followed_throughout_never_left_since_the_mark(sim: Simulator) -> None:
@@ -309,14 +309,14 @@ def test_who_followed_throughout_never_left_since_the_mark(sim: Simulator) -> No
 # --------------------------------------------------------------------------------------------------
 
 
-def test_a_fault_strikes_at_its_request_and_so_often(esms: Asker) -> None:
+def test_a_fault_strikes_at_its_request_and_so_often(esms: RawClient) -> None:
     esms.page(0)
     esms.sim.fault_at(2, "code:555", times=2)
     assert [esms.page(0)["CodeResult"] for _ in range(4)] == ["100", "555", "555", "100"]
     assert [each.fault for each in esms.sim.requests] == [None, None, "code:555", "code:555", None]
 
 
-def test_a_fault_strikes_where_a_predicate_says(esms: Asker) -> None:
+def test_a_fault_strikes_where_a_predicate_says(esms: RawClient) -> None:
     esms.sim.fault_at(lambda page: page % 2 == 0, "code:555", times=10)
     assert [esms.page(0)["CodeResult"] for _ in range(4)] == ["100", "555", "100", "555"]
 
@@ -325,7 +325,7 @@ def test_a_fault_strikes_where_a_predicate_says(esms: Asker) -> None:
     ("probability", "struck"), [(0, {"100"}), (1, {"555"}), (0.5, {"100", "555"})]
 )
 def test_a_fault_strikes_with_its_probability(
-    probability: float, struck: set[str], esms: Asker
+    probability: float, struck: set[str], esms: RawClient
 ) -> None:
     esms.sim.fault_rate("code:555", probability)
     assert {esms.page(0)["CodeResult"] for _ in range(40)} == struck
@@ -343,8 +343,8 @@ def test_a_fault_that_it_does_not_know_is_refused_with_those_that_it_does(
 def test_the_connection_itself_can_fail(name: str, sim: Simulator) -> None:
     sim.fault_at(1, name)
     with pytest.raises((ConnectionError, http.client.HTTPException, TimeoutError)):
-        Asker(sim, timeout=0.5).page(0)
-    assert Asker(sim).page(0)["CodeResult"] == "100"
+        RawClient(sim, timeout=0.5).page(0)
+    assert RawClient(sim).page(0)["CodeResult"] == "100"
 
 
 def test_an_answer_can_drip(sim: Simulator) -> None:
@@ -386,7 +386,7 @@ def test_a_fault_of_an_empty_page_is_an_answer_too(name: str) -> None:
     assert answer["CodeResult"] == "100"
 
 
-def test_a_total_can_be_any(esms: Asker) -> None:
+def test_a_total_can_be_any(esms: RawClient) -> None:
     esms.sim.fault_at(1, "total:7")
     answer = esms.page(0)
     assert (answer["Total"], len(answer["Followers"])) == (7, 50)
@@ -455,5 +455,5 @@ def test_who_left_is_remembered_until_they_return() -> None:
 def test_the_hidden_count_in_total_and_are_never_listed() -> None:
     with Simulator(10) as sim:
         sim.followers().hidden.add(sim.users()[3])
-        answer = Asker(sim).page(0)
+        answer = RawClient(sim).page(0)
         assert (len(answer["Followers"]), answer["Total"]) == (9, 10)
