@@ -145,6 +145,12 @@ class AccountReport:
         return self.name or self.oaid
 
     @property
+    def following(self) -> int | None:
+        """How many followed after the last reading of the last 30 days, or else of the span."""
+        now = self.last_30_days.following_end
+        return self.total.following_end if now is None else now
+
+    @property
     def first_night(self) -> bool:
         """Whether there is only one reading, so that nothing can have changed."""
         return len(self.curve) == 1 and self.span.first == self.observed_since

@@ -136,7 +136,6 @@ def write_folder(
 def _as_index(report: ChurnReport, words: Words) -> str:
     """A sortable row an OA, and their total."""
     digest = b64encode(hashlib.sha256(SORT.encode()).digest()).decode()
-    window = report.accounts[0].last_30_days
     headers = (
         "account",
         "churn_rate",
@@ -151,7 +150,7 @@ def _as_index(report: ChurnReport, words: Words) -> str:
         .get_template("index.html.j2")
         .render(
             page_head(report, words),
-            caption=words("compared", days=WINDOW, day=words.day(window.last)),
+            caption=text.compared(report, words),
             headers=[words(each) for each in headers],
             rows=[
                 *(_row(each, words) for each in report.accounts),
@@ -167,7 +166,6 @@ def _as_index(report: ChurnReport, words: Words) -> str:
 
 def _row(account: AccountReport, words: Words) -> Row:
     window, last = account.last_30_days, account.last_complete_at
-    following = _following(account)
     whole = window.churn_rate if window.days == WINDOW else None
     left = window.unfollowed if window.covers else None  # one reading tells of nobody who left
     new = window.known("followed")
@@ -176,7 +174,7 @@ def _row(account: AccountReport, words: Words) -> Row:
         (
             Cell(account.label, account.label),
             Cell(text.window_churn(window, words), whole),
-            Cell(words.number(following), following),
+            Cell(words.number(account.following), account.following),
             Cell(words.number(new), new),
             Cell(words.number(left), left),
             Cell(text.coverage(window, words), window.days_whole / window.days),
@@ -202,7 +200,7 @@ def _total(accounts: Sequence[AccountReport], words: Words) -> list[str]:
     return [
         words("all_accounts"),
         words.percent(left / start if start else None),
-        words.number(_sum(_following(account) for account in accounts)),
+        words.number(_sum(account.following for account in accounts)),
         words.number(_sum(each.known("followed") for each in windows)),
         words.number(_sum(each.unfollowed for each in windows)),
     ]
@@ -211,11 +209,6 @@ def _total(accounts: Sequence[AccountReport], words: Words) -> list[str]:
 def _sum(counts: Iterable[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
-
-
-def _following(account: AccountReport) -> int | None:
-    now = account.last_30_days.following_end
-    return account.total.following_end if now is None else now
 
 
 def _flags(account: AccountReport, words: Words) -> Iterator[str]:

@@ -159,12 +159,11 @@ def _tiles(account: AccountReport, words: Words) -> list[Tile]:
     def note(value: str) -> str:
         return words("before_days", value=value, days=WINDOW) if full else ""
 
-    following = account.total.following_end if last.following_end is None else last.following_end
     then = "" if before is None else words.number(before.following_end)
     tiles = [
         Tile(
             words("following"),
-            words.number(following),
+            words.number(account.following),
             words("then", value=then, day=words.day(before.last)) if before is not None else "",
         ),
         _churn(last, before, words),
