@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alembic import context
 
-from etl.db.catalogue import look
+from etl.db.catalogue import read_catalogue
 from etl.db.engine import connect_engine
 from etl.db.tables import metadata
 from etl.settings import database_settings
@@ -41,4 +41,4 @@ elif (given := context.config.attributes.get("connection")) is not None:
     run(given, context.config.attributes["version_table"])
 else:
     with connect_engine(database_settings().database_url).begin() as own:
-        run(own, look(own).version_table)
+        run(own, read_catalogue(own).version_table)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alembic import command
 
-from etl.db.catalogue import look
+from etl.db.catalogue import read_catalogue
 from etl.db.engine import writing
 from etl.db.schema import alembic_config
 
@@ -19,4 +19,4 @@ def downgrade(engine: Engine, to: str) -> None:
     """Take the database back to an older revision, `base` for none of our tables, in one
     transaction."""
     with writing(engine) as connection:
-        command.downgrade(alembic_config(connection, look(connection)), to)
+        command.downgrade(alembic_config(connection, read_catalogue(connection)), to)

@@ -123,7 +123,7 @@ _TABLES = text("""
 _PLACE = text("SELECT current_schema(), current_setting('search_path'), current_user")
 
 
-def look(connection: Connection) -> Catalogue:
+def read_catalogue(connection: Connection) -> Catalogue:
     """Read the catalogue of the database."""
     if connection.dialect.name == "sqlite":
         names = frozenset(inspect(connection).get_table_names())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import cast, delete, false, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from etl.db.catalogue import look, require_all_seen
+from etl.db.catalogue import read_catalogue, require_all_seen
 from etl.db.encoding import encoding
 from etl.db.engine import reading, writing
 from etl.db.lease import database_clock
@@ -68,7 +68,7 @@ def try_creating(engine: Engine) -> None:
             room.
     """
     with suppress(_EnoughError), writing(engine) as connection:
-        require_all_seen(look(connection))
+        require_all_seen(read_catalogue(connection))
         upgrade_on(connection)
         _write_all(connection)
         raise _EnoughError

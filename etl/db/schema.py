@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from etl.db.catalogue import EMPTY, look, require_all_seen, revision
+from etl.db.catalogue import EMPTY, read_catalogue, require_all_seen, revision
 from etl.db.engine import reading, translated, writing
 from etl.errors import DatabaseBehindError, DatabaseUnreachableError
 
@@ -41,7 +41,7 @@ def current_revision(engine: Engine) -> str:
 
 def _catalogue(engine: Engine) -> Catalogue:
     with reading(engine) as connection:
-        return look(connection)
+        return read_catalogue(connection)
 
 
 def require_current(engine: Engine) -> None:
@@ -115,7 +115,7 @@ def upgrade_on(connection: Connection, to: str = "head") -> None:
     """As `upgrade`, in a transaction of the caller's."""
     from alembic import command  # noqa: PLC0415 - half a second of a start-up
 
-    found = look(connection)
+    found = read_catalogue(connection)
     at = revision(found)
     if at != EMPTY and (not at.isdigit() or int(at) > int(HEAD)):
         _require_head(found)
