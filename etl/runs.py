@@ -1,7 +1,6 @@
-"""One run of several OAs: which, in what order, until when, and who is notified.
+"""One run: the OAs of one or several eSMS accounts, in what order, until when, who is notified.
 
-Needs no command line: `sync_all` syncs the OAs of one eSMS account and gives what became of each;
-`sync_esms_accounts` does so for several accounts, and gives the gravest exit code.
+Needs no command line.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from etl.errors import (
     gravest,
 )
 from etl.esms.client import EsmsClient
-from etl.model import Snapshot, Status, day_of, ignore
+from etl.model import Snapshot, Status, day_of
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
 from etl.roster import in_time, keep_names, roster
@@ -73,29 +72,82 @@ class RunOptions:
         return bool(self.oaids) or self.unless_since is not None
 
 
-def sync_all(
-    settings: Settings,
+def sync_esms_accounts(
+    shared: ProcessSettings,
+    accounts: Sequence[EsmsAccount],
     options: RunOptions,
     *,
     log: Log,
-    on_page: Callable[[str, int, int, int], None] = ignore,
-    on_outcome: Callable[[Outcome], None] = ignore,
-    on_left_out: Callable[[Outcome], None] = ignore,
-) -> list[Outcome]:
-    """Sync the OAs; one that fails does not keep the others from being synced, a signal does.
+    on_page: Callable[[str, int, int, int], None],
+    on_outcome: Callable[[Outcome], None],
+    on_left_out: Callable[[Outcome], None],
+    on_failure: Callable[[EtlError], None],
+) -> int:
+    """Sync the OAs of several eSMS accounts in turn, and give the gravest exit code.
+
+    An account that cannot be synced does not keep the others from it. What all of them share
+    (ETL_PING_URL and ETL_METRICS_FILE) is notified of a run of all.
 
     Args:
-        settings: everything that a run needs.
-        options: what to do.
+        shared: what is one for all accounts.
+        accounts: each with its own keys, pace and thresholds.
+        options: what to do with each.
         log: gets every retry and the closing line of each OA.
         on_page: called after every page with (oaid, look from 1, end of the page, Total), by
             several threads.
         on_outcome: called with what became of each OA, as soon as it is known.
         on_left_out: called in the end for each OA to which the run did not come, because a signal
             or the database ended it: it failed, and no snapshot is on record.
+        on_failure: called with what ended the run of an account before, between or after its OAs.
 
-    What these raise is dropped, and they are not called again: an OA is synced whether or not it
-    can be shown.
+    What these raise, but for on_failure, is dropped, and they are not called again: an OA is synced
+    whether or not it can be shown.
+
+    Raises:
+        EtlError: a signal; nobody is synced after it.
+    """
+    outcomes: list[Outcome] = []
+    failures: list[EtlError] = []
+    # One account notifies of itself, below.
+    unannounced = options.dry_run or len(accounts) == 1
+    around = (
+        nullcontext()
+        if unannounced
+        else announced(shared, log, outcomes, failures=failures, chosen=False)
+    )
+    with around:
+        for account in accounts:
+            try:
+                outcomes += _sync_all(
+                    account.settings,
+                    options,
+                    log=log,
+                    on_page=on_page,
+                    on_outcome=on_outcome,
+                    on_left_out=on_left_out,
+                )
+            except InterruptedRunError:
+                raise
+            except Exception as raised:  # noqa: BLE001 - whatever it is, the other accounts are synced
+                failures.append(as_ours(raised))
+                on_failure(failures[-1])
+            if outcomes and isinstance(outcomes[-1].error, InterruptedRunError):
+                break
+    return gravest([*(each.exit_code for each in failures), *(each.exit_code for each in outcomes)])
+
+
+def _sync_all(
+    settings: Settings,
+    options: RunOptions,
+    *,
+    log: Log,
+    on_page: Callable[[str, int, int, int], None],
+    on_outcome: Callable[[Outcome], None],
+    on_left_out: Callable[[Outcome], None],
+) -> list[Outcome]:
+    """Sync the OAs of one account, and give what became of each.
+
+    One that fails does not keep the others from being synced, a signal does.
 
     Raises:
         EtlError: what ended the run before, between or after its OAs.
@@ -119,65 +171,6 @@ def sync_all(
                 close(outcome)
                 on_outcome(outcome)
     return outcomes
-
-
-def sync_esms_accounts(
-    shared: ProcessSettings,
-    accounts: Sequence[EsmsAccount],
-    options: RunOptions,
-    *,
-    log: Log,
-    on_page: Callable[[str, int, int, int], None],
-    on_outcome: Callable[[Outcome], None],
-    on_left_out: Callable[[Outcome], None] = ignore,
-    on_failure: Callable[[EtlError], None],
-) -> int:
-    """Sync the OAs of several eSMS accounts in turn, and give the gravest exit code.
-
-    An account that cannot be synced does not keep the others from it. What all of them share
-    (ETL_PING_URL and ETL_METRICS_FILE) is notified of a run of all.
-
-    Args:
-        shared: what is one for all accounts.
-        accounts: each with its own keys, pace and thresholds.
-        options: what to do with each.
-        log: as `sync_all` has it.
-        on_page: as `sync_all` has it.
-        on_outcome: as `sync_all` has it.
-        on_left_out: as `sync_all` has it.
-        on_failure: called with what ended the run of an account before, between or after its OAs.
-
-    Raises:
-        EtlError: a signal; nobody is synced after it.
-    """
-    outcomes: list[Outcome] = []
-    failures: list[EtlError] = []
-    # One account notifies of itself, in `sync_all`.
-    unannounced = options.dry_run or len(accounts) == 1
-    around = (
-        nullcontext()
-        if unannounced
-        else announced(shared, log, outcomes, failures=failures, chosen=False)
-    )
-    with around:
-        for account in accounts:
-            try:
-                outcomes += sync_all(
-                    account.settings,
-                    options,
-                    log=log,
-                    on_page=on_page,
-                    on_outcome=on_outcome,
-                    on_left_out=on_left_out,
-                )
-            except InterruptedRunError:
-                raise
-            except Exception as raised:  # noqa: BLE001 - whatever it is, the other accounts are synced
-                failures.append(as_ours(raised))
-                on_failure(failures[-1])
-            if outcomes and isinstance(outcomes[-1].error, InterruptedRunError):
-                break
-    return gravest([*(each.exit_code for each in failures), *(each.exit_code for each in outcomes)])
 
 
 def _harmless(callback: Callable[P, None]) -> Callable[P, None]:
