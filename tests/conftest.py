@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
-from contextlib import contextmanager
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from postgres import own_server
-from sqlalchemy import create_engine, text
+from postgres import Databases, own_server
+from sqlalchemy import create_engine
 from xdist.scheduler import LoadScopeScheduling
 
 from etl.db.engine import connect_engine
@@ -78,8 +76,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def postgresql_server() -> Iterator[str]:
     """The URL of a PostgreSQL server of this test worker's own, without a database name."""
     with own_server() as server:
-        # No test cuts the power: nothing need wait for the disk.
-        for command in ("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()"):
+        # No test cuts the power: nothing need wait for the disk. Nor does a table live long enough
+        # to be tidied up.
+        for command in (
+            "ALTER SYSTEM SET fsync = off",
+            "ALTER SYSTEM SET autovacuum = off",
+            "SELECT pg_reload_conf()",
+        ):
             server.psql(f"{command};")
         yield server.get_uri()
 
@@ -94,13 +97,9 @@ def postgresql_admin(postgresql_server: str) -> Iterator[Connection]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(postgresql_server: str, postgresql_admin: Connection) -> str:
-    """The name of a PostgreSQL database with our tables: a copy costs less than the migrations."""
-    postgresql_admin.execute(text("CREATE DATABASE with_tables"))
-    engine = connect_engine(postgresql_server.replace("/postgres?", "/with_tables?"))
-    upgrade(engine)
-    engine.dispose()
-    return "with_tables"
+def postgresql_databases(postgresql_server: str, postgresql_admin: Connection) -> Databases:
+    """The databases of this worker's server."""
+    return Databases(postgresql_server, postgresql_admin)
 
 
 @pytest.fixture(scope="session")
@@ -115,14 +114,11 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def postgresql_url(
-    request: pytest.FixtureRequest, postgresql_server: str, postgresql_admin: Connection
+    request: pytest.FixtureRequest, postgresql_databases: Databases
 ) -> Iterator[str]:
-    """The URL of a new PostgreSQL database: empty, or with our tables where the test asks for
-    `db`."""
-    template = "template1"
-    if "db" in request.fixturenames:
-        template = request.getfixturevalue("postgresql_template")
-    with _database(postgresql_server, postgresql_admin, template) as url:
+    """The URL of a PostgreSQL database: empty, or with our tables where the test asks for `db`."""
+    asked = "db" in request.fixturenames
+    with postgresql_databases.with_tables() if asked else postgresql_databases.empty() as url:
         yield url
 
 
@@ -153,8 +149,7 @@ def shared_url(
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    needed = ("postgresql_server", "postgresql_admin", "postgresql_template")
-    with _database(*map(request.getfixturevalue, needed)) as url:
+    with request.getfixturevalue("postgresql_databases").with_tables() as url:
         yield url
 
 
@@ -162,15 +157,6 @@ def shared_url(
 def db(db_url: str) -> Engine:
     """A database with our tables, on SQLite and on PostgreSQL."""
     return connect_engine(db_url)
-
-
-@contextmanager
-def _database(server: str, admin: Connection, template: str) -> Iterator[str]:
-    """The URL of a new PostgreSQL database, a copy of the template; dropped at the end."""
-    name = f"t{uuid.uuid4().hex[:12]}"
-    admin.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-    yield server.replace("/postgres?", f"/{name}?")
-    admin.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def _psycopg(url: str) -> str:
