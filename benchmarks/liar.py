@@ -180,6 +180,7 @@ class InTurn(Workers):
         self._fetch = fetch
         self.concurrency = concurrency
         self._waiting: list[_Later] = []
+        self._told: list[int] = []
 
     def __exit__(self, *error: object) -> None:
         self._waiting.clear()

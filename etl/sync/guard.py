@@ -6,6 +6,7 @@ Nothing here reads or writes. Why each rule is there: docs/design.md#how-a-sweep
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from etl.model import Gaps, Reason
@@ -31,6 +32,7 @@ class Look:
     Attributes:
         total: the last Total told.
         largest: the largest Total told.
+        replaced: how many came in the place of others who left, by its Totals.
         steady: whether every page said the same Total.
         closed: a chain of whole seams runs from the head to the tail.
         ceiling: the server let us no further. Such a look may have closed at the largest
@@ -52,6 +54,7 @@ class Look:
     new: int = 0
     same_as: tuple[int, ...] = ()
     reached: int = 0
+    replaced: int = 0
 
     @property
     def may_be_twin(self) -> bool:
@@ -81,6 +84,15 @@ class Look:
 def tolerated_gap(total: int, share: float) -> int:
     """How many users of `total` may stay unseen in a whole reading."""
     return max(TOLERATED_USERS, int(total * share))
+
+
+def replaced(totals: Sequence[int]) -> int:
+    """How many came in the place of others who left, by what was told as Total, in order.
+
+    All its rises, less those that made it the largest.
+    """
+    came = sum(max(0, after - before) for before, after in pairwise(totals))
+    return totals[0] + came - max(totals)
 
 
 def gap_of(looks: Sequence[Look]) -> int | None:
@@ -164,16 +176,18 @@ class Judge:
         Where nobody is missing, one witness whose own gap is tolerated is enough. Where somebody
         is, two witnesses are needed, and the own gap of each may not be larger than the standing
         one: if those missing have left, the gap is what it was; if not, it has grown by as many.
+        Who came in the place of others counts, too: somebody hidden, somebody read who then left,
+        and somebody who came, have no gap together.
         """
         if self.twins(looks):
             return True
-        allowed = self.tolerated(looks)
+        allowed, witnesses = self.tolerated(looks), self.witnesses(looks)
         if missing:
             allowed = min(allowed, standing_gap(self.gaps, gap_of(looks)))
-        speaking = sum(look.gap <= allowed for look in self.witnesses(looks))
-        if not missing:
-            credible = self.credible(looks)
-            speaking += sum(look.whole_at_ceiling and look.gap <= allowed for look in credible)
+            speaking = sum(look.gap + look.replaced <= allowed for look in witnesses)
+        else:
+            at_ceiling = [look for look in self.credible(looks) if look.whole_at_ceiling]
+            speaking = sum(look.gap <= allowed for look in [*witnesses, *at_ceiling])
         return speaking >= _needed(missing)
 
     def enough(self, looks: Sequence[Look], *, missing: int) -> bool:

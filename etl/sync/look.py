@@ -27,10 +27,10 @@ from etl.sync.chain import (
     moved_by,
     seam_holds,
 )
-from etl.sync.guard import Look, tolerated_gap
+from etl.sync.guard import Look, replaced, tolerated_gap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 LINKS_KEPT = 4
 """The links that a mend tries to hang on to: the last one, and up to three before it. Where the
@@ -50,6 +50,7 @@ class Workers:
         self._fetch = fetch
         self.concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="etl-page")
+        self._told: list[int] = []
 
     def __enter__(self) -> Self:
         return self
@@ -59,18 +60,23 @@ class Workers:
         # nobody.
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def listen(self) -> Sequence[int]:
+        """The Total of each answer from now on, in the order in which they come."""
+        self._told = []
+        return self._told
+
     def submit(self, offset: int) -> Future[Answer]:
         """Ask for the page at an offset, some time soon."""
         return self._pool.submit(self.ask, offset)
 
     def ask(self, offset: int) -> Answer:
-        """Ask for the page at an offset, now; a refusal of any but the first is an answer, too."""
+        """Ask for the page at an offset, now; a refusal is an answer, too."""
         try:
-            return self._fetch(offset)
+            page = self._fetch(offset)
         except (OffsetRefusedError, UndocumentedCodeError, BadRequestError) as error:
-            if offset == 0:
-                raise
             return Refused(offset, None if isinstance(error, OffsetRefusedError) else error)
+        self._told.append(page.total)
+        return page
 
 
 @dataclass
@@ -155,7 +161,9 @@ class LookReader:
         self._on_page = on_page
         self._seen = Seen(Page(0, (), 0), 0, tolerance)
         self._totals: set[int] = set()
+        self._told = workers.listen()
         self._links: deque[Page] = deque(maxlen=LINKS_KEPT)
+        self._moved_down = False
         self._last_total = 0
         self._reached = 0
         self._pages = 0
@@ -203,7 +211,7 @@ class LookReader:
         """Do what a move says; gives the look's verdict where that ends it."""
         match found:
             case Move.LINK if isinstance(answer, Page):
-                self._links.append(answer)
+                self._link(answer)
             case Move.PASS_BY:
                 pass
             case Move.TAIL:
@@ -233,12 +241,20 @@ class LookReader:
         The page with the overlap does not show it: a server whose pages are cut at random may
         answer just the shared users.
         """
-        if not self._ask_behind:
-            return self._verdict(closed=True)
-        behind = self._ask(link.end)
-        if isinstance(behind, Refused) or (behind is not None and brings_nobody(behind, link)):
-            return self._verdict(closed=True)
-        return None if behind is not None and self._mend(behind) else self._read_out()
+        if self._ask_behind:
+            behind = self._ask(link.end)
+            if behind is None or (isinstance(behind, Page) and not brings_nobody(behind, link)):
+                return None if behind is not None and self._mend(behind) else self._read_out()
+            self._note_move(link, behind)
+        return self._verdict(closed=self._head_is_seen())
+
+    def _head_is_seen(self) -> bool:
+        """Ask the head once more where the list moved down; False where it is not served.
+
+        No seam shows who stands before the first page. Where users stand further down than they
+        did, others came before them, or the first page was that of another offset.
+        """
+        return not self._moved_down or isinstance(self._ask(0), Page)
 
     def _stuck(self, link: Page) -> Look | None:
         """Nobody new from the link on, though Total says that there is more."""
@@ -274,13 +290,21 @@ class LookReader:
                 if isinstance(bridge, Refused):
                     continue
                 if hangs_on(link, bridge, self._seen):
-                    self._links.append(bridge)
+                    self._link(bridge)
                     if isinstance(right, Page) and hangs_on(bridge, right, self._seen):
-                        self._links.append(right)
+                        self._link(right)
                     return True
                 moved = moved_by(link, bridge, otherwise=moved)
             self._links.pop()
         return False
+
+    def _link(self, page: Page) -> None:
+        self._note_move(self._links[-1], page)
+        self._links.append(page)
+
+    def _note_move(self, link: Page, after: Answer) -> None:
+        if isinstance(after, Page) and moved_by(link, after, otherwise=0) > 0:
+            self._moved_down = True
 
     def _at_ceiling(self, last: Answer) -> Look | None:
         """End the look at an offset that is not served: nothing beyond it is asked.
@@ -304,7 +328,7 @@ class LookReader:
                 and hangs_on(link, nearer, self._seen)
                 and ends_the_list(nearer, self._seen)
             ):
-                self._links.append(nearer)
+                self._link(nearer)
                 return self._at_tail(nearer)
         if link.offset < LARGEST_DOCUMENTED_OFFSET < refused:
             page = self._ask(LARGEST_DOCUMENTED_OFFSET)
@@ -334,7 +358,7 @@ class LookReader:
         prove nothing.
         """
         if isinstance(last, Refused) and last.error is not None:
-            self._received(self._workers.ask(0))
+            self._first()
 
     def _planned(self, link: Page) -> Answer | None:
         self._plan.fill(self._stride(link))
@@ -356,7 +380,8 @@ class LookReader:
 
     def _first(self) -> Page:
         head = self._workers.ask(0)
-        assert isinstance(head, Page)  # noqa: S101 - a refusal of offset 0 is raised
+        if isinstance(head, Refused):
+            raise head.error or OffsetRefusedError(0)
         self._received(head)
         return head
 
@@ -382,6 +407,7 @@ class LookReader:
         return Look(
             total=self._last_total,
             largest=max(self._totals),
+            replaced=replaced(self._told),
             steady=len(self._totals) == 1,
             closed=closed,
             ceiling=ceiling,

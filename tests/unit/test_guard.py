@@ -274,6 +274,19 @@ def test_each_look_speaks_with_its_own_gap_and_not_with_that_of_the_union() -> N
     assert doubted(first, second, missing=1) == Reason.TOTAL_GAP
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "doubt"),
+    [(0, 0, None), (1, 0, Reason.TOTAL_GAP), (0, 1, Reason.TOTAL_GAP), (1, 1, Reason.TOTAL_GAP)],
+)
+def test_those_who_replaced_others_count_in_the_gap_where_somebody_is_missing(
+    one: int, other: int, doubt: Reason | None
+) -> None:
+    """Somebody hidden, somebody read who then left, and somebody who came: together no gap."""
+    looks = [replace(look(), replaced=replaced) for replaced in (one, other)]
+    assert doubted(*looks, missing=1) is doubt
+    assert doubted(*looks) is None
+
+
 def test_a_large_gap_before_widens_no_tolerance() -> None:
     cut = look(distinct=991)
     assert doubted(cut, cut, missing=1, gaps=Gaps(400)) == Reason.TOTAL_GAP

@@ -109,6 +109,27 @@ def test_a_look_remembers_the_largest_total_that_it_was_told() -> None:
     assert (look.largest, look.total, look.steady) == (103, 100, False)
 
 
+@pytest.mark.parametrize(
+    ("totals", "replaced"),
+    [
+        ((100,), 0),
+        ((100, 101), 0),
+        ((100, 99), 0),
+        ((100, 99, 100), 1),
+        ((100, 98, 99, 100), 2),
+        ((100, 99, 101), 1),
+        ((100, 101, 100), 0),
+    ],
+)
+def test_who_came_in_the_place_of_others_is_told_by_the_rises_of_total(
+    totals: tuple[int, ...], replaced: int
+) -> None:
+    def moving(server: Server, page: Page) -> Page:
+        return Page(page.offset, page.users, totals[min(len(server.asked), len(totals)) - 1])
+
+    assert look_at(Server(numbered(100), answer=moving)).replaced == replaced
+
+
 # -- a backend that answers nobody ----------------------------------------------------------------
 
 
@@ -214,6 +235,61 @@ def test_an_end_that_came_nearer_while_it_was_read_is_asked_behind_as_well() -> 
     look = look_at(server, ask_behind=True)
     assert (look.closed, look.ceiling) == (True, False)
     assert server.asked[-1] == 96
+
+
+# -- the head -------------------------------------------------------------------------------------
+
+
+def wrong_heads(total: int = 0) -> Callable[[Server, Page], Page]:
+    """The first time that each look asks for it, the head is the page of offset 10."""
+    given: set[int] = set()
+
+    def answer(server: Server, page: Page) -> Page:
+        wrong = page.offset == 0 and server.look not in given
+        given.add(server.look)
+        return Page(page.offset, tuple(server.users[10:30]) if wrong else page.users, total)
+
+    return answer
+
+
+def test_a_first_page_of_another_offset_is_found_out_by_the_page_after_it() -> None:
+    """Its seam holds, and no Total says that ten are lacking."""
+    result = swept(Server(numbered(100), answer=wrong_heads()), [*numbered(100), "gone"])
+    assert (result.missing, result.reason) == (1, None)
+
+
+def test_where_the_first_page_is_the_last_the_request_behind_it_finds_that_out() -> None:
+    result = swept(Server(numbered(25), answer=wrong_heads(total=15)), [*numbered(25), "gone"])
+    assert (result.missing, result.reason) == (1, None)
+
+
+def test_a_list_that_keeps_still_saves_the_second_request_for_its_head() -> None:
+    server = Server(numbered(100))
+    assert swept(server, [*numbered(100), "gone"]).looks == 2
+    assert server.asked.count(0) == 2
+
+
+def test_who_arrives_at_the_head_while_the_list_is_read_is_seen() -> None:
+    def arriving(server: Server, page: Page) -> Page:
+        if len(server.asked) == 2:
+            server.users.insert(0, "new")
+        return page
+
+    result = swept(Server(numbered(100), answer=arriving))
+    assert (result.seen, result.gap, result.looks) == (101, 0, 1)
+
+
+def test_a_head_that_is_refused_when_it_is_asked_once_more_closes_no_look_and_fails_no_run() -> (
+    None
+):
+    wrong = wrong_heads()
+
+    def refuses(server: Server, page: Page) -> Page:
+        if page.offset == 0 and server.asked.count(0) == 2:
+            raise OffsetRefusedError(0)
+        return wrong(server, page)
+
+    assert not look_at(Server(numbered(100), answer=refuses)).closed
 
 
 # -- the ceiling ----------------------------------------------------------------------------------
