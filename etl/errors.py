@@ -65,12 +65,17 @@ class EtlError(Exception):
     exit_code: int = ExitCode.FAULT
     hint = ""
     reason = "error"
-    """What `snapshots.reason` says of a run that failed by it, for programs to read."""
+    """The word by which programs know it."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         if hint is not None:
             self.hint = hint
+
+    @property
+    def recorded(self) -> str:
+        """What `snapshots.reason` says: the word that programs read, then the message."""
+        return f"{self.reason}: {self}"
 
 
 class SettingsError(EtlError):

@@ -233,7 +233,7 @@ def _not_begun(settings: Settings, oaid: str, error: EtlError) -> Outcome:
         finished_at=now,
         requests=0,
         retries=0,
-        reason=f"{error.reason}: {error}",
+        reason=error.recorded,
     )
     return Outcome(snapshot, 0.0, error.exit_code, error)
 

@@ -144,9 +144,7 @@ def written(level: str) -> bool:
 
 def failure_event(log: Log, error: EtlError) -> None:
     """A run that ended before, between or after its OAs: no closing line of theirs tells why."""
-    log.error(
-        "run failed", reason=f"{error.reason}: {error}", exit_code=error.exit_code, **_advice(error)
-    )
+    log.error("run failed", reason=error.recorded, exit_code=error.exit_code, **_advice(error))
 
 
 def retry_event(log: Log, retry: Retry) -> None:

@@ -110,7 +110,7 @@ class Run:
             self._counted(snapshot),
             status=Status.FAILED,
             finished_at=self.clock(),
-            reason=f"{failure.reason}: {failure}",
+            reason=failure.recorded,
         )
 
     def _counted(self, snapshot: Snapshot) -> Snapshot:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from etl.errors import BadRequestError, OffsetRefusedError, UndocumentedCodeError
 from etl.model import Page, Reason, Source, Sweep, Window, ignore
 from etl.sync.window_reader import NotServedError, WindowReader
-from etl.sync.windows import DAY, REACH, Reading, doubt, old_part
+from etl.sync.windows import DAY, REACH, WindowsReading, doubt, old_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ def sweep_by_windows(
         spool.end_look()
         return replace(followers, seen=spool.seen(), missing=spool.missing(), reason=Reason.CEILING)
     missing = spool.missing()
-    reading = Reading(
+    reading = WindowsReading(
         offset_ignored=reader.offset_ignored,
         crowded=reader.crowded,
         between=reader.between,

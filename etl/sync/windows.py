@@ -132,7 +132,7 @@ def settled(looks: Sequence[Settling]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class WindowsReading:
     """What the reading of all windows came to.
 
     Attributes:
@@ -187,7 +187,7 @@ class Reading:
         return sum(max(0, one - next_one) for one, next_one in pairwise(self.before + self.since))
 
 
-def doubt(reading: Reading, *, tolerance: float, gaps: Gaps) -> Reason | None:
+def doubt(reading: WindowsReading, *, tolerance: float, gaps: Gaps) -> Reason | None:
     """Why a reading by windows cannot be believed whole; None where it can."""
     if reading.offset_ignored:
         return Reason.OFFSET_IGNORED

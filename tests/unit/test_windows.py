@@ -19,8 +19,8 @@ from etl.sync import window_reader, windowed
 from etl.sync.look import Budget
 from etl.sync.windows import (
     Pair,
-    Reading,
     Settling,
+    WindowsReading,
     days_fall_between,
     doubt,
     halve,
@@ -144,13 +144,13 @@ def test_a_window_is_settled_by_a_look_that_counts_up_by_twins_or_by_two_that_ag
     assert settled(looks) is is_settled
 
 
-def read(*, totals: tuple[int, ...] = (997, 997, 997), **changed: int | bool) -> Reading:
+def read(*, totals: tuple[int, ...] = (997, 997, 997), **changed: int | bool) -> WindowsReading:
     """The first Total is of the beginning, the second of before the recent part."""
     values = {
         "offset_ignored": False, "crowded": False, "days_lost": False, "between": 0, "torn": False, "dated": True,
         "before": totals[:1], "since": totals[1:], "clamped": False, "distinct": 997, "missing": 0,
     } | changed  # fmt: skip
-    return Reading(**values)  # type: ignore[arg-type]  # a table of its fields
+    return WindowsReading(**values)  # type: ignore[arg-type]  # a table of its fields
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def read(*, totals: tuple[int, ...] = (997, 997, 997), **changed: int | bool) ->
     ],
 )
 def test_each_case_has_its_reason_and_the_gravest_speaks(
-    reading: Reading, reason: Reason | None
+    reading: WindowsReading, reason: Reason | None
 ) -> None:
     assert doubt(reading, tolerance=0.005, gaps=Gaps()) is reason
 
