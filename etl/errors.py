@@ -40,6 +40,7 @@ import signal
 import sys
 import traceback
 from enum import IntEnum
+from importlib import util
 from pathlib import Path
 
 
@@ -89,13 +90,18 @@ class SettingsError(EtlError):
         self.problems = problems
 
 
-def missing_extra(what: str, extra: str) -> SettingsError:
-    """What was asked for needs libraries that a small installation leaves out."""
-    return SettingsError(
-        [f"{what} needs the extra `{extra}`, which is not installed"],
-        # By a path: no index has this program.
-        hint=f"In the checkout of etl: {sys.executable} -m pip install '.[{extra}]'",
-    )
+def require_extra(what: str, extra: str, *modules: str) -> None:
+    """Refuse what needs libraries that a small installation leaves out.
+
+    Raises:
+        SettingsError: one of these modules is not installed.
+    """
+    if not all(map(util.find_spec, modules)):
+        raise SettingsError(
+            [f"{what} needs the extra `{extra}`, which is not installed"],
+            # By a path: no index has this program.
+            hint=f"In the checkout of etl: {sys.executable} -m pip install '.[{extra}]'",
+        )
 
 
 class UsageError(EtlError):

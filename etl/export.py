@@ -11,14 +11,13 @@ import csv
 import json
 from dataclasses import dataclass
 from datetime import date, datetime
-from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy import case, func, select
 
 from etl.db.snapshots import get
 from etl.db.tables import follower_changes, followers, snapshots
-from etl.errors import UsageError, missing_extra
+from etl.errors import UsageError, require_extra
 from etl.model import APPLIED, Change, plain
 from etl.reports.csv_cells import defused
 
@@ -233,8 +232,7 @@ def require_pyarrow() -> None:
     Raises:
         SettingsError: pyarrow is not installed.
     """
-    if find_spec("pyarrow") is None:
-        raise missing_extra("a Parquet file", "parquet")
+    require_extra("a Parquet file", "parquet", "pyarrow")
 
 
 SINKS: dict[str, type[CsvSink | JsonlSink | ParquetSink]] = {

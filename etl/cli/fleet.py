@@ -11,13 +11,12 @@ import typer
 
 from etl.cli.app import AsJson, Command, Group
 from etl.cli.output import say, show_table, write_line
-from etl.errors import ExitCode, missing_extra
+from etl.errors import ExitCode, require_extra
 from etl.observe.logs import configure_logging, logger
 from etl.settings import process_settings
 from etl.settings.accounts import account_names, esms_accounts
 
-HAS_EXTRA = find_spec("procrastinate") is not None
-if HAS_EXTRA:
+if find_spec("procrastinate"):
     from etl.fleet.engine import make_tables
     from etl.fleet.status import fleet_status, words
     from etl.fleet.tasks import Fleet, Silence
@@ -118,6 +117,5 @@ def status(as_json: AsJson = False) -> int:
 
 def _settings() -> ProcessSettings:
     settings = process_settings()
-    if not HAS_EXTRA:
-        raise missing_extra("etl fleet", "fleet")
+    require_extra("etl fleet", "fleet", "procrastinate")
     return settings

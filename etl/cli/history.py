@@ -16,6 +16,7 @@ from etl.cli.output import TableFormat, folded, printable, show, show_lines, sho
 from etl.cli.words import words
 from etl.db.engine import reading
 from etl.db.snapshots import latest
+from etl.db.tables import LARGEST_NUMBER
 from etl.errors import ExitCode
 from etl.model import SNAPSHOT_COLUMNS, Status
 
@@ -27,9 +28,6 @@ app = typer.Typer(add_completion=False)
 
 COLUMNS = ("snapshot_id", *SNAPSHOT_COLUMNS[1:])
 """For programs; people see what a terminal has room for."""
-
-MOST = 2**63 - 1
-"""Snapshots that a database can be asked for."""
 
 CHANGES = ("followed", "refollowed", "unfollowed")
 
@@ -58,7 +56,7 @@ def history(
     found: list[tuple[Account, list[Snapshot]]] = []
     for account in accounts_in(engine, oaid):
         with reading(engine) as connection:
-            newest = latest(connection, account.oaid, limit=min(limit, MOST))
+            newest = latest(connection, account.oaid, limit=min(limit, LARGEST_NUMBER))
         found.append((account, newest[::-1]))
     if form is TableFormat.TABLE and sys.stdout.isatty():
         _show(found, words())

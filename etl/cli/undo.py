@@ -11,14 +11,12 @@ from etl.cli.app import AsJson, Command, DryRun, Yes
 from etl.cli.database import open_database
 from etl.cli.output import confirm, say, say_lines, write_line
 from etl.cli.words import words
+from etl.db.tables import LARGEST_NUMBER
 from etl.errors import ExitCode
 from etl.maintenance import undo as undoing
 from etl.model import NO_COUNTS
 
 app = typer.Typer(add_completion=False)
-
-MOST = 2**63 - 1
-"""The largest number that a database has for a snapshot."""
 
 CHANGES = ("baseline", "followed", "refollowed", "unfollowed")
 
@@ -45,7 +43,7 @@ def undo(
     The next `etl sync` reads the list anew.
     """
     _, engine = open_database()
-    snapshot_id = min(max(snapshot_id, 0), MOST)  # others are no snapshot, either
+    snapshot_id = min(max(snapshot_id, 0), LARGEST_NUMBER)  # others are no snapshot, either
     snapshot = undoing.undoable(engine, snapshot_id)
     counts = snapshot.counts or NO_COUNTS
     texts = words()

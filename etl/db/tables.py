@@ -86,6 +86,9 @@ locale."""
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite gives numbers by itself only to a column of type INTEGER."""
 
+LARGEST_NUMBER = 2**63 - 1
+"""That either database can hold."""
+
 
 def _one_of(column: str, values: Iterable[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from etl.errors import missing_extra
+from etl.errors import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,5 +51,4 @@ def require_charts() -> None:
     Raises:
         SettingsError: altair or vl-convert is not installed.
     """
-    if util.find_spec("altair") is None or util.find_spec("vl_convert") is None:
-        raise missing_extra("a page with charts", "report")
+    require_extra("a page with charts", "report", "altair", "vl_convert")

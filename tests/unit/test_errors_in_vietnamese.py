@@ -19,7 +19,7 @@ PROGRAM = Path(errors.__file__).parent
 
 PLACES = re.compile(r"\{\d+\}")
 
-MAKERS = re.compile(r"_failed|problem|missing_extra|\w*Error")
+MAKERS = re.compile(r"_failed|problem|require_extra|\w*Error")
 """Functions that make an error of their words."""
 
 NAMES = re.compile(
