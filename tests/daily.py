@@ -12,7 +12,6 @@ from world import client
 
 from etl.db.engine import reading
 from etl.db.tables import metadata
-from etl.maintenance.verify import check, oaids
 from etl.sync.account import preview_oa, sync_oa
 from etl.sync.decide import Limits
 from etl.sync.run import Outcome, Run
@@ -57,13 +56,6 @@ class Days:
             zone = ZoneInfo("Asia/Ho_Chi_Minh")
             run = Run(esms, self.engine, limits, zone, clock=lambda: self.now)
             return (preview_oa if dry_run else sync_oa)(run, oaid or self.sim.default)
-
-
-def torn(engine: Engine) -> list[str]:
-    """What `etl verify` would find wrong."""
-    with reading(engine) as connection:
-        findings = list(check(connection, oaids(connection)))
-    return [f"{finding.oaid}: {finding.check}" for finding in findings if finding.contradictions]
 
 
 def rows(engine: Engine, table: str) -> list[tuple[object, ...]]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert
+from world import contradictions
 
-from etl.db.engine import reading, writing
+from etl.db.engine import writing
 from etl.db.tables import follower_changes, followers, official_accounts, snapshots
-from etl.maintenance.verify import check, oaids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -154,11 +154,7 @@ def write_history(engine: Engine, readings: Sequence[Reading], names: dict[str, 
         for table, rows in ((follower_changes, changes), (followers, users)):
             if rows:
                 connection.execute(insert(table), rows)
-    with reading(engine) as connection:
-        torn = [
-            finding for finding in check(connection, oaids(connection)) if finding.contradictions
-        ]
-    assert not torn, "the readings contradict each other"
+    assert contradictions(engine) == []
 
 
 def _snapshot(number: int, each: Reading, expected: Expected) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from etl.db.engine import reading
 from etl.db.tables import follower_changes, followers
 from etl.esms.client import EsmsClient
-from etl.maintenance.verify import check
+from etl.maintenance.verify import check, oaids
 from etl.settings import EsmsSettings
 from etl.simulator import API_KEY, SECRET_KEY, Simulator, WindowRules
 from etl.sync.account import sync_oa
@@ -120,10 +120,11 @@ def rows(db: Engine, oaid: str) -> tuple[list[Any], list[Any]]:
         return _rows(connection, followers, oaid), _rows(connection, follower_changes, oaid)
 
 
-def contradictions(db: Engine, oaid: str) -> list[str]:
-    """What `etl verify` would find."""
+def contradictions(db: Engine, *asked: str) -> list[str]:
+    """What `etl verify` would find wrong, of all OAs unless some are named."""
     with reading(db) as connection:
-        return [finding.check for finding in check(connection, [oaid]) if finding.contradictions]
+        found = check(connection, asked or oaids(connection))
+        return [f"{each.oaid}: {each.check}" for each in found if each.contradictions]
 
 
 def _rows(connection: Connection, table: Any, oaid: str) -> list[Any]:

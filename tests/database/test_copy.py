@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from daily import Days, dump, rows, torn
+from daily import Days, dump, rows
 from revisions import downgrade
 from sqlalchemy import text
+from world import contradictions
 
 from etl.db.engine import connect_engine, writing
 from etl.db.lease import acquire
@@ -105,7 +106,7 @@ def test_everything_is_copied_and_the_next_sync_goes_on_there(
     assert all(copied.rows.values())
     assert {table: count for table, count, _ in told} == copied.rows
     assert current_revision(target) == HEAD
-    assert torn(target) == []
+    assert contradictions(target) == []
 
     sim.unfollow()
     sim.follow()
@@ -113,7 +114,7 @@ def test_everything_is_copied_and_the_next_sync_goes_on_there(
     here = days.sync()
     assert there == here
     assert there.status == "complete"
-    assert torn(target) == []
+    assert contradictions(target) == []
 
 
 def plain(engine: Engine) -> dict[str, list[tuple[str, ...]]]:
@@ -208,4 +209,4 @@ def test_a_torn_source_is_copied_as_it_is_and_said_to_be_torn(
         )
     copied = copy_database(db, target, now=days.now)
     assert copied.torn
-    assert torn(target) == torn(db) != []
+    assert contradictions(target) == contradictions(db) != []

@@ -10,9 +10,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from daily import Days, dump, everything, rows, torn
+from daily import Days, dump, everything, rows
 from sqlalchemy import select
-from world import counted
+from world import contradictions, counted
 
 from etl.db.engine import connect_engine, reading
 from etl.db.forgotten import StandIn, digest_of, recogniser, stand_ins
@@ -81,13 +81,13 @@ def test_who_follows_still_is_found_again_without_a_leave_or_an_arrival_until_th
         assert counts(days.sync()) == ("complete", 1, 0, 0, 0, 120)
         assert nothing_of(user, days.engine)
         assert pseudonyms(days.engine) == [stranger]
-        assert torn(days.engine) == []
+        assert contradictions(days.engine) == []
     assert len(rows(days.engine, "forgotten")) == 1
 
     sim.unfollow(user)
     assert counts(days.sync()) == ("complete", 2, 0, 0, 1, 119)
     assert nothing_of(user, days.engine)
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
     # The digest stays for one more snapshot: until then the leave may be undone.
     assert len(rows(days.engine, "forgotten")) == 1
     assert counts(days.sync()) == ("complete", 1, 0, 0, 0, 119)
@@ -96,7 +96,7 @@ def test_who_follows_still_is_found_again_without_a_leave_or_an_arrival_until_th
     sim.follow(user)
     assert counts(days.sync()) == ("complete", 1, 1, 0, 0, 120)
     assert pseudonyms(days.engine) == [stranger]
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_who_returns_right_after_their_leave_is_a_new_person(days: Days, sim: Simulator) -> None:
@@ -108,7 +108,7 @@ def test_who_returns_right_after_their_leave_is_a_new_person(days: Days, sim: Si
     sim.follow(user)
     assert counts(days.sync()) == ("complete", 1, 1, 0, 0, 120)
     assert rows(days.engine, "forgotten") == []
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_who_left_before_is_a_pseudonym_and_nothing_leads_back(days: Days, sim: Simulator) -> None:
@@ -119,11 +119,11 @@ def test_who_left_before_is_a_pseudonym_and_nothing_leads_back(days: Days, sim: 
     assert (trace.following, trace.changes) == (False, 2)
     assert nothing_of(user, days.engine)
     assert rows(days.engine, "forgotten") == []
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
     assert counts(days.sync()) == ("complete", 1, 0, 0, 0, 119)
     sim.follow(user)
     assert counts(days.sync()) == ("complete", 1, 1, 0, 0, 120)
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_churn_of_the_others_is_counted_as_ever(days: Days, sim: Simulator) -> None:
@@ -136,7 +136,7 @@ def test_churn_of_the_others_is_counted_as_ever(days: Days, sim: Simulator) -> N
         sim.unfollow(user)
     assert counts(days.sync()) == ("complete", 2, 4, 0, 3, 121)
     assert len(pseudonyms(days.engine)) == 3
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_a_dry_run_foresees_what_the_sync_does(days: Days, sim: Simulator) -> None:
@@ -173,7 +173,7 @@ def test_a_partial_sweep_marks_no_forgotten_as_gone_and_stores_no_user_id(
         120,
     )
     assert nothing_of(near, days.engine)
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
     sim.max_offset = None
     snapshot = days.sync()
     assert (counted(snapshot).followed, counted(snapshot).unfollowed) == (0, 0)
@@ -222,7 +222,7 @@ def test_whom_only_a_second_look_finds_is_recognised_too(days: Days, sim: Simula
         ) == (0, 0, 0, 120)
         assert (snapshot.looks or 0) > 1
     assert nothing_of(user, days.engine)
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_an_undone_arrival_of_a_forgotten_person_is_found_again_under_their_pseudonym(
@@ -239,7 +239,7 @@ def test_an_undone_arrival_of_a_forgotten_person_is_found_again_under_their_pseu
     assert counts(days.sync()) == ("complete", 1, 1, 0, 0, 121)
     assert nothing_of(user, days.engine)
     assert len(pseudonyms(days.engine)) == 1
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_an_undone_return_of_a_forgotten_person_is_a_return_again(
@@ -256,7 +256,7 @@ def test_an_undone_return_of_a_forgotten_person_is_a_return_again(
     assert counts(days.outcome(dry_run=True).snapshot) == ("complete", 1, 0, 1, 0, 120)
     assert counts(days.sync()) == ("complete", 1, 0, 1, 0, 120)
     assert nothing_of(user, days.engine)
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_an_undone_leave_of_a_forgotten_person_is_a_leave_again(days: Days, sim: Simulator) -> None:
@@ -270,7 +270,7 @@ def test_an_undone_leave_of_a_forgotten_person_is_a_leave_again(days: Days, sim:
     sim.follow(user)
     assert counts(days.sync()) == ("complete", 1, 0, 0, 0, 120)
     assert nothing_of(user, days.engine)
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_whoever_is_undone_and_never_comes_back_leaves_no_digest(
@@ -357,7 +357,7 @@ def test_whoever_comes_goes_and_is_forgotten_each_day_is_counted_once(
             forgotten.add(user)
         stored = set(everything(days.engine))
         assert not stored & forgotten
-        assert torn(days.engine) == []
+        assert contradictions(days.engine) == []
     assert len(rows(days.engine, "forgotten")) >= len(forgotten) > 6
 
 

@@ -135,7 +135,7 @@ def test_what_is_stored_stays_while_it_goes_down_to_the_tables_and_up_again(db: 
             assert rows(db, sim.default) == before
         upgrade(db)
         assert rows(db, sim.default) == before
-        assert contradictions(db, sim.default) == []
+        assert contradictions(db) == []
         sim.follow()
         assert counted(sync(sim, db).snapshot).followed == 1
 

@@ -6,8 +6,8 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from daily import Days, dump, rows, torn
-from world import counted
+from daily import Days, dump, rows
+from world import contradictions, counted
 
 from etl.db.engine import reading
 from etl.db.lease import acquire
@@ -67,7 +67,7 @@ def test_every_snapshot_undone_in_turn_gives_back_the_tables_as_they_were_before
         assert undone.status == Status.UNDONE
         assert (undone.counts, undone.reason) == (recorded.counts, recorded.reason)
         assert (rows(db, "followers"), rows(db, "follower_changes")) == state
-        assert torn(db) == []
+        assert contradictions(db) == []
     assert rows(db, "followers") == []
     assert rows(db, "follower_changes") == []
 
@@ -88,7 +88,7 @@ def test_a_sync_after_an_undo_finds_again_what_was_taken_back(db: Engine, sim: S
         1,
         120,
     )
-    assert torn(db) == []
+    assert contradictions(db) == []
 
 
 def test_an_undone_first_snapshot_leaves_the_baseline_open(db: Engine, sim: Simulator) -> None:
@@ -172,4 +172,4 @@ def test_another_oas_newer_snapshot_is_in_nobodys_way(db: Engine, sim: Simulator
     assert other.id is not None
     undo(db, mine.id, now=days.now)
     assert [row[0] for row in rows(db, "followers")] == ["2"] * 30
-    assert torn(db) == []
+    assert contradictions(db) == []

@@ -54,7 +54,7 @@ def night(sim: Simulator, db: Engine) -> Snapshot:
     snapshot = outcome.snapshot
     assert outcome.exit_code == {Status.COMPLETE: 0, Status.PARTIAL: 75}[snapshot.status]
     assert not (known - following(db, sim.default)) & sim.followed_throughout()
-    assert not contradictions(db, sim.default)
+    assert not contradictions(db)
     return snapshot
 
 

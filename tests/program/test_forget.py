@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from commandline import etl
-from daily import Days, dump, everything, torn
+from daily import Days, dump, everything
+from world import contradictions
 
 from etl.db.lease import acquire
 from etl.simulator import Simulator
@@ -79,7 +80,7 @@ def test_who_left_before_is_not_said_to_be_found_again(days: Days, sim: Simulato
     }
     assert "found again" not in forgotten.stderr
     assert nothing_of(user, days.engine)
-    assert torn(days.engine) == []
+    assert contradictions(days.engine) == []
 
 
 def test_nothing_that_is_printed_leads_from_the_person_to_the_pseudonym(

@@ -85,7 +85,7 @@ def all_or_nothing(sim: Simulator, db: Engine, before: Any) -> bool:
     """Whether what the run found was applied. All of it, or no row is other than before; the tables
     agree."""
     (last,) = snapshots(db, 1)
-    assert contradictions(db, sim.default) == []
+    assert contradictions(db) == []
     if rows(db, sim.default) == before:
         return False
     assert last.status == "complete"

@@ -33,7 +33,7 @@ def night(sim: Simulator, db: Engine) -> Snapshot:
     known = following(db, sim.default)
     snapshot = sync(sim, db).snapshot
     assert not (known - following(db, sim.default)) & sim.followed_throughout()
-    assert not contradictions(db, sim.default)
+    assert not contradictions(db)
     return snapshot
 
 

@@ -149,7 +149,7 @@ def test_runs_at_once_share_two_connections(pooler: Pooler) -> None:
             )
         for oaid, outcome in outcomes.items():
             assert changed(db, outcome.snapshot.id, "unfollowed") == {gone[oaid]}
-            assert contradictions(db, oaid) == []
+            assert contradictions(db) == []
 
 
 def test_tls_with_a_checked_name(pooler: Pooler, sim: Simulator) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commandline import Operator
-from daily import dump, torn
+from daily import dump
 from sqlalchemy import create_engine, text
+from world import contradictions
 
 from etl.db.engine import connect_engine
 from etl.simulator import Simulator
@@ -39,8 +40,8 @@ class Syncer(Operator):
     def dump(self) -> dict[str, list[tuple[object, ...]]]:
         return dump(connect_engine(self.url))
 
-    def torn(self) -> list[str]:
-        return torn(connect_engine(self.url))
+    def contradictions(self) -> list[str]:
+        return contradictions(connect_engine(self.url))
 
     def following(self) -> set[str]:
         return {str(row[1]) for row in self.dump()["followers"] if row[4] is None}
@@ -137,7 +138,7 @@ def test_who_comes_leaves_and_returns_is_told_from_each_other(operator: Syncer) 
         121,
     )
     assert {gone, new} <= operator.following() == set(operator.sim.users())
-    assert operator.torn() == []
+    assert operator.contradictions() == []
 
 
 def test_syncing_an_unchanged_list_again_adds_one_snapshot_and_changes_nothing_else(
@@ -256,7 +257,7 @@ def test_a_mass_unfollow_is_held_until_it_is_allowed(operator: Syncer) -> None:
         operator.sim.unfollow()  # a tenth more than was held is let through
     line, code = operator.sync("--allow-mass-unfollow")
     assert (line["status"], line["unfollowed"], line["following"], code) == ("complete", 66, 54, 0)
-    assert operator.torn() == []
+    assert operator.contradictions() == []
 
 
 def test_allowing_a_mass_unfollow_lets_through_no_more_than_a_tenth_above_what_was_held(
@@ -337,7 +338,7 @@ def test_from_a_list_that_cannot_be_read_whole_nobody_is_marked_as_unfollowed(
     line, code = operator.sync()
     assert (line["status"], line["reason"], line["unfollowed"], code) == ("partial", reason, 0, 75)
     assert new in operator.following(), "who was seen follows"
-    assert operator.torn() == []
+    assert operator.contradictions() == []
 
 
 def test_a_list_that_never_stops_moving_is_torn(lite: Syncer) -> None:
@@ -435,7 +436,7 @@ def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Syncer) -> N
     assert operator.run("sync", ESMS_OAIDS="111,222").returncode == 0
     gone = [row[:2] for row in operator.dump()["followers"] if row[4] is not None]
     assert gone == [("222", both[7])]
-    assert operator.torn() == []
+    assert operator.contradictions() == []
 
 
 # --- what eSMS refuses, or does not answer

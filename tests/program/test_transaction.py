@@ -159,7 +159,7 @@ def right_and_once(sim: Simulator, db: Engine, outcome: Outcome, before: set[str
         | changed(db, outcome.snapshot.id, "refollowed")
         == now - before
     )
-    assert contradictions(db, sim.default) == []
+    assert contradictions(db) == []
     with reading(db) as connection:
         assert latest(connection, sim.default)[0] == outcome.snapshot
         assert (
