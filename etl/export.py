@@ -20,6 +20,7 @@ from etl.db.tables import follower_changes, followers, snapshots
 from etl.errors import UsageError, require_extra
 from etl.model import APPLIED, Change, plain
 from etl.reports.csv_cells import defused
+from etl.reports.periods import never_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,9 +91,7 @@ def _unknown(connection: Connection, oaid: str, at: date | None) -> UsageError:
     )
     first = connection.execute(statement).scalar_one()
     if first is None:
-        return UsageError(
-            f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`"
-        )
+        return never_read(oaid)
     asked, taken = (
         ("that moment", f"at {first.isoformat(timespec='seconds')}")
         if isinstance(first, datetime)

@@ -31,7 +31,7 @@ from etl.model import Snapshot, Status, day_of
 from etl.observe.announce import announced
 from etl.observe.logs import closing_event, retry_event
 from etl.roster import in_time, keep_names, roster
-from etl.settings import ALL
+from etl.settings import ALL, missing_oaids
 from etl.sync.account import preview_oa, sync_oa
 from etl.sync.at_once import at_once
 from etl.sync.decide import Limits
@@ -247,9 +247,7 @@ def _outcomes(
 ) -> Generator[Outcome]:
     """What becomes of each OA, as it becomes. `oaids` gets all of them, once they are known."""
     if not options.oaids and not settings.esms_oaids:
-        raise SettingsError(
-            ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
-        )
+        raise missing_oaids()
     # For what is asked before the OAs: their names. Each OA has a deadline of its own.
     deadline = time.monotonic() + settings.max_runtime_seconds
     switch = StopSwitch()

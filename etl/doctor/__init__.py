@@ -14,7 +14,7 @@ from etl.doctor.machine import timer
 from etl.doctor.notified import notifying
 from etl.doctor.step import State, Step, failed
 from etl.errors import SettingsError
-from etl.settings import sync_settings
+from etl.settings import missing_oaids, sync_settings
 from etl.texts import phrase
 
 if TYPE_CHECKING:
@@ -47,10 +47,7 @@ def _settings(chosen: Sequence[str]) -> tuple[Step, Settings | None]:
     except SettingsError as error:
         return failed(what, error), None
     if not chosen and not settings.esms_oaids:
-        missing = SettingsError(
-            ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
-        )
-        return failed(what, missing), settings
+        return failed(what, missing_oaids()), settings
     oaids = ", ".join(settings.esms_oaids)
     found = phrase("doctor.settings", oaids=oaids) if oaids else phrase("doctor.settings_no_oas")
     return Step(what, State.OK, found), settings

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from etl.reports.periods import By, Span, month_number, month_of
+from etl.reports.text import cohort_label
 from etl.texts import Lang
 
 if TYPE_CHECKING:
@@ -198,9 +199,7 @@ def cohorts(account: AccountReport, words: Words, size: Size) -> alt.LayerChart:
     """A row a month of first follows, a column a month since; the darker, the more still follow."""
     shown = shown_cohorts(account)
     labels = [
-        f"{words('at_start') if cohort is account.there_at_start else words.month(cohort.month)}"
-        f" · {words.number(cohort.users)}"
-        for cohort in shown
+        f"{cohort_label(cohort, account, words)} · {words.number(cohort.users)}" for cohort in shown
     ]
     cells = [
         {

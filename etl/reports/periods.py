@@ -67,6 +67,13 @@ def month_of(number: int) -> date:
     return date(number // 12, number % 12 + 1, 1)
 
 
+def never_read(oaid: str) -> UsageError:
+    """Nothing is known of an OA."""
+    return UsageError(
+        f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`"
+    )
+
+
 def chosen_span(
     runs: Sequence[Snapshot], oaid: str, *, since: date | None, until: date | None, today: date
 ) -> Span:
@@ -77,9 +84,7 @@ def chosen_span(
     """
     applied = [run.taken_on for run in runs if run.status in APPLIED]
     if not applied:
-        raise UsageError(
-            f"OA {oaid} has no complete or partial snapshot yet: see `etl history`, run `etl sync`"
-        )
+        raise never_read(oaid)
     first = min(applied)
     newest = max(run.taken_on for run in runs if run.status != Status.RUNNING)
     if until is not None and until < first:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from etl.reports.counting import Period
-    from etl.reports.figures import AccountReport, ChurnReport
+    from etl.reports.figures import AccountReport, ChurnReport, Cohort
     from etl.reports.gaps import Unseen
     from etl.reports.language import Words
 
@@ -206,13 +206,18 @@ def cohort_table(account: AccountReport, words: Words) -> list[list[str]]:
     header = [words("cohort"), words("users"), *map(str, range(months))]
     rows = [
         [
-            words("at_start") if cohort is account.there_at_start else words.month(cohort.month),
+            cohort_label(cohort, account, words),
             words.number(cohort.users),
             *(words.percent(share, digits=0) for share in cohort.retention),
         ]
         for cohort in (*start, *account.cohorts)
     ]
     return [header, *([*row, *[""] * (len(header) - len(row))] for row in rows)]
+
+
+def cohort_label(cohort: Cohort, account: AccountReport, words: Words) -> str:
+    """Its month, or that they were there at the start."""
+    return words("at_start") if cohort is account.there_at_start else words.month(cohort.month)
 
 
 def cohort_notes(account: AccountReport, words: Words) -> list[str]:

@@ -24,6 +24,7 @@ from pydantic import (
     field_validator,
 )
 
+from etl.errors import SettingsError
 from etl.model import VIETNAM
 from etl.settings import sources
 from etl.settings.problems import checked
@@ -289,6 +290,13 @@ def check_oaid(oaid: str) -> None:
     """
     if not re.fullmatch(r"[0-9]{1,64}", oaid):
         raise ValueError(f"names {oaid!a}, which is no OAID: an OAID is digits alone")
+
+
+def missing_oaids() -> SettingsError:
+    """No OA is set up, and none was named either."""
+    return SettingsError(
+        ["ESMS_OAIDS is missing: set it to your OAIDs, comma-separated, or to `all`"]
+    )
 
 
 def database_settings() -> DatabaseSettings:
