@@ -210,7 +210,7 @@ def test_a_server_that_cannot_serve_is_named_once(version: str, number: str, wor
             assert len(met) == (3 if command == ["doctor"] else 1), command
 
 
-def test_what_serves_is_let_through() -> None:
+def test_servers_and_libraries_that_are_new_enough_are_let_through() -> None:
     require_postgresql("PostgreSQL 14.0 on x86_64", 140_000)
     require_postgresql("EnterpriseDB 16.4.1 on x86_64", 160_004)
     require_sqlite((3, 35, 0))

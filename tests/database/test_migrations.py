@@ -211,8 +211,7 @@ def test_an_upgrade_that_fails_half_way_leaves_nothing_behind(db: Engine) -> Non
         assert inspect(connection).get_view_names() == []
 
 
-# --- what the tables refuse
-# ----------------------------------------------------------------------------------------------
+# -- what the tables refuse ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,7 @@ def lines(done: Finished) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-# --- history
-# --------------------------------------------------------------------------------------------------
+# -- history ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("lived")
@@ -112,8 +111,7 @@ def test_history_of_one_oa_and_of_the_last_runs(lived: Engine, db_url: str, sim:
     assert etl("history", "--limit", "0", DATABASE_URL=db_url).returncode == 2
 
 
-# --- what is not there
-# --------------------------------------------------------------------------------------------------
+# -- what is not there -----------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("lived")
@@ -147,8 +145,7 @@ def test_a_database_that_is_gone_or_none_is_named_without_its_password(
     assert "hunter2" not in done.stderr
 
 
-# --- verify
-# --------------------------------------------------------------------------------------------------
+# -- verify ----------------------------------------------------------------------------------------
 
 
 def test_verify_asks_every_question_of_every_oa(lived: Engine, db_url: str, sim: Simulator) -> None:
@@ -304,8 +301,7 @@ def test_verify_tells_people_which_check_is_torn_and_what_to_do(lived: Engine, d
     assert "backup" in done.stderr
 
 
-# --- accounts
-# --------------------------------------------------------------------------------------------------
+# -- accounts --------------------------------------------------------------------------------------
 
 
 def test_accounts_names_the_oas_that_are_in_the_database_and_adds_none(
@@ -343,8 +339,7 @@ def test_accounts_without_keys_names_the_settings_that_are_missing() -> None:
     assert "ESMS_SECRET_KEY" in done.stderr
 
 
-# --- db check, help, version
-# ---------------------------------------------------------------------------------------------
+# -- db check, help, version -----------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("lived")

@@ -93,7 +93,9 @@ def test_a_role_that_may_not_draw_from_the_sequence_fails_here_and_not_at_night(
         (Numbers(5, 5, usable=False), State.FAIL),
     ],
 )
-def test_what_the_numbers_mean(found: Numbers, state: State) -> None:
+def test_a_sequence_that_lags_is_a_warning_and_one_that_may_not_be_used_a_failure(
+    found: Numbers, state: State
+) -> None:
     assert numbers(found).state is state
 
 
@@ -133,7 +135,7 @@ def test_a_zone_that_was_changed_since_the_snapshots_is_told(db_url: str, sim: S
     assert all("ETL_TIMEZONE" in step["told"] for step in told)
 
 
-def test_what_the_days_mean() -> None:
+def test_days_that_other_settings_gave_are_a_warning() -> None:
     at = datetime(2026, 11, 24, 20, 17, tzinfo=UTC)  # 03:17 on the 25th in Saigon
     kept = [(at, date(2026, 11, 24))] * 2
     assert [step.state for step in days(kept, SAIGON, timedelta(hours=4))] == [State.OK]

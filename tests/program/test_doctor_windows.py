@@ -184,6 +184,6 @@ def test_whatever_is_answered_no_more_than_sixty_requests_are_made() -> None:
         (interaction(phrase("doctor.what.leaving"), 3, 0, whole=False), "skipped", "not learned"),
     ],
 )
-def test_what_the_answers_mean(found: Any, state: str, words: str) -> None:
+def test_each_answer_has_its_state_and_its_words(found: Any, state: str, words: str) -> None:
     assert found.state == state
     assert words in found.told

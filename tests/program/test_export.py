@@ -127,8 +127,7 @@ def end_of(day: str) -> datetime:
     return datetime.fromisoformat(day).replace(tzinfo=ZONE) + timedelta(days=1, seconds=-1)
 
 
-# --- who followed then
-# -----------------------------------------------------------------------------------------------
+# -- who followed then -----------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told")
@@ -166,7 +165,7 @@ def test_an_oa_that_was_not_read_by_then_is_left_out_and_said_so(
 
 
 @pytest.mark.usefixtures("told")
-def test_today_is_now(etl: Callable[..., Done]) -> None:
+def test_as_of_today_is_what_is_so_now(etl: Callable[..., Done]) -> None:
     assert etl("export", "--as-of", "2026-10-10").out == etl("export").out
 
 
@@ -201,8 +200,7 @@ def test_one_oa_can_be_named_twice_and_is_exported_once(etl: Callable[..., Done]
     assert [row["user_id"] for row in done.rows] == ["hoa"]
 
 
-# --- the change log
-# --------------------------------------------------------------------------------------------------
+# -- the change log --------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told")
@@ -234,8 +232,7 @@ def test_the_change_log_until_a_date_adds_up_to_who_followed_then(etl: Callable[
     assert {who for who, there in following.items() if there} == followers(end_of("2026-10-05"))
 
 
-# --- forms
-# --------------------------------------------------------------------------------------------------
+# -- forms -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("changes", [[], ["--changes"]])
@@ -282,8 +279,7 @@ def test_an_oa_that_nobody_follows_is_a_header_alone(
     assert (done.code, done.out) == (0, "oaid,user_id,followed_at,first_seen_at\n")
 
 
-# --- bad input
-# --------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -372,8 +368,7 @@ def test_parquet_without_pyarrow_names_the_extra(
     assert not Path("x.parquet").exists()
 
 
-# --- many rows
-# --------------------------------------------------------------------------------------------------
+# -- many rows -------------------------------------------------------------------------------------
 
 
 def long_history(url: str, monkeypatch: pytest.MonkeyPatch, *, users: int) -> None:

@@ -65,8 +65,7 @@ def _plain(value: date | datetime) -> str:
     return value.isoformat()
 
 
-# --- how it is read off
-# --------------------------------------------------------------------------------------------------
+# -- how it is read off ----------------------------------------------------------------------------
 
 
 def cells_of(page: str, table: str) -> list[list[str]]:
@@ -112,8 +111,7 @@ def same(found: Any, expected: Any, where: str = "") -> None:
         assert found == expected, where
 
 
-# --- the tests
-# --------------------------------------------------------------------------------------------------
+# -- the tests -------------------------------------------------------------------------------------
 
 
 def test_half_of_the_nights_tell_nothing_in_each_of_four_ways(right: Figures) -> None:

@@ -58,8 +58,7 @@ def synced(sim: Simulator, db: Engine) -> Engine:
     return db
 
 
-# --- what is checked after every end
-# -------------------------------------------------------------------------------------
+# -- what is checked after every end ---------------------------------------------------------------
 
 
 def somebody_comes_and_goes(sim: Simulator) -> None:
@@ -125,8 +124,7 @@ def lease_token(db: Engine) -> str | None:
         return connection.execute(text("SELECT lease_token FROM official_accounts")).scalar_one()  # type: ignore[no-any-return]
 
 
-# --- killed before each word that it says to the database
-# ----------------------------------------------------------------
+# -- killed before each word that it says to the database ------------------------------------------
 
 
 PRELOADED = [
@@ -199,8 +197,7 @@ def test_killed_while_it_creates_the_database_the_first_run_leaves_an_empty_one_
     assert following(engine, sim.default) == set(sim.users())
 
 
-# --- a process of its own, ended from outside
-# ----------------------------------------------------------------------------
+# -- a process of its own, ended from outside ------------------------------------------------------
 
 
 class Running:

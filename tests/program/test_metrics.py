@@ -99,8 +99,7 @@ def warnings(done: Finished) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == "metrics not written"]
 
 
-# --- what it says
-# --------------------------------------------------------------------------------------------------
+# -- what it says ----------------------------------------------------------------------------------
 
 
 def test_after_a_complete_run_the_file_says_what_the_snapshot_says(operator: MetricsReader) -> None:
@@ -279,8 +278,7 @@ def test_a_dry_run_leaves_the_file_alone(operator: MetricsReader) -> None:
     assert not operator.file.exists()
 
 
-# --- how it is written
-# --------------------------------------------------------------------------------------------------
+# -- how it is written -----------------------------------------------------------------------------
 
 
 def test_where_chmod_is_refused_it_is_written_again_and_again(
@@ -370,8 +368,7 @@ def test_without_the_setting_prometheus_client_is_not_even_imported(
     )
 
 
-# --- Prometheus' own opinion
-# ---------------------------------------------------------------------------------------------
+# -- Prometheus' own opinion -----------------------------------------------------------------------
 
 
 def test_prometheus_finds_nothing_wrong_with_the_file(

@@ -152,7 +152,7 @@ def test_runs_at_once_share_two_connections(pooler: Pooler) -> None:
             assert contradictions(db) == []
 
 
-def test_tls_with_a_checked_name(pooler: Pooler, sim: Simulator) -> None:
+def test_tls_with_a_name_that_is_checked_works_through_it(pooler: Pooler, sim: Simulator) -> None:
     good = f"{pooler.url}?sslmode=verify-full&sslrootcert={pooler.authority}/server.crt"
     assert run(good, sim, "sync").returncode == 0
     with connect_engine(good).connect() as connection:

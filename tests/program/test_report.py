@@ -104,8 +104,7 @@ def periods(*arguments: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(good("--format", "csv", *arguments))))
 
 
-# --- four formats, the same figures
-# ----------------------------------------------------------------------------------
+# -- four formats, the same figures ----------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told")
@@ -224,8 +223,7 @@ def test_the_most_recent_unfollows_come_first() -> None:
     assert [row[0] for row in rows[: len(gone)]] == gone
 
 
-# --- time and language
-# -----------------------------------------------------------------------------------------------
+# -- time and language -----------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told")
@@ -321,8 +319,7 @@ def test_every_reason_on_record_has_a_sentence() -> None:
     assert [reason for reason in sorted(needed) if not Texts().has(f"reason.{reason}")] == []
 
 
-# --- what others wrote is data
-# ---------------------------------------------------------------------------------------
+# -- what others wrote is data ---------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told_sqlite")
@@ -361,8 +358,7 @@ def test_a_name_cannot_steer_a_terminal(sqlite_url: str, monkeypatch: pytest.Mon
     assert "\N{REPLACEMENT CHARACTER}[2Jgone" in table
 
 
-# --- files
-# --------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told_sqlite")
@@ -384,8 +380,7 @@ def test_a_page_is_one_small_file_of_its_own() -> None:
     assert page.count('role="img"') == page.count("<title id=") == page.count("<desc id=") > 0
 
 
-# --- bad input
-# --------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("told_sqlite")

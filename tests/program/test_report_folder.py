@@ -188,8 +188,7 @@ def test_a_second_report_takes_the_place_of_the_first(four_oas: FourOas, tmp_pat
     assert not [name for name in before if before[name] == after[name]]
 
 
-# --- bad input
-# --------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 def _a_file(place: Path) -> None:
@@ -256,8 +255,7 @@ def test_only_html_writes_a_directory(four_oas: FourOas, tmp_path: Path) -> None
     assert (done.returncode, "only --format html writes a directory" in done.stderr) == (2, True)
 
 
-# --- users, and terminals
-# -----------------------------------------------------------------------------------------------
+# -- users, and terminals --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("output", ["html", "table", "json"])

@@ -338,7 +338,7 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_it_can_be_printed(page: Page) -> None:
+def test_a_page_can_be_printed(page: Page) -> None:
     assert page.pdf().startswith(b"%PDF")
 
 

@@ -291,7 +291,7 @@ def test_a_proxy_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch, how: str
     assert PASSWORD not in str(caught.value)
 
 
-def test_no_proxy_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_of_no_proxy_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://x")
     monkeypatch.setenv("NO_PROXY", "esms.test")
     with EsmsClient(settings()):

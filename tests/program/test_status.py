@@ -250,8 +250,7 @@ def test_a_complete_snapshot_that_was_undone_counts_no_more(lite: StatusReader) 
     assert (code, line["last_complete_id"], line["since"]) == (75, 1, {"undone": 1})
 
 
-# --- trends
-# --------------------------------------------------------------------------------------------------
+# -- trends ----------------------------------------------------------------------------------------
 
 NOW = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 """Noon in Viet Nam: the last reading was yesterday at 23:40."""
@@ -344,8 +343,7 @@ def test_a_report_asks_as_much_of_seven_oas_as_of_two(db: Engine) -> None:
     assert asked[0] == asked[1] <= 12
 
 
-# --- which OAs
-# --------------------------------------------------------------------------------------------------
+# -- which OAs -------------------------------------------------------------------------------------
 
 
 def shown(done: Finished) -> list[str]:

@@ -58,8 +58,7 @@ def lite(sim: Simulator, sqlite_url: str) -> Syncer:
     return Syncer(sim, sqlite_url, ESMS_TIMEOUT="5")
 
 
-# --- what a sync does
-# --------------------------------------------------------------------------------------------------
+# -- what a sync does ------------------------------------------------------------------------------
 
 
 def test_the_first_sync_creates_the_database_and_calls_everybody_baseline(
@@ -231,8 +230,7 @@ def test_a_dry_run_exits_as_the_real_run_would(lite: Syncer, dry: tuple[str, ...
     )
 
 
-# --- what it cannot believe
-# ----------------------------------------------------------------------------------------------
+# -- what it cannot believe ------------------------------------------------------------------------
 
 
 def test_a_mass_unfollow_is_held_until_it_is_allowed(operator: Syncer) -> None:
@@ -413,8 +411,7 @@ def test_one_stray_refusal_in_the_first_sync_makes_nobody_an_arrival_the_next_da
     assert (line["status"], line["followed"]) == ("complete", 0)
 
 
-# --- several OAs
-# --------------------------------------------------------------------------------------------------
+# -- several OAs -----------------------------------------------------------------------------------
 
 
 def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Syncer) -> None:
@@ -439,8 +436,7 @@ def test_a_user_who_leaves_one_oa_still_follows_the_other(operator: Syncer) -> N
     assert operator.contradictions() == []
 
 
-# --- what eSMS refuses, or does not answer
-# ------------------------------------------------------------------------------
+# -- what eSMS refuses, or does not answer ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -548,8 +544,7 @@ def test_all_asks_esms_for_the_oas_and_keeps_their_names(operator: Syncer) -> No
     assert "Hệ thống ESMS" in operator.run("status", ESMS_OAIDS="all").stdout
 
 
-# --- how it is asked
-# --------------------------------------------------------------------------------------------------
+# -- how it is asked -------------------------------------------------------------------------------
 
 
 def test_an_oa_that_is_named_twice_is_synced_once(lite: Syncer) -> None:

@@ -68,8 +68,7 @@ def lived(person: TerminalUser) -> TerminalUser:
     return person
 
 
-# --- a sentence for each OA
-# --------------------------------------------------------------------------------------------------
+# -- a sentence for each OA ------------------------------------------------------------------------
 
 
 def test_the_first_sync_says_how_many_follow_and_that_they_are_the_baseline(
@@ -176,8 +175,7 @@ def test_the_doctor_and_what_is_missing_are_said_in_the_language_of_the_env_file
     assert all(len(line) <= 80 for line in lines)
 
 
-# --- listings
-# --------------------------------------------------------------------------------------------------
+# -- listings --------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

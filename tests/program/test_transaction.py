@@ -357,8 +357,7 @@ def test_a_server_that_ends_the_connection_at_any_word_is_asked_again(
     assert struck[-1] == COMMIT
 
 
-# --- databases that cannot take it, for real
-# -----------------------------------------------------------------------------
+# -- databases that cannot take it, for real -------------------------------------------------------
 
 
 def test_a_full_disk_is_told_and_no_row_is_touched(sim: Simulator, sqlite_url: str) -> None:

@@ -106,8 +106,7 @@ def lite(sim: Simulator, sqlite_url: str) -> SecondRun:
     return SecondRun(sim, sqlite_url)
 
 
-# --- a server that goes away
-# ---------------------------------------------------------------------------------------------
+# -- a server that goes away -----------------------------------------------------------------------
 
 
 class Server:
@@ -247,8 +246,7 @@ def test_a_database_that_takes_no_connections_any_more_is_told(
     team.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-# --- a disk that is full or may only be read
-# -----------------------------------------------------------------------------
+# -- a disk that is full or may only be read -------------------------------------------------------
 
 IN_TROUBLE = """
 import ctypes, os, resource, sys
@@ -361,8 +359,7 @@ def test_a_file_that_may_only_be_read_is_told(
     lite.nothing_was_changed_and_the_next_sync_is_whole()
 
 
-# --- a file that is not what it was
-# --------------------------------------------------------------------------------------
+# -- a file that is not what it was ----------------------------------------------------------------
 
 
 def test_a_file_that_vanishes_while_the_list_is_read_ends_the_run(
@@ -470,8 +467,7 @@ def set_revision(operator: SecondRun, revision: str) -> None:
         )
 
 
-# --- a clock that is wrong
-# -----------------------------------------------------------------------------------------------
+# -- a clock that is wrong -------------------------------------------------------------------------
 
 
 def test_a_clock_that_jumps_ahead_and_is_set_back_again_keeps_the_order_of_what_happened(
@@ -530,8 +526,7 @@ def test_a_backup_that_is_only_read_stays_as_it_is(lite: SecondRun, tmp_path: Pa
     assert backup.read_bytes() == before
 
 
-# --- a file that may only be read
-# ----------------------------------------------------------------------------------------
+# -- a file that may only be read ------------------------------------------------------------------
 
 READERS = (["status"], ["history"], ["verify"], ["report"], ["export"], ["db", "check"])
 

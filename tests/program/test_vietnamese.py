@@ -53,7 +53,7 @@ def fails(shop: Operator, *arguments: str, **settings: str) -> Finished:
     return done
 
 
-def test_whatever_esms_answers(shop: Operator) -> None:
+def test_whatever_esms_answers_is_explained_in_vietnamese(shop: Operator) -> None:
     shop.run("sync")
     for name in (
         "code:101", "code:104", "code:110", "code:160", "code:162", "code:799", "http_503", "http_404", "http_403",
@@ -70,7 +70,7 @@ def test_whatever_esms_answers(shop: Operator) -> None:
         assert_vietnamese(" ".join(reason(each, Texts(Lang.VI))))
 
 
-def test_nobody_answers(shop: Operator) -> None:
+def test_an_esms_that_nobody_reaches_is_explained_in_vietnamese(shop: Operator) -> None:
     url = "http://127.0.0.1:9/json"
     assert "kết nối bị từ chối" in fails(shop, "sync", ESMS_BASE_URL=url).stderr
     assert_vietnamese(shop.run("doctor", ESMS_BASE_URL=url).stdout)
@@ -80,7 +80,9 @@ def test_nobody_answers(shop: Operator) -> None:
 
 
 @pytest.mark.parametrize("command", ["sync", "status", "report", "doctor"])
-def test_the_database_cannot_serve(shop: Operator, tmp_path: Path, command: str) -> None:
+def test_a_database_that_cannot_serve_is_explained_in_vietnamese(
+    shop: Operator, tmp_path: Path, command: str
+) -> None:
     def tried(url: str) -> None:
         done = shop.run(command, DATABASE_URL=url)
         assert done.returncode or command == "doctor"  # which calls some of it a warning
@@ -109,7 +111,7 @@ def test_the_database_cannot_serve(shop: Operator, tmp_path: Path, command: str)
     tried("postgresql://127.0.0.1:99999/f")
 
 
-def test_no_settings_and_wrong_ones(
+def test_settings_that_are_missing_or_wrong_are_named_in_vietnamese(
     shop: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -141,7 +143,7 @@ def test_no_settings_and_wrong_ones(
     fails(shop, "sync", "--account", "b", ETL_ACCOUNTS_DIR="/gone")
 
 
-def test_wrong_arguments(shop: Operator) -> None:
+def test_what_is_wrong_with_arguments_is_said_in_vietnamese(shop: Operator) -> None:
     shop.run("sync")
     for arguments in (
         "histroy", "status x y", "status --jsn", "status --max-age soon", "status --oaid 12", "sync --oaid abc",

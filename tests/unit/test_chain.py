@@ -65,7 +65,9 @@ def undocumented(offset: int) -> Refused:
     ],
     ids=str,
 )
-def test_in_the_middle_of_the_list(answer: Answer, means: Move) -> None:
+def test_an_answer_in_the_middle_of_the_list_is_the_move_that_it_must_be(
+    answer: Answer, means: Move
+) -> None:
     assert move(LINK, answer, SEEN) is means
 
 

@@ -71,8 +71,7 @@ def told(period: Period, *names: str) -> tuple[Any, ...]:
     return tuple(getattr(period, name) for name in names)
 
 
-# --- periods
-# --------------------------------------------------------------------------------------------------
+# -- periods ---------------------------------------------------------------------------------------
 
 
 def test_the_baseline_is_no_win_and_the_rates_are_shares_of_who_was_there_before() -> None:
@@ -221,8 +220,7 @@ def test_periods_cover_every_day_of_the_span_once(by: By) -> None:
     assert days == [span.first + timedelta(days=number) for number in range(span.days)]
 
 
-# --- what a rate rests on
-# ------------------------------------------------------------------------------------------------
+# -- what a rate rests on --------------------------------------------------------------------------
 
 
 def weeks_alike(*nights: str) -> Runs:
@@ -313,8 +311,7 @@ def test_one_reading_is_a_first_night_and_two_are_none() -> None:
     assert not report(runs.run(day("10-02"))).first_night
 
 
-# --- which days
-# --------------------------------------------------------------------------------------------------
+# -- which days ------------------------------------------------------------------------------------
 
 
 def chosen(since: str | None = None, until: str | None = None) -> Span:
@@ -366,8 +363,7 @@ def test_since_after_until_is_refused() -> None:
         Question(since=day("10-02"), until=day("10-01"))
 
 
-# --- the curve
-# --------------------------------------------------------------------------------------------------
+# -- the curve -------------------------------------------------------------------------------------
 
 
 def test_the_curve_has_one_point_a_day_the_last_of_the_day_and_breaks_where_no_list_was_read_whole() -> (
@@ -393,8 +389,7 @@ def test_the_curve_has_one_point_a_day_the_last_of_the_day_and_breaks_where_no_l
     assert figures.days_seen == 4
 
 
-# --- cohorts, survival, time as a follower
-# ---------------------------------------------------------------------------
+# -- cohorts, survival, time as a follower ---------------------------------------------------------
 
 SEP, OCT, NOV = (month_number(day(f"{month}-01")) for month in ("09", "10", "11"))
 THREE_MONTHS = [
@@ -496,8 +491,7 @@ def test_a_recent_unfollow_tells_how_long_it_was_unless_it_began_before_we_looke
     assert (unknown.followed_at, unknown.days) == (None, None)
 
 
-# --- what we could not see
-# -------------------------------------------------------------------------------------------
+# -- what we could not see -------------------------------------------------------------------------
 
 
 def test_runs_in_a_row_that_ended_alike_are_one_stretch_with_the_word_of_their_reason() -> None:

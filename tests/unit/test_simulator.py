@@ -77,8 +77,7 @@ def asked(**options: Any) -> Any:
     return Simulator(120, **options)
 
 
-# --- the documented API
-# --------------------------------------------------------------------------------------------------
+# -- the documented API ----------------------------------------------------------------------------
 
 
 def test_a_page_is_what_the_documentation_shows(esms: RawClient) -> None:
@@ -150,7 +149,7 @@ def test_a_body_that_is_no_object_is_wrong_data(body: bytes, esms: RawClient) ->
     assert (status, json.loads(answer)["CodeResult"]) == (200, "110")
 
 
-def test_there_is_nothing_else(esms: RawClient) -> None:
+def test_any_other_call_is_not_found(esms: RawClient) -> None:
     assert esms.post("GetSomething/", json.dumps(KEYS).encode())[0] == 404
 
 
@@ -251,8 +250,7 @@ def test_it_is_reached_on_this_machine_alone_and_is_gone_afterwards() -> None:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
-# --- what happens while it is read
-# ---------------------------------------------------------------------------------------
+# -- what happens while it is read -----------------------------------------------------------------
 
 
 def test_something_happens_before_the_nth_page_from_now(esms: RawClient) -> None:
@@ -305,8 +303,7 @@ def test_who_followed_throughout_never_left_since_the_mark(sim: Simulator) -> No
     assert len(sim.followed_throughout()) == 120 - 3
 
 
-# --- faults
-# --------------------------------------------------------------------------------------------------
+# -- faults ----------------------------------------------------------------------------------------
 
 
 def test_a_fault_strikes_at_its_request_and_so_often(esms: RawClient) -> None:
@@ -386,14 +383,13 @@ def test_a_fault_of_an_empty_page_is_an_answer_too(name: str) -> None:
     assert answer["CodeResult"] == "100"
 
 
-def test_a_total_can_be_any(esms: RawClient) -> None:
+def test_any_total_can_be_told(esms: RawClient) -> None:
     esms.sim.fault_at(1, "total:7")
     answer = esms.page(0)
     assert (answer["Total"], len(answer["Followers"])) == (7, 50)
 
 
-# --- the world
-# --------------------------------------------------------------------------------------------------
+# -- the world -------------------------------------------------------------------------------------
 
 
 def test_the_same_seed_makes_the_same_world_and_another_one_another() -> None:
