@@ -131,7 +131,8 @@ def sync_esms_accounts(
             except Exception as raised:  # noqa: BLE001 - whatever it is, the other accounts are synced
                 failures.append(as_ours(raised))
                 on_failure(failures[-1])
-            if outcomes and isinstance(outcomes[-1].error, InterruptedRunError):
+            # Any of them: an OA that was ending as the signal came may have come last.
+            if any(isinstance(each.error, InterruptedRunError) for each in outcomes):
                 break
     return gravest([*(each.exit_code for each in failures), *(each.exit_code for each in outcomes)])
 
