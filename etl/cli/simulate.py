@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from datetime import date
 from typing import Annotated, Any
@@ -164,6 +165,7 @@ def simulate(
             )
             for name, value in simulator.environment.items():
                 show(f"export {name}={value}")
+            sys.stdout.flush()  # whoever reads them through a pipe waits for them now
             say("\nCtrl-C ends it.")
             simulator.stopped.wait()
     except OSError as error:

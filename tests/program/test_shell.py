@@ -13,7 +13,7 @@ import subprocess
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGHUP
+from signal import SIGHUP, SIGINT
 from typing import TYPE_CHECKING
 
 import pytest
@@ -449,6 +449,24 @@ def test_a_wide_terminal_shows_more(shell: Shell) -> None:
     history = [sys.executable, "-m", "etl", "history"]
     code, shown = on_a_terminal(shell, history, COLUMNS="200")
     assert (code, "Total" in shown) == (0, True)
+
+
+def test_the_settings_of_a_simulated_esms_come_through_a_pipe_while_it_serves() -> None:
+    command = [sys.executable, "-m", "etl", "simulate", "--port", "0"]
+    pipe = subprocess.PIPE
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            while "Ctrl-C" not in (line := process.stderr.readline()):
+                assert line
+            os.set_blocking(process.stdout.fileno(), False)
+            shown = os.read(process.stdout.fileno(), 65536).decode()
+        finally:
+            process.send_signal(SIGINT)
+    assert "export ESMS_BASE_URL=http://127.0.0.1:" in shown
+    assert process.returncode == 0
 
 
 def on_a_terminal(shell: Shell, command: list[str], **settings: str) -> tuple[int, str]:
