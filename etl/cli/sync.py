@@ -150,11 +150,13 @@ def _run_sync(
     )
     log = logger()
     url = (accounts[0].settings if len(accounts) == 1 else shared).database_url
-    lines = _Lines(partial(_report, log=log, people=people))
+    report = partial(_report, log=log, people=people)
+    sentences = _Output(partial(_answer, url=url, texts=texts, dry_run=dry_run), report)
+    lines = _Output(_print_line, report)
 
     def show(outcome: Outcome) -> None:
         if people:
-            _answer(outcome, url, texts, dry_run=dry_run)
+            sentences.show(outcome)
         if as_json:
             lines.show(outcome)
 
@@ -186,7 +188,7 @@ def _run_sync(
             )
     except Exception as raised:  # noqa: BLE001 - whatever it is goes where the log goes
         return _report(as_ours(raised), log, people=people)
-    return gravest([code, lines.code or ExitCode.OK])
+    return gravest([code, sentences.code or ExitCode.OK, lines.code or ExitCode.OK])
 
 
 def _answer(outcome: Outcome, url: SecretStr, texts: Texts, *, dry_run: bool) -> None:
@@ -199,21 +201,22 @@ def _answer(outcome: Outcome, url: SecretStr, texts: Texts, *, dry_run: bool) ->
     say_lines(lines)
 
 
-class _Lines:
-    """The lines of `--json`: none after one that cannot be written.
+class _Output:
+    """What is shown of each OA: nothing more after one that could not be shown.
 
     `code` is what that one is to exit with; None as long as all goes well.
     """
 
-    def __init__(self, report: Callable[[EtlError], int]) -> None:
+    def __init__(self, write: Callable[[Outcome], None], report: Callable[[EtlError], int]) -> None:
         self.code: int | None = None
+        self._write = write
         self._report = report
 
     def show(self, outcome: Outcome) -> None:
         if self.code is not None:
             return
         try:
-            _print_line(outcome)
+            self._write(outcome)
         except BrokenPipeError:
             # Nobody reads the lines: what became of the OAs counts.
             self.code = ExitCode.OK

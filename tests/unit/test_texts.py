@@ -39,6 +39,14 @@ def test_both_languages_have_the_same_values_in_a_text(key: str) -> None:
 
 
 @pytest.mark.parametrize("lang", Lang)
+def test_a_text_that_has_forms_has_one_for_every_number(lang: Lang) -> None:
+    texts = Texts(lang)
+    counted = [key for key, text in table(lang).items() if not isinstance(text, str)]
+    for key in (*counted, "followers"):
+        assert [texts.count(key, number).split()[0] for number in (0, 1, 2)] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("lang", Lang)
 def test_no_text_stands_twice_in_a_table(lang: Lang) -> None:
     texts = [
         form
