@@ -95,8 +95,9 @@ def export(
                 ):
                     sink.write(rows)
                     count += len(rows)
+                what = "change" if changes else "follower"
                 say(
-                    f"etl: OA {point.oaid}: {count} {'changes' if changes else 'followers'} as of {point}"
+                    f"etl: OA {point.oaid}: {count} {what}{'' if count == 1 else 's'} as of {point}"
                 )
     return ExitCode.OK
 

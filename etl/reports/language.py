@@ -40,6 +40,10 @@ class Words:
         """A count, or what stands for one that could not be seen."""
         return self._texts.number(value, sign=sign)
 
+    def followers(self, count: int | None) -> str:
+        """How many followers, as `number` writes it."""
+        return NOTHING if count is None else self._texts.count("followers", count)
+
     def percent(self, value: float | None, *, sign: bool = False, digits: int = 1) -> str:
         """A share as a percentage."""
         if value is None:

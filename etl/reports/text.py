@@ -28,15 +28,15 @@ def headline(account: AccountReport, words: Words) -> str:
     """What a busy reader takes away."""
     total = account.total
     last_day = account.curve[-1].day if account.curve else account.span.last
-    following, day = words.number(total.following_end), words.day(last_day)
+    followers, day = words.followers(total.following_end), words.day(last_day)
     if account.last_complete_at is not None and account.first_night:
-        return words("first_night", day=day, following=following)
+        return words("first_night", day=day, followers=followers)
     if total.unfollowed is None or total.followed is None or total.refollowed is None:
-        return words("headline_unseen", day=day, following=following)
+        return words("headline_unseen", day=day, following=words.number(total.following_end))
     return words(
         "headline",
         day=day,
-        following=following,
+        followers=followers,
         net=words.number(total.net, sign=True),
         first=words.day(account.span.first),
         won=words.number(total.followed + total.refollowed),
