@@ -124,7 +124,7 @@ def _storable(connection: Connection, snapshot: Snapshot) -> Snapshot:
 def withdraw(connection: Connection, oaid: str) -> bool:
     """Take an OA and its failed runs off record, unless any other run of it is there.
 
-    An OAID that eSMS does not know and that was never read leaves no row. Whether it was taken off.
+    An OAID that eSMS does not know and that was never read leaves no row. False if the OA stays.
     """
     theirs = snapshots.c.oaid == oaid
     read = theirs & (snapshots.c.status != Status.FAILED)
