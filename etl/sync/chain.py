@@ -52,7 +52,7 @@ class Move(Enum):
     OFFSET_IGNORED = auto()
     """The very head a second time."""
     ASK_AGAIN = auto()
-    """A refusal, or nobody where more must be: one bad answer is no ceiling, so ask again."""
+    """One bad answer proves nothing: a refusal, nobody where more must be, somebody twice."""
     CEILING = auto()
     """The same once more: the server serves no more than this."""
     ASK_BEHIND = auto()
@@ -107,6 +107,11 @@ def hangs_on(link: Page, page: Page, seen: Seen) -> bool:
     return seam_holds(link, page, overlap=seen.overlap) and leads_on(link, page)
 
 
+def names_twice(page: Page) -> bool:
+    """Whether somebody stands on a page twice: such a page is no slice of a list."""
+    return len(set(page.users)) < len(page.users)
+
+
 def brings_nobody(page: Page, link: Page) -> bool:
     """Whether everybody on the page stands on the link already (an empty page, too)."""
     return set(page.users) <= set(link.users)
@@ -119,6 +124,8 @@ def ends_the_list(link: Page, seen: Seen) -> bool:
 
 def move(link: Page, answer: Answer, seen: Seen) -> Move:
     """What an answer means for the chain that ends in `link`. The rules apply in this order."""
+    if isinstance(answer, Page) and names_twice(answer) and not seen.asked_again:
+        return Move.ASK_AGAIN
     if _shows_the_tail(link, answer, seen):
         return Move.TAIL
     if isinstance(answer, Refused):

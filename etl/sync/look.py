@@ -25,6 +25,7 @@ from etl.sync.chain import (
     hangs_on,
     move,
     moved_by,
+    names_twice,
     seam_holds,
 )
 from etl.sync.guard import Look, replaced, tolerated_gap
@@ -176,7 +177,7 @@ class LookReader:
             EtlError: whatever the fetch function raises.
         """
         head = self._first()
-        if not head.users:
+        if not head.users or names_twice(head):
             # One bad answer, here as anywhere, is asked for once more before it is believed.
             head = self._first()
         self._seen = replace(self._seen, head=head)
@@ -243,7 +244,11 @@ class LookReader:
         """
         if self._ask_behind:
             behind = self._ask(link.end)
-            if behind is None or (isinstance(behind, Page) and not brings_nobody(behind, link)):
+            fallen = link.total - self._last_total
+            if fallen > 0 and _is_end(behind, link):
+                # So many have left since the link was read: the end of the list has come nearer.
+                behind = self._ask(max(link.offset + 1, link.end - fallen))
+            if not _is_end(behind, link):
                 return None if behind is not None and self._mend(behind) else self._read_out()
             self._note_move(link, behind)
         return self._verdict(closed=self._head_is_seen())
@@ -287,7 +292,7 @@ class LookReader:
                 bridge = self._ask(max(0, link.end - 1 + moved - back))
                 if bridge is None:
                     return False
-                if isinstance(bridge, Refused):
+                if isinstance(bridge, Refused) or names_twice(bridge):
                     continue
                 if hangs_on(link, bridge, self._seen):
                     self._link(bridge)
@@ -302,7 +307,7 @@ class LookReader:
         self._note_move(self._links[-1], page)
         self._links.append(page)
 
-    def _note_move(self, link: Page, after: Answer) -> None:
+    def _note_move(self, link: Page, after: Answer | None) -> None:
         if isinstance(after, Page) and moved_by(link, after, otherwise=0) > 0:
             self._moved_down = True
 
@@ -414,3 +419,8 @@ class LookReader:
             offset_ignored=offset_ignored,
             reached=self._reached,
         )
+
+
+def _is_end(behind: Answer | None, link: Page) -> bool:
+    """Whether the answer behind a link shows that the list ends with it."""
+    return isinstance(behind, Refused) or (behind is not None and brings_nobody(behind, link))

@@ -237,6 +237,65 @@ def test_an_end_that_came_nearer_while_it_was_read_is_asked_behind_as_well() -> 
     assert server.asked[-1] == 96
 
 
+def test_an_end_that_came_nearer_since_the_last_page_is_asked_behind_there_as_well() -> None:
+    """Pages are cut short, Total counts too few, and somebody leaves just before the request behind
+    the end: at that offset nobody stands any more."""
+
+    def cut(server: Server, page: Page) -> Page:
+        if page.offset == 39 and len(server.users) == 40:
+            del server.users[0]
+        served = server.users[page.offset : page.offset + server.size]
+        length = {36: 3, 37: 2}.get(page.offset, server.size)
+        return Page(page.offset, tuple(served[:length]), len(server.users) - 5)
+
+    assert swept(Server(numbered(40), answer=cut), numbered(40)).missing == 0
+
+
+# -- a page that is no slice -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [0, 36])
+def test_a_page_on_which_somebody_stands_twice_is_asked_for_once_more(offset: int) -> None:
+    """Somebody else is not on it, in both looks; the seams hold, and no Total says so."""
+    given: set[int] = set()
+
+    def doubled(server: Server, page: Page) -> Page:
+        users = list(page.users)
+        if page.offset == offset and server.look not in given:
+            given.add(server.look)
+            users[5] = users[8]
+        return Page(page.offset, tuple(users), 0)
+
+    result = swept(Server(numbered(100), answer=doubled), [*numbered(100), "gone"])
+    assert (result.missing, result.reason) == (1, None)
+
+
+def test_no_bridge_is_built_on_a_page_on_which_somebody_stands_twice() -> None:
+    def moving(server: Server, page: Page) -> Page:
+        if len(server.asked) == 2:
+            del server.users[:4]
+        served = server.users[page.offset : page.offset + server.size]
+        if len(server.asked) == 3 and "u20" in served:
+            served[served.index("u20")] = "u19"
+        return Page(page.offset, tuple(served), len(server.users))
+
+    seen: set[str] = set()
+    server = Server(numbered(100), answer=moving)
+    with Workers(server.fetch, 1) as workers:
+        reader = LookReader(
+            workers, lambda page: seen.update(page.users), budget=Budget(), tolerance=0.005
+        )
+        assert reader.read().closed
+    assert seen == set(numbered(100))
+
+
+@pytest.mark.parametrize("place", [5, 40, 99])
+def test_a_list_in_which_somebody_always_stands_twice_can_be_read_whole(place: int) -> None:
+    users = numbered(100)
+    users[place - 1] = users[place]
+    assert look_at(Server(users)).closed
+
+
 # -- the head -------------------------------------------------------------------------------------
 
 
