@@ -108,6 +108,15 @@ class Expected:
     def refollowed(self, index: int) -> frozenset[str]:
         return self.arrived(index) & self.ever_before(index)
 
+    def changes(self, index: int) -> dict[str, frozenset[str]]:
+        """Whom an applied reading changed, by what is on record of them."""
+        return {
+            "baseline": self.baseline(index),
+            "followed": self.followed(index),
+            "refollowed": self.refollowed(index),
+            "unfollowed": self.gone(index),
+        }
+
     def stays(self) -> list[Stay]:
         """Every stay of every user, user by user, in order."""
         found = []
@@ -172,18 +181,11 @@ def _snapshot(number: int, each: Reading, expected: Expected) -> dict[str, Any]:
     index = expected.applied.index(each)
     return row | {
         "total": len(each.seen), "seen": len(each.seen), "following": len(expected.after[index]),
-        "baseline": len(expected.baseline(index)), "followed": len(expected.followed(index)),
-        "refollowed": len(expected.refollowed(index)), "unfollowed": len(expected.gone(index)),
+        **{change: len(users) for change, users in expected.changes(index).items()},
     }  # fmt: skip
 
 
 def _changes(expected: Expected) -> list[dict[str, Any]]:
-    kinds = {
-        "baseline": expected.baseline,
-        "followed": expected.followed,
-        "refollowed": expected.refollowed,
-        "unfollowed": expected.gone,
-    }
     return [
         {
             "oaid": expected.oaid,
@@ -193,8 +195,8 @@ def _changes(expected: Expected) -> list[dict[str, Any]]:
             "changed_at": each.at,
         }
         for index, each in enumerate(expected.applied)
-        for change, users in kinds.items()
-        for user in users(index)
+        for change, users in expected.changes(index).items()
+        for user in users
     ]
 
 

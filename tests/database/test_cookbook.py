@@ -252,17 +252,11 @@ def retention_by_cohort() -> list[tuple[Any, ...]]:
 
 def what_one_user_did() -> list[tuple[Any, ...]]:
     expected = EXPECTED[A]
-    kinds = {
-        "baseline": expected.baseline,
-        "followed": expected.followed,
-        "refollowed": expected.refollowed,
-        "unfollowed": expected.gone,
-    }
     return [
         (HISTORY.index(each) + 1, each.day, change)
         for index, each in enumerate(expected.applied)
-        for change, changed in kinds.items()
-        if MAI in changed(index)
+        for change, changed in expected.changes(index).items()
+        if MAI in changed
     ]
 
 
