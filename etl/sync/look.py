@@ -230,7 +230,7 @@ class LookReader:
         return None
 
     def _once_more(self, link: Page, answer: Answer) -> tuple[Answer, Move]:
-        """Ask a second time where the server served nothing: the page after the link, if nearer."""
+        """Ask a second time where an answer proves nothing: the page after the link, if nearer."""
         again = self._ask(min(answer.offset, self._after(link)))
         if again is None:
             return answer, Move.MEND
